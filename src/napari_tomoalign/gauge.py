@@ -1,0 +1,85 @@
+"""What projections cannot tell: the position of the object.
+
+Moving the object by ``(row, y, x)`` moves every projection by a constant in the rows and by
+``a cos(angle) + b sin(angle)`` in the columns (SPEC.md, section 4). Shifts are meaningful only
+modulo these; a constant in the columns is the position of the axis and is not among them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["alignment_error", "gauge_part", "remove_gauge"]
+
+
+def gauge_part(
+    shifts: ArrayLike,
+    angles: ArrayLike,
+    weights: ArrayLike | None = None,
+    ridge: float = 1e-3,
+) -> NDArray[np.float64]:
+    """Return the part of the shifts that a displaced object would cause.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        Row and column shifts, pixels.
+    angles : (n_angles,) array
+        Radians.
+    weights : (n_angles,) array, optional
+        How much each projection counts in the least squares.
+    ridge : float
+        Relative ridge of the column fit. In a narrow wedge cosine, sine and a constant are nearly
+        collinear; the ridge keeps the fit from trading large amplitudes for noise.
+
+    Returns
+    -------
+    (n_angles, 2) array of float64
+        Subtract it from ``shifts`` to remove the gauge.
+    """
+    shifts = np.asarray(shifts, dtype=np.float64)
+    angles = np.asarray(angles, dtype=np.float64)
+    weight = np.ones(len(angles)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not np.any(weight > 0):
+        weight = np.ones(len(angles))
+    design = np.column_stack([np.cos(angles), np.sin(angles)])
+    normal = (design.T * weight) @ design
+    normal += ridge * np.trace(normal) / 2 * np.eye(2)
+    amplitude = np.linalg.solve(normal, (design.T * weight) @ shifts[:, 1])
+    row = np.average(shifts[:, 0], weights=weight)
+    return np.column_stack([np.full(len(angles), row), design @ amplitude])
+
+
+def remove_gauge(
+    shifts: ArrayLike, angles: ArrayLike, weights: ArrayLike | None = None, ridge: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the shifts without their gauge part (see `gauge_part`)."""
+    return np.asarray(shifts, dtype=np.float64) - gauge_part(shifts, angles, weights, ridge)
+
+
+def alignment_error(
+    shifts: ArrayLike, true_shifts: ArrayLike, angles: ArrayLike, subset: ArrayLike | None = None
+) -> float:
+    """Return the RMS distance between found and true shifts, modulo the gauge.
+
+    Parameters
+    ----------
+    shifts, true_shifts : (n_angles, 2) array
+        Pixels.
+    angles : (n_angles,) array
+        Radians.
+    subset : array of bool or int, optional
+        The projections that are scored.
+
+    Returns
+    -------
+    float
+        ``sqrt(mean(row_error**2 + column_error**2))`` in pixels.
+    """
+    difference = np.asarray(shifts, dtype=np.float64) - np.asarray(true_shifts, dtype=np.float64)
+    angles = np.asarray(angles, dtype=np.float64)
+    if subset is not None:
+        index = np.asarray(subset)
+        difference, angles = difference[index], angles[index]
+    return float(np.sqrt(np.mean(np.sum(remove_gauge(difference, angles) ** 2, axis=1))))

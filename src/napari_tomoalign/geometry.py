@@ -1,0 +1,104 @@
+"""Where a voxel lands: angles, rotation centre, shapes and the direction of the axis.
+
+This is the one place that knows. Everything else asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RotationAxis", "ScanGeometry", "turn_projections", "turn_volume"]
+
+RotationAxis = Literal["vertical", "horizontal"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanGeometry:
+    """Parallel-beam geometry of a scan with a vertical rotation axis.
+
+    A voxel ``x`` columns to the right of the axis and ``r`` rows below it (larger index) in a
+    slice lands at column ``center + x cos(angle) - r sin(angle)``.
+
+    Parameters
+    ----------
+    angles : (n_angles,) array of float64
+        Radians, in any order and range.
+    n_rows, n_columns : int
+        Shape of one projection.
+    center : float
+        Column of the rotation axis in a projection, in pixels, pixel centres at integers.
+    volume_width : int, optional
+        Rows and columns of a slice, at least ``n_columns``. A grid wider than the detector holds
+        an object that leaves the field of view. Default ``n_columns``.
+    """
+
+    angles: NDArray[np.float64]
+    n_rows: int
+    n_columns: int
+    center: float
+    volume_width: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        """Own the angles, so that nobody can change them."""
+        angles = np.array(self.angles, dtype=np.float64)
+        angles.flags.writeable = False
+        object.__setattr__(self, "angles", angles)
+        object.__setattr__(self, "center", float(self.center))
+        if not self.volume_width:
+            object.__setattr__(self, "volume_width", self.n_columns)
+
+    @property
+    def n_angles(self) -> int:
+        """Number of projections."""
+        return len(self.angles)
+
+    @property
+    def projections_shape(self) -> tuple[int, int, int]:
+        """``(n_angles, n_rows, n_columns)``."""
+        return self.n_angles, self.n_rows, self.n_columns
+
+    @property
+    def volume_shape(self) -> tuple[int, int, int]:
+        """``(n_rows, volume_width, volume_width)``: slice, y, x."""
+        return self.n_rows, self.volume_width, self.volume_width
+
+    @property
+    def volume_axis(self) -> float:
+        """Index, along y and x alike, of the rotation axis in a slice."""
+        return (self.volume_width - 1) / 2
+
+    def with_changes(self, **changes: Any) -> ScanGeometry:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def turn_projections(stack: NDArray[Any], rotation_axis: RotationAxis) -> NDArray[Any]:
+    """Swap rows and columns of a stack whose axis is horizontal; its own inverse.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns, ...) array
+        Or shifts, ``(n_angles, 2)``, whose two columns are swapped.
+    rotation_axis : {"vertical", "horizontal"}
+        Direction of the axis in the image as it was measured.
+    """
+    if rotation_axis == "vertical":
+        return stack
+    return stack[:, ::-1] if stack.ndim == 2 else np.swapaxes(stack, 1, 2)
+
+
+def turn_volume(volume: NDArray[Any], rotation_axis: RotationAxis) -> NDArray[Any]:
+    """Swap slice and x of a volume, so that its axes follow the measured image's; its own inverse.
+
+    Parameters
+    ----------
+    volume : (n_slices, n_y, n_x) array
+        A reconstruction about a vertical axis.
+    rotation_axis : {"vertical", "horizontal"}
+        Direction of the axis in the image as it was measured.
+    """
+    return volume if rotation_axis == "vertical" else np.swapaxes(volume, 0, 2)

@@ -1,0 +1,54 @@
+"""A scan as it was read, whatever the file was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import RotationAxis
+
+__all__ = ["Scan"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Projections with all that belongs to them.
+
+    Attributes
+    ----------
+    projections : (n_angles, n_rows, n_columns) or (n_angles, n_rows, n_columns, n_channels) array
+        Line integrals (absorbance), the rotation axis vertical.
+    angles : (n_angles,) array of float64
+        Radians.
+    weights : (n_angles, n_rows, n_columns) array of float32, optional
+        0 where a pixel is to be ignored. None: all count.
+    pixel_size : float, optional
+        Edge of a pixel, in ``pixel_unit``.
+    pixel_unit : str
+        Such as ``"nm"``; empty where unknown.
+    rotation_axis : {"vertical", "horizontal"}
+        Direction of the axis in the image as it was measured; a horizontal one was turned.
+    channels : tuple of str
+        Names of the channels of a 4-D stack.
+    source : mapping of str to str
+        Where each came from: file, dataset and unit of projections, angles, flats ...
+    preparation : tuple of str
+        What was done to the counts, one step a line.
+    true_shifts : (n_angles, 2) array of float64, optional
+        Of a simulated scan.
+    """
+
+    projections: NDArray[Any]
+    angles: NDArray[np.float64]
+    weights: NDArray[np.float32] | None = None
+    pixel_size: float | None = None
+    pixel_unit: str = ""
+    rotation_axis: RotationAxis = "vertical"
+    channels: tuple[str, ...] = ()
+    source: Mapping[str, str] = field(default_factory=dict)
+    preparation: tuple[str, ...] = ()
+    true_shifts: NDArray[np.float64] | None = None

@@ -1,0 +1,311 @@
+"""Everything that can be set about an alignment, in one frozen, validated class.
+
+The command line, the widget and the record in the shifts file are generated from it, so a
+parameter that exists here exists everywhere.
+"""
+
+# No ``from __future__ import annotations``: the ranges in ``Annotated`` are read at run time.
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Any, Literal
+
+__all__ = ["AlignmentParameters"]
+
+Cropping = tuple[slice, slice]
+
+
+def _advanced(default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """Return a dataclass field which a face of the program may fold away."""
+    metadata = {"advanced": True}
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentParameters:
+    """Parameters of the phase-matching loop.
+
+    Parameters
+    ----------
+    maxiter : int
+        Largest number of iterations, all binning levels together.
+    reconstruction_pipeline : str or callable, optional
+        Name of an algorithm of the backend, or any callable
+        ``(projections, geometry, **kwargs) -> volume``. None takes the backend's own choice.
+    center_estimation : bool
+        Estimate the rotation centre from the data before the loop, and refine it in the loop.
+        Only where no ``center`` is given.
+    reconstruction_pipeline_kwargs : mapping
+        Options passed to the reconstruction as they are.
+    ignored_subset : tuple of int
+        Indices of projections that are never registered; they still take part in the
+        reconstruction.
+    projection_cropping : tuple of slice, optional
+        ``(rows, columns)``: the window of each image that is registered. None takes all of it.
+    transmission : bool
+        The projections are transmission (I / I0), not line integrals.
+    use_absorbances : bool
+        Align ``-log`` of the transmission. When False, the mean over the channels is aligned as
+        it comes. Data that are line integrals already are the same either way.
+    upsampling : int
+        The cross-correlation is resolved to ``1 / upsampling`` pixels.
+    shift_tolerance : float, optional
+        Pixels. The loop has converged when no projection's latest move reaches it.
+        None stands for ``1 / upsampling``.
+    shift_cutoff : float, optional
+        Pixels. A longer move (Euclidean) is scaled down to this length. None: no limit.
+    relative_sample_size : float
+        Share of the valid projections that are registered in one iteration, drawn at random.
+    relaxation_weight : float
+        Pixels. Largest step of the stochastic relaxation towards the mean shift.
+    center_of_mass_shift_weight : float
+        Weight of the step, at most 1 px each way, that brings the measured centre of mass onto
+        the one of the reconstruction's projection.
+    align_vertical : bool
+        Find shifts along the rows (along the rotation axis).
+    align_horizontal : bool
+        Find shifts along the columns (across the rotation axis).
+    normalization : {None, "phase"}
+        Normalisation of the cross-correlation. ``"phase"`` fails on smooth or noisy images.
+    gauss_newton : bool
+        After the cross-correlation has captured, refine by Gauss-Newton steps on the filtered
+        image difference.
+    levels : tuple of int, optional
+        Binning of each level, coarse to fine, such as ``(4, 2, 1)``. None chooses by image size.
+    initial_estimate : bool
+        Before the loop, estimate vertical shifts from the projected mass and horizontal ones
+        from the centre of mass, where the object lies inside every image.
+    down_weight : bool
+        Give projections that do not fit (blank, foreign, badly placed) less weight in the
+        reconstruction, and do not move them.
+    use_gpu : bool
+        Ask the backend for its GPU.
+    workers : int, optional
+        Number of threads for everything. None takes all cores that the process may use.
+    seed : int
+        Seed of the random draws.
+
+    Raises
+    ------
+    ValueError
+        A value outside its range, or both directions switched off.
+    TypeError
+        A value of the wrong type.
+    """
+
+    maxiter: Annotated[int, {"min": 1, "max": 1000}] = 40
+    reconstruction_pipeline: str | Callable[..., Any] | None = None
+    center_estimation: bool = True
+    reconstruction_pipeline_kwargs: Mapping[str, Any] = _advanced(factory=dict)
+    ignored_subset: tuple[int, ...] = _advanced(())
+    projection_cropping: Cropping | None = _advanced(None)
+    transmission: bool = _advanced(False)
+    use_absorbances: bool = _advanced(True)
+    upsampling: Annotated[int, {"min": 1, "max": 1000}] = _advanced(100)
+    shift_tolerance: Annotated[float | None, {"min": 0.0, "max": 100.0, "step": 0.01}] = _advanced(
+        None
+    )
+    shift_cutoff: Annotated[float | None, {"min": 0.0, "max": 1000.0, "step": 0.5}] = _advanced(
+        None
+    )
+    relative_sample_size: Annotated[float, {"min": 0.01, "max": 1.0, "step": 0.05}] = _advanced(1.0)
+    relaxation_weight: Annotated[float, {"min": 0.0, "max": 10.0, "step": 0.05}] = _advanced(0.0)
+    center_of_mass_shift_weight: Annotated[float, {"min": 0.0, "max": 1.0, "step": 0.05}] = (
+        _advanced(0.0)
+    )
+    align_vertical: bool = _advanced(True)
+    align_horizontal: bool = _advanced(True)
+    normalization: Literal["phase"] | None = _advanced(None)
+    gauss_newton: bool = _advanced(True)
+    levels: tuple[int, ...] | None = _advanced(None)
+    initial_estimate: bool = _advanced(True)
+    down_weight: bool = _advanced(True)
+    use_gpu: bool = _advanced(False)
+    workers: Annotated[int | None, {"min": 1, "max": 1024}] = _advanced(None)
+    seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = _advanced(0)
+
+    def __post_init__(self) -> None:
+        """Bring every value into its one form and refuse what cannot be."""
+        put = object.__setattr__
+        for name in (
+            "center_estimation",
+            "transmission",
+            "use_absorbances",
+            "align_vertical",
+            "align_horizontal",
+            "gauss_newton",
+            "initial_estimate",
+            "down_weight",
+            "use_gpu",
+        ):
+            put(self, name, _boolean(name, getattr(self, name)))
+        put(self, "maxiter", _integer("maxiter", self.maxiter, 1))
+        put(self, "upsampling", _integer("upsampling", self.upsampling, 1))
+        put(self, "seed", _integer("seed", self.seed, 0))
+        if self.workers is not None:
+            put(self, "workers", _integer("workers", self.workers, 1))
+        for name in ("shift_tolerance", "shift_cutoff"):
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, _number(name, value, low=0.0, low_included=False))
+        put(
+            self,
+            "relative_sample_size",
+            _number(
+                "relative_sample_size",
+                self.relative_sample_size,
+                low=0.0,
+                low_included=False,
+                high=1.0,
+            ),
+        )
+        put(
+            self,
+            "relaxation_weight",
+            _number("relaxation_weight", self.relaxation_weight, low=0.0),
+        )
+        put(
+            self,
+            "center_of_mass_shift_weight",
+            _number(
+                "center_of_mass_shift_weight", self.center_of_mass_shift_weight, low=0.0, high=1.0
+            ),
+        )
+        if not (self.align_vertical or self.align_horizontal):
+            raise ValueError(
+                "align_vertical and align_horizontal are both off, so there is nothing to align: "
+                "switch at least one of them on"
+            )
+        if self.normalization not in (None, "phase"):
+            raise ValueError(
+                f"normalization must be None or 'phase', got {self.normalization!r}; None is the "
+                "robust choice"
+            )
+        pipeline = self.reconstruction_pipeline
+        if not (pipeline is None or isinstance(pipeline, str) or callable(pipeline)):
+            raise TypeError(
+                "reconstruction_pipeline must be the name of an algorithm, a callable "
+                "(projections, geometry, **kwargs) -> volume, or None; got "
+                f"{type(pipeline).__name__}"
+            )
+        if not isinstance(self.reconstruction_pipeline_kwargs, Mapping):
+            raise TypeError(
+                "reconstruction_pipeline_kwargs must be a mapping of option names to values, got "
+                f"{type(self.reconstruction_pipeline_kwargs).__name__}"
+            )
+        put(self, "reconstruction_pipeline_kwargs", dict(self.reconstruction_pipeline_kwargs))
+        put(self, "ignored_subset", _indices("ignored_subset", self.ignored_subset))
+        put(self, "projection_cropping", _cropping(self.projection_cropping))
+        if self.levels is not None:
+            put(self, "levels", _levels(self.levels))
+
+    @property
+    def tolerance(self) -> float:
+        """Pixels below which a move counts as none: ``shift_tolerance`` or ``1 / upsampling``."""
+        return 1.0 / self.upsampling if self.shift_tolerance is None else self.shift_tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, fit for JSON; a callable becomes its qualified name."""
+        values = asdict(self)
+        if callable(self.reconstruction_pipeline):
+            target = self.reconstruction_pipeline
+            name = getattr(target, "__qualname__", type(target).__qualname__)
+            values["reconstruction_pipeline"] = f"{target.__module__}:{name}"
+        if self.projection_cropping is not None:
+            values["projection_cropping"] = [[s.start, s.stop] for s in self.projection_cropping]
+        values["ignored_subset"] = list(self.ignored_subset)
+        values["levels"] = None if self.levels is None else list(self.levels)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "AlignmentParameters":
+        """Build parameters from plain values.
+
+        Raises
+        ------
+        TypeError
+            A name that is no parameter.
+        """
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise TypeError(
+                f"unknown parameter {', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+            )
+        return cls(**values)
+
+    def with_changes(self, **changes: Any) -> "AlignmentParameters":
+        """Return a copy with some values changed, validated anew."""
+        return replace(self, **changes)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool) and not (
+        isinstance(value, numbers.Integral) and value in (0, 1)
+    ):
+        if type(value).__name__ not in ("bool_", "bool"):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def _number(
+    name: str, value: Any, *, low: float, low_included: bool = True, high: float = math.inf
+) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    fits = (number >= low if low_included else number > low) and number <= high
+    if not fits or math.isinf(number):
+        lower = f"{'at least' if low_included else 'above'} {low:g}"
+        upper = "" if math.isinf(high) else f" and at most {high:g}"
+        raise ValueError(f"{name} must be finite, {lower}{upper}; got {value}")
+    return number
+
+
+def _indices(name: str, value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of indices such as (0, 5, 6), got {value!r}")
+    return tuple(sorted({_integer(f"each index in {name}", index, 0) for index in value}))
+
+
+def _cropping(value: Any) -> Cropping | None:
+    if value is None:
+        return None
+    try:
+        rows, columns = value
+        return _window(rows), _window(columns)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "projection_cropping must be (rows, columns), each a slice or a (start, stop) pair "
+            f"without a step, got {value!r}"
+        ) from error
+
+
+def _window(value: Any) -> slice:
+    if not isinstance(value, slice):
+        start, stop = value
+        value = slice(start, stop)
+    if value.step not in (None, 1):
+        raise ValueError("a step is not allowed")
+    ends = [None if end is None else int(end) for end in (value.start, value.stop)]
+    return slice(*ends)
+
+
+def _levels(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"levels must be a sequence such as (4, 2, 1), got {value!r}")
+    levels = tuple(_integer("each binning in levels", level, 1) for level in value)
+    if not levels or any(a <= b for a, b in zip(levels, levels[1:], strict=False)):
+        raise ValueError(f"levels must fall from coarse to fine, such as (4, 2, 1); got {levels}")
+    return levels

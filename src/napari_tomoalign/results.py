@@ -1,0 +1,212 @@
+"""What the loop gives out: a record and a state for each iteration, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import ScanGeometry
+from .parameters import AlignmentParameters
+
+__all__ = ["AlignmentResult", "AlignmentState", "IterationRecord"]
+
+
+def freeze(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of the array that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class IterationRecord:
+    """One iteration, without its images: what the history keeps.
+
+    Attributes
+    ----------
+    iteration : int
+        Counted from 1, over all levels.
+    binning : int
+        Binning of the level the iteration ran at.
+    center : float
+        Column of the rotation axis, pixels of the full image.
+    shifts : (n_angles, 2) array
+        Total shifts after the iteration, (row, column), pixels of the full image.
+    moves : (n_angles, 2) array
+        What the iteration added, before the gauge was removed; 0 where nothing was drawn.
+    drawn : (n_drawn,) array of int
+        The projections that were registered.
+    largest_move, rms_move : float
+        Euclidean, over the drawn projections, pixels of the full image.
+    residual : float
+        ``||measured - reprojection|| / ||measured||`` at these shifts, weighted.
+    residuals : (n_angles,) array
+        The same for each projection.
+    standard_error : (n_angles, 2) array
+        Estimated standard error of each shift, pixels of the full image; NaN where unknown.
+    confidence : (n_angles,) array
+        0 (does not fit, not moved, not used) to 1 (fits as well as the others do).
+    seconds : float
+        Wall time of the iteration.
+    notes : tuple of str
+        What deserves a word: non-finite answers, frames that were frozen.
+    """
+
+    iteration: int
+    binning: int
+    center: float
+    shifts: NDArray[np.float64]
+    moves: NDArray[np.float64]
+    drawn: NDArray[np.intp]
+    largest_move: float
+    rms_move: float
+    residual: float
+    residuals: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentState:
+    """Where the loop stands after an iteration. Stands alone and cannot be written to.
+
+    The images belong to ``shifts``. At a binned level they are smaller by ``binning``.
+
+    Attributes
+    ----------
+    history : tuple of IterationRecord
+        All iterations so far; the last one is this one.
+    reconstruction : (n_rows, n_columns, n_columns) array of float32
+        Slice, y, x.
+    projections : (n_angles, n_rows, n_columns) array of float32
+        The reprojections of the reconstruction.
+    reference : (n_angles, n_rows, n_columns) array of float32
+        The measured data, moved by minus the shifts.
+    geometry : ScanGeometry
+        Of these images.
+    parameters : AlignmentParameters
+        What the run was started with.
+    backend : str
+        Name of the backend.
+    converged : bool
+        The stop rule is met; no further state follows.
+    message : str
+        In words: converged, and at what largest move; or how far it is.
+    generator_state : mapping
+        State of the random generator, so that a run can be resumed bit by bit.
+    """
+
+    history: tuple[IterationRecord, ...]
+    reconstruction: NDArray[np.float32]
+    projections: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    geometry: ScanGeometry
+    parameters: AlignmentParameters
+    backend: str
+    converged: bool
+    message: str
+    generator_state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> IterationRecord:
+        """The record of this iteration."""
+        return self.history[-1]
+
+    @property
+    def iteration(self) -> int:
+        """Number of this iteration, counted from 1."""
+        return self.record.iteration
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """Total shifts, (row, column), pixels of the full image."""
+        return self.record.shifts
+
+    @property
+    def binning(self) -> int:
+        """Binning of the images."""
+        return self.record.binning
+
+    @property
+    def center(self) -> float:
+        """Column of the rotation axis, pixels of the full image."""
+        return self.record.center
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentResult:
+    """What an alignment found. The images belong to ``shifts``.
+
+    Attributes
+    ----------
+    shifts : (n_angles, 2) array of float64
+        How far each measured image is displaced, (row, column), pixels, positive towards larger
+        index. Aligning moves the data by minus this.
+    reconstruction : (n_rows, n_columns, n_columns) array of float32
+        Slice, y, x.
+    projections : (n_angles, n_rows, n_columns) array of float32
+        Reprojections of the reconstruction.
+    reference : (n_angles, n_rows, n_columns) array of float32
+        The measured data, moved by minus the shifts, in one interpolation.
+    angles : (n_angles,) array of float64
+        Radians.
+    center : float
+        Column of the rotation axis, pixels.
+    history : tuple of IterationRecord
+        One record an iteration.
+    converged : bool
+        Whether the stop rule was met.
+    message : str
+        Why the run ended, and at what largest move.
+    diagnosis : tuple of str
+        What seems wrong with the scan or the run, and what to do about it; empty where nothing.
+    parameters : AlignmentParameters
+        What the run was started with.
+    backend : str
+        Name of the backend.
+    versions : mapping of str to str
+        Of Python and the packages that took part.
+    generator_state : mapping
+        State of the random generator at the end.
+    """
+
+    shifts: NDArray[np.float64]
+    reconstruction: NDArray[np.float32]
+    projections: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    angles: NDArray[np.float64]
+    center: float
+    history: tuple[IterationRecord, ...]
+    converged: bool
+    message: str
+    diagnosis: tuple[str, ...]
+    parameters: AlignmentParameters
+    backend: str
+    versions: Mapping[str, str]
+    generator_state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def binning(self) -> int:
+        """Binning of the images: above 1 only where a run was stopped at a coarse level."""
+        return self.history[-1].binning
+
+    @property
+    def residual(self) -> float:
+        """``||measured - reprojection|| / ||measured||`` of the last iteration."""
+        return self.history[-1].residual
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """Estimated standard error of each shift, (row, column), pixels; NaN where unknown."""
+        return self.history[-1].standard_error
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """0 (does not fit, not moved) to 1 for each projection."""
+        return self.history[-1].confidence
