@@ -5,11 +5,14 @@ parameter that exists here exists everywhere.
 """
 
 # No ``from __future__ import annotations``: the ranges in ``Annotated`` are read at run time.
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
+
+import numpy as np
 
 __all__ = ["AlignmentParameters"]
 
@@ -243,11 +246,8 @@ class AlignmentParameters:
 
 
 def _boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool) and not (
-        isinstance(value, numbers.Integral) and value in (0, 1)
-    ):
-        if type(value).__name__ not in ("bool_", "bool"):
-            raise TypeError(f"{name} must be True or False, got {value!r}")
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
@@ -306,6 +306,6 @@ def _levels(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"levels must be a sequence such as (4, 2, 1), got {value!r}")
     levels = tuple(_integer("each binning in levels", level, 1) for level in value)
-    if not levels or any(a <= b for a, b in zip(levels, levels[1:], strict=False)):
+    if not levels or any(a <= b for a, b in itertools.pairwise(levels)):
         raise ValueError(f"levels must fall from coarse to fine, such as (4, 2, 1); got {levels}")
     return levels
