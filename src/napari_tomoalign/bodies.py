@@ -160,7 +160,7 @@ def _add_shadow(
     view[:, 1, 1] = -sine
     view[:, 1, 2] = cosine
     shadow = view @ body.shape_matrix @ view.transpose(0, 2, 1)
-    inverse = np.linalg.inv(shadow)
+    inverse = np.asarray(np.linalg.inv(shadow), dtype=np.float64)
     half_chord = np.sqrt(np.linalg.det(body.shape_matrix) / np.linalg.det(shadow))
     origin = np.array([(images.shape[1] - 1) / 2, center])
     middle = view @ body.position + origin + shifts
@@ -173,21 +173,21 @@ def _add_shadow(
     for start in range(0, len(angles), step):
         part = slice(start, start + step)
         offset = (first[part] - middle[part])[:, :, None]
-        patch = np.zeros((offset.shape[0], height, width))
+        patch: Array = np.zeros((len(offset), height, width))
         for row, column in samples:
-            dr = offset[:, 0] + np.arange(height) + row
-            dc = offset[:, 1] + np.arange(width) + column
-            patch += _profile(body, inverse[part], dr, dc)
+            down: Array = offset[:, 0] + (np.arange(height) + row)
+            right: Array = offset[:, 1] + (np.arange(width) + column)
+            patch += _profile(body, inverse[part], down, right)
         patch *= (body.density / len(samples)) * half_chord[part, None, None]
-        for image, piece, (r, c) in zip(images[part], patch, first[part].tolist(), strict=True):
-            image[r : r + height, c : c + width] += piece
+        for index, (r, c) in enumerate(first[part].tolist()):
+            images[start + index, r : r + height, c : c + width] += patch[index]
 
 
-def _profile(body: Body, inverse: Array, dr: Array, dc: Array) -> Array:
+def _profile(body: Body, inverse: Array, down: Array, right: Array) -> Array:
     """Return chord lengths over the half chord through the middle, (n_angles, height, width)."""
-    q = (2 * inverse[:, 0, 1, None] * dr)[:, :, None] * dc[:, None, :]
-    q += (inverse[:, 0, 0, None] * dr**2)[:, :, None]
-    q += (inverse[:, 1, 1, None] * dc**2)[:, None, :]
+    q = (2 * inverse[:, 0, 1, None] * down)[:, :, None] * right[:, None, :]
+    q += (inverse[:, 0, 0, None] * down**2)[:, :, None]
+    q += (inverse[:, 1, 1, None] * right**2)[:, None, :]
     if body.gaussian:
         q *= -0.5
         np.exp(q, out=q)

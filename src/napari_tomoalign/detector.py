@@ -16,6 +16,9 @@ __all__ = ["CountsScan", "as_counts"]
 MOST_PHOTONS = 40_000
 """Photons of the unattenuated beam that 16 bits hold with room to spare."""
 
+READ_NOISE = 2.0
+"""Counts RMS that reading out adds."""
+
 
 @dataclass(frozen=True, eq=False)
 class CountsScan:
@@ -54,8 +57,9 @@ def as_counts(
 ) -> CountsScan:
     """Turn a noise-free scan into what a detector counts, with flat and dark fields.
 
-    The beam is uneven, columns of the detector differ by a few per cent, and both the beam and
-    the dark current have counting noise. Masks and garbage of the scan are left out.
+    The beam is uneven, columns of the detector differ by a few per cent; the beam has counting
+    noise, and reading out adds two counts RMS. Duplicated frames are exact copies. Masks and
+    garbage of the scan are left out.
 
     Parameters
     ----------
@@ -92,19 +96,23 @@ def as_counts(
     if not 0 < photons <= MOST_PHOTONS:
         raise ValueError(f"photons must be above 0 and at most {MOST_PHOTONS}, got {photons}")
     beam *= photons
-    fields = np.broadcast_to(beam, (n_white, *shape))
+    data = _count(beam * np.exp(-clean), dark_level, rng)
+    data[scan.duplicates] = data[scan.duplicate_sources]
     return CountsScan(
-        data=_count(beam * np.exp(-clean) + dark_level, rng),
-        data_white=_count(fields + dark_level, rng),
-        data_dark=_count(np.full((n_dark, *shape), dark_level), rng),
+        data=data,
+        data_white=_count(np.broadcast_to(beam, (n_white, *shape)), dark_level, rng),
+        data_dark=_count(np.zeros((n_dark, *shape)), dark_level, rng),
         theta_degrees=np.degrees(scan.angles),
         shifts=scan.shifts,
         center=scan.center,
     )
 
 
-def _count(mean: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint16]:
-    return np.minimum(rng.poisson(mean), np.iinfo(np.uint16).max).astype(np.uint16)
+def _count(
+    mean: NDArray[np.float64], dark_level: float, rng: np.random.Generator
+) -> NDArray[np.uint16]:
+    counts = rng.poisson(mean) + rng.normal(dark_level, READ_NOISE, mean.shape)
+    return np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max).astype(np.uint16)
 
 
 def _beam(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
