@@ -21,7 +21,7 @@ class Scan:
     Attributes
     ----------
     projections : (n_angles, n_rows, n_columns) or (n_angles, n_rows, n_columns, n_channels) array
-        Line integrals (absorbance), the rotation axis vertical.
+        Line integrals (absorbance), the rotation axis vertical. May be read only when asked for.
     angles : (n_angles,) array of float64
         Radians.
     weights : (n_angles, n_rows, n_columns) array of float32, optional
@@ -38,6 +38,9 @@ class Scan:
         Where each came from: file, dataset and unit of projections, angles, flats ...
     preparation : tuple of str
         What was done to the counts, one step a line.
+    initial_shifts : (n_angles, 2) array of float64, optional
+        Row and column shifts in pixels that the file itself knows of, such as the translations
+        of the sample; fit for ``initial_shifts`` of the alignment.
     true_shifts : (n_angles, 2) array of float64, optional
         Of a simulated scan.
     """
@@ -51,4 +54,5 @@ class Scan:
     channels: tuple[str, ...] = ()
     source: Mapping[str, str] = field(default_factory=dict)
     preparation: tuple[str, ...] = ()
+    initial_shifts: NDArray[np.float64] | None = None
     true_shifts: NDArray[np.float64] | None = None

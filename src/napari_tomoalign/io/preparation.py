@@ -1,0 +1,245 @@
+"""From counts to line integrals: fields, logarithm, background, bad pixels, binning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .raw import RawStack
+
+__all__ = ["Background", "Counts", "Preparation", "bin_block", "estimate_background"]
+
+Background = float | NDArray[np.float32]
+
+# Auto-contrast makes the largest 8-bit value common, so it says nothing about saturation there.
+_SATURATING = {np.dtype(kind) for kind in ("i2", "u2", "i4", "u4")}
+
+
+@dataclass
+class Counts:
+    """How many pixels were found bad, and why."""
+
+    pixels: int = 0
+    not_finite: int = 0
+    saturated: int = 0
+    dead_flat: int = 0
+    no_transmission: int = 0
+
+    def words(self) -> tuple[str, ...]:
+        """Return one line for each kind of bad pixel that was met."""
+        kinds = (
+            (self.not_finite, "not finite (NaN or infinity)"),
+            (self.saturated, "saturated (the largest value of the file's type)"),
+            (self.dead_flat, "without light in the flat field"),
+            (self.no_transmission, "of zero or negative transmission, which have no logarithm"),
+        )
+        return tuple(
+            f"{count} of {self.pixels} pixels {what}: filled from the nearest good pixel, weight 0"
+            for count, what in kinds
+            if count
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is done to a block of frames as stored.
+
+    Attributes
+    ----------
+    white, dark : (n_rows, n_columns) array of float32, optional
+        Mean fields; transmission is ``(counts - dark) / (white - dark)``.
+    logarithm : bool
+        Take ``-log``.
+    background : float or (n_channels,) array of float32
+        Counts subtracted.
+    """
+
+    white: NDArray[np.float32] | None = None
+    dark: NDArray[np.float32] | None = None
+    logarithm: bool = False
+    background: Background = 0.0
+
+    def cut(self, rows: slice, columns: slice) -> Preparation:
+        """Return the same for a part of the image."""
+        fields = [None if f is None else f[rows, columns] for f in (self.white, self.dark)]
+        return Preparation(fields[0], fields[1], self.logarithm, self.background)
+
+    def apply(
+        self, block: NDArray[np.generic], counts: Counts
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Prepare frames.
+
+        Parameters
+        ----------
+        block : (n, n_rows, n_columns[, n_channels]) array
+            As stored, any real type; not modified.
+        counts : Counts
+            Added to.
+
+        Returns
+        -------
+        values : array of float32
+            The shape of ``block``; bad pixels filled.
+        good : array of bool
+            Where the values were measured.
+        """
+        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus bad
+            values = block.astype(np.float32)
+        counts.pixels += values.size
+        good = np.isfinite(values)
+        counts.not_finite += values.size - int(np.count_nonzero(good))
+        if block.dtype.newbyteorder("=") in _SATURATING:
+            good = self._drop(good, block != np.iinfo(block.dtype).max, counts, "saturated")
+        extra = (np.newaxis,) * (values.ndim - 3)
+        dark = None if self.dark is None else self.dark[(..., *extra)]
+        if self.white is not None:
+            light = self.white[(..., *extra)]
+            light = light if dark is None else light - dark
+            lit = np.isfinite(light) & (light > 0)
+            good = self._drop(good, np.broadcast_to(lit, values.shape), counts, "dead_flat")
+            if dark is not None:
+                values -= dark
+            values /= np.where(lit, light, 1)
+        elif dark is not None:
+            values -= dark
+        if self.logarithm:
+            good = self._drop(good, values > 0, counts, "no_transmission")
+            values = -np.log(values, where=good, out=np.zeros_like(values))
+        if np.any(self.background):
+            values -= np.asarray(self.background, dtype=np.float32)
+        return fill_bad(values, good), good
+
+    @staticmethod
+    def _drop(
+        good: NDArray[np.bool_], passes: NDArray[np.bool_], counts: Counts, kind: str
+    ) -> NDArray[np.bool_]:
+        kept = good & passes
+        lost = int(np.count_nonzero(good)) - int(np.count_nonzero(kept))
+        setattr(counts, kind, getattr(counts, kind) + lost)
+        return kept
+
+
+def fill_bad(values: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Put the nearest good pixel's value into bad ones, frame by frame; 0 in a frame without any.
+
+    Works in place and returns the same array.
+    """
+    frames = values if values.ndim == 3 else np.moveaxis(values, -1, 1)
+    masks = good if good.ndim == 3 else np.moveaxis(good, -1, 1)
+    for index in np.ndindex(*frames.shape[:-2]):
+        mask = masks[index]
+        if mask.all():
+            continue
+        if not mask.any():
+            frames[index] = 0
+            continue
+        nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+        frames[index] = frames[index][tuple(nearest)]
+    return values
+
+
+def bin_block(
+    values: NDArray[np.float32], good: NDArray[np.bool_], binning: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average ``binning`` x ``binning`` good pixels; rows and columns that are left over are cut.
+
+    Parameters
+    ----------
+    values : (n, n_rows, n_columns[, n_channels]) array
+        Prepared.
+    good : array of bool
+        The same shape.
+    binning : int
+        Pixels along each side.
+
+    Returns
+    -------
+    values, weights : array of float32
+        ``(n, n_rows // binning, n_columns // binning[, n_channels])``; the weight is the share of
+        good pixels. Where there is none, the value is the mean of the fill.
+    """
+    if binning == 1:
+        return values, good.astype(np.float32)
+    n, rows, columns = values.shape[0], values.shape[1] // binning, values.shape[2] // binning
+    window = (slice(None), slice(rows * binning), slice(columns * binning))
+    shape = (n, rows, binning, columns, binning, *values.shape[3:])
+
+    def mean(array: NDArray[np.generic]) -> NDArray[np.float32]:
+        blocks = array[window].reshape(shape)
+        return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+
+    weights = mean(good)
+    binned = mean(values)
+    if not good.all():
+        kept = mean(values * good)
+        np.divide(kept, weights, out=binned, where=weights > 0)
+    return binned, weights
+
+
+def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
+    """Find the counts outside the object, as the most frequent value near the image borders.
+
+    Parameters
+    ----------
+    stack : RawStack
+        As stored; up to 16 frames of it are read.
+
+    Returns
+    -------
+    float or (n_channels,) array of float32
+        0 where nothing should be subtracted.
+    tuple of str
+        What was found, in words, a line for each channel.
+    """
+    n_frames = stack.shape[0]
+    picked = np.unique(np.linspace(0, n_frames - 1, min(n_frames, 16)).round().astype(int))
+    sample = np.concatenate([stack.read(i, i + 1) for i in picked]).astype(np.float64)
+    counts = stack.dtype.kind != "f"
+    if sample.ndim == 3:
+        level, words = _background_of(sample, counts)
+        return level, (f"background: {words}",)
+    found = [_background_of(sample[..., channel], counts) for channel in range(sample.shape[3])]
+    return (
+        np.array([level for level, _ in found], dtype=np.float32),
+        tuple(f"background of channel {i}: {words}" for i, (_, words) in enumerate(found)),
+    )
+
+
+def _background_of(sample: NDArray[np.float64], counts: bool) -> tuple[float, str]:
+    n_rows, n_columns = sample.shape[1:]
+    edge = max(1, min(n_rows, n_columns) // 20)
+    border = np.ones((n_rows, n_columns), dtype=bool)
+    border[edge : n_rows - edge, edge : n_columns - edge] = False
+    border_values = sample[:, border]
+    border_values = border_values[np.isfinite(border_values)]
+    if not border_values.size:
+        return 0.0, "no finite pixel at the borders, nothing subtracted"
+    low, high = np.percentile(sample[np.isfinite(sample)], [1, 99])
+    background = _mode(border_values)
+    if low == high or abs(background) < 0.01 * (high - low):
+        return 0.0, f"{background:.6g}, close enough to 0, nothing subtracted"
+    if background > low + 0.25 * (high - low):
+        return 0.0, (
+            f"the borders, at {background:.6g}, are not darker than the rest "
+            f"({low:.6g} to {high:.6g}), so nothing was subtracted; give background=COUNTS, or "
+            "transmission=True if these are transmission images"
+        )
+    if not counts and background > 0:
+        return 0.0, (
+            f"{background:.6g} at the borders, left as it is because the data are not "
+            "counts; give background=VALUE to subtract it"
+        )
+    return background, f"{background:.6g} counts, the mode at the borders, subtracted"
+
+
+def _mode(values: NDArray[np.float64]) -> float:
+    """Return the centre of the shortest interval that holds half of the values, repeatedly."""
+    ordered = np.sort(values)
+    while ordered.size > 3:
+        half = (ordered.size + 1) // 2
+        start = int(np.argmin(ordered[half - 1 :] - ordered[: ordered.size - half + 1]))
+        ordered = ordered[start : start + half]
+    return float(ordered.mean())

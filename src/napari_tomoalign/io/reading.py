@@ -1,0 +1,404 @@
+"""From a file, whatever it is, to a scan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..geometry import RotationAxis, turn_projections
+from . import data_exchange, hdf5, mrc
+from .angles import AngleUnit, in_radians, read_angles, spread_angles
+from .errors import ScanFileError
+from .lazy import LazyProjections, blocks_of
+from .preparation import Background, Counts, Preparation, estimate_background
+from .raw import RawScan, RawStack, ReadOptions
+from .scan import Scan
+
+__all__ = ["SCAN_SUFFIXES", "can_read", "load", "read_scan", "scan_for_alignment"]
+
+PathLike = str | os.PathLike[str]
+Rows = slice | tuple[int, int] | None
+
+# In the order in which they are asked. A new format is one module and one entry here.
+_READERS: tuple[ModuleType, ...] = (data_exchange, hdf5, mrc)
+
+SCAN_SUFFIXES: tuple[str, ...] = (*hdf5.SUFFIXES, *mrc.SUFFIXES)
+
+
+def can_read(path: PathLike) -> bool:
+    """Tell whether some reader recognises the file by its content; cheap."""
+    path = Path(path)
+    return path.exists() and _reader_of(path, _head(path)) is not None
+
+
+def read_scan(
+    path: PathLike | Sequence[PathLike],
+    *,
+    angles: PathLike | ArrayLike | None = None,
+    angle_unit: AngleUnit | None = None,
+    first_last: tuple[float, float] | None = None,
+    data: str | None = None,
+    angles_path: str | None = None,
+    rotation_axis: RotationAxis | None = None,
+    binning: int = 1,
+    rows: Rows = None,
+    channels: Sequence[int | str] | None = None,
+    background: float | str | None = "auto",
+    normalise: bool = True,
+    transmission: bool | None = None,
+    lazy: bool = False,
+) -> Scan:
+    """Read a scan; the format is recognised by the content.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        Several files are the channels of one scan.
+    angles : path or (n_angles,) array, optional
+        A file of angles (``.rawtlt``, ``.tlt``, ``.mdoc``, text, CSV, ``.npy``), or radians.
+        Default: those of the file, or of a file beside it.
+    angle_unit : {"degrees", "radians"}, optional
+        Of ``angles``. None: of an array radians, of a file recognised.
+    first_last : (float, float), optional
+        In degrees: the angles go evenly from the first to the last, both included.
+    data, angles_path : str, optional
+        Datasets of projections and angles inside an HDF5, zarr or npz file.
+    rotation_axis : {"vertical", "horizontal"}, optional
+        Direction of the axis in the image as measured. None: what the file says, else vertical.
+    binning : int
+        Average this many pixels along each side.
+    rows : (start, stop) or slice, optional
+        Detector rows to read, of the image with its axis vertical, before binning.
+    channels : sequence of int or str, optional
+        Channels of a 4-D stack to keep.
+    background : float, "auto" or None
+        Subtracted. ``"auto"``: the mode at the image borders, where the data are counts without
+        flat fields, or far below 0. None: nothing.
+    normalise : bool
+        Divide by flat fields where the file has them.
+    transmission : bool, optional
+        Take ``-log``. None: where flat fields were divided by.
+    lazy : bool
+        Only open; projections are read when indexed (see `load`).
+
+    Returns
+    -------
+    Scan
+        Line integrals in float32, the axis vertical; weights where pixels are bad.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is nothing at the path.
+    ScanFileError
+        The file is not what it claims, or lacks something.
+    """
+    options = ReadOptions(
+        data=data,
+        angles_path=angles_path,
+        angles_known=angles is not None or first_last is not None,
+    )
+    if angles is not None and first_last is not None:
+        raise ValueError("both angles and first_last were given; give one of them")
+    paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    if not paths:
+        raise ValueError("no file was given; give the path of a scan")
+    raws = [_read_raw(Path(one), options) for one in paths]
+    raw = raws[0] if len(raws) == 1 else _joined(raws, [Path(one) for one in paths])
+    n_angles = raw.stack.shape[0]
+    found, words = _angles(raw, angles, angle_unit, first_last, paths[0])
+    if len(found) != n_angles:
+        raise ScanFileError(
+            f"{paths[0]} has {n_angles} projections but {len(found)} angles came from {words}; "
+            "there must be one angle for each projection"
+        )
+    axis = rotation_axis or raw.rotation_axis or "vertical"
+    if axis not in ("vertical", "horizontal"):
+        raise ValueError(f"rotation_axis must be 'vertical' or 'horizontal', got {axis!r}")
+    preparation, lines = _plan(raw, normalise, transmission, background)
+    projections = LazyProjections(
+        raw.stack,
+        preparation,
+        axis,
+        binning=_checked_binning(binning),
+        rows=_checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
+        channels=_picked_channels(channels, raw),
+    )
+    if 0 in projections.shape:
+        raise ValueError(
+            f"binning {binning} leaves nothing of images of {raw.stack.shape[1:3]} pixels; take a "
+            "smaller one"
+        )
+    scan = Scan(
+        projections=projections,  # type: ignore[arg-type]  # behaves as an array
+        angles=found,
+        pixel_size=None if raw.pixel_size is None else raw.pixel_size * binning,
+        pixel_unit=raw.pixel_unit,
+        rotation_axis=axis,
+        channels=_channel_names(raw, projections.channels),
+        source={
+            "file": ", ".join(str(one) for one in paths),
+            **raw.source,
+            "angles": words,
+            "angles_unit": "radians",
+        },
+        preparation=(*raw.notes, *lines, *_cut_words(projections, rows)),
+        initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
+        true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
+    )
+    return scan if lazy else load(scan)
+
+
+def load(scan: Scan) -> Scan:
+    """Read and prepare a scan that was only opened, chunk by chunk.
+
+    Parameters
+    ----------
+    scan : Scan
+        As `read_scan` gives it with ``lazy=True``; any other is returned as it is.
+
+    Returns
+    -------
+    Scan
+        Projections in memory, float32; weights where pixels are bad; ``preparation`` with counts.
+    """
+    lazy: Any = scan.projections
+    if not isinstance(lazy, LazyProjections):
+        return scan
+    counts = Counts()
+    projections = np.empty(lazy.shape, dtype=np.float32)
+    weights: NDArray[np.float32] | None = None
+    for start, stop in blocks_of(lazy.shape):
+        values, share = lazy.frames(start, stop, counts)
+        projections[start:stop] = values
+        if share.ndim == 4:
+            share = share.min(axis=-1)
+        if weights is None and not np.all(share == 1):
+            weights = np.ones(lazy.shape[:3], dtype=np.float32)
+        if weights is not None:
+            weights[start:stop] = share
+    return replace(
+        scan,
+        projections=projections,
+        weights=weights,
+        preparation=(*scan.preparation, *counts.words()),
+    )
+
+
+def scan_for_alignment(scan: Scan, channel: int | str | None = None) -> Scan:
+    """Return a 3-D scan to align on: one channel, or the mean of all.
+
+    Parameters
+    ----------
+    scan : Scan
+        3-D, returned as it is, or 4-D.
+    channel : int or str, optional
+        Index or name. None: the mean over the channels.
+
+    Raises
+    ------
+    ValueError
+        There is no such channel.
+    """
+    projections = scan.projections
+    if projections.ndim == 3:
+        if channel not in (None, 0, *scan.channels):
+            raise ValueError(
+                f"the scan has one channel only, but channel {channel!r} was asked for"
+            )
+        return scan
+    if channel is None:
+        mean = np.empty(projections.shape[:3], dtype=np.float32)
+        for start, stop in blocks_of(projections.shape):
+            mean[start:stop] = np.asarray(projections[start:stop]).mean(axis=-1)
+        words = f"mean of {projections.shape[3]} channels"
+    else:
+        index = _channel_index(channel, scan.channels, projections.shape[3])
+        mean = np.ascontiguousarray(projections[..., index])
+        words = f"channel {scan.channels[index] if scan.channels else index}"
+    return replace(scan, projections=mean, channels=(), preparation=(*scan.preparation, words))
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
+    with path.open("rb") as file:
+        return file.read(1024)
+
+
+def _reader_of(path: Path, head: bytes) -> ModuleType | None:
+    return next((reader for reader in _READERS if reader.can_read(path, head)), None)
+
+
+def _read_raw(path: Path, options: ReadOptions) -> RawScan:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder at {path}")
+    head = _head(path)
+    if not head and path.is_file():
+        raise ScanFileError(f"{path} is empty (0 bytes); copy it again from where it came")
+    reader = _reader_of(path, head)
+    if reader is None:
+        raise ScanFileError(
+            f"{path} is of no format known here, by its content; known are Data Exchange, NXtomo "
+            "and other HDF5, MRC, TIFF (a stack or a folder), .npy, .npz and zarr"
+        )
+    raw: RawScan = reader.read(path, options)
+    return raw
+
+
+def _angles(
+    raw: RawScan,
+    angles: PathLike | ArrayLike | None,
+    unit: AngleUnit | None,
+    first_last: tuple[float, float] | None,
+    path: PathLike,
+) -> tuple[NDArray[np.float64], str]:
+    if first_last is not None:
+        return spread_angles(first_last, raw.stack.shape[0])
+    if isinstance(angles, (str, os.PathLike)):
+        return read_angles(angles, unit)
+    if angles is not None:
+        return in_radians(angles, unit or "radians", "the caller's array")
+    if raw.angles is None:
+        raise ScanFileError(
+            f"{path} has no angles, neither in it nor in a file beside it; give a file of them, "
+            "angles=FILE (--angles FILE), or the first and the last in degrees, "
+            "first_last=(0, 180) (--first-last 0 180)"
+        )
+    return raw.angles, raw.source.get("angles", "the file")
+
+
+def _plan(
+    raw: RawScan,
+    normalise: bool,
+    transmission: bool | None,
+    background: float | str | None,
+) -> tuple[Preparation, tuple[str, ...]]:
+    """Decide what is done to the counts, and say it."""
+    lines: list[str] = []
+    white, dark = (raw.white, raw.dark) if normalise else (None, None)
+    if white is not None:
+        lines.append(f"divided by the flat field{'' if dark is None else ', dark field removed'}")
+    elif dark is not None:
+        lines.append("dark field removed")
+    logarithm = white is not None if transmission is None else transmission
+    if logarithm:
+        lines.append("-log of the transmission")
+    level: Background = 0.0
+    if isinstance(background, str):
+        if background != "auto":
+            raise ValueError(f"background must be a number, 'auto' or None, got {background!r}")
+        if not logarithm and white is None:
+            level, words = estimate_background(raw.stack)
+            lines.extend(words)
+    elif background:
+        level = float(background)
+        lines.append(f"background: {level:g} subtracted, as asked for")
+    return Preparation(white, dark, logarithm, level), tuple(lines)
+
+
+def _cut_words(projections: LazyProjections, rows: Rows) -> tuple[str, ...]:
+    words = []
+    if rows is not None:
+        words.append(f"rows {projections.rows.start} to {projections.rows.stop - 1} only")
+    if projections.rotation_axis == "horizontal":
+        words.append("rows and columns swapped: the rotation axis is horizontal")
+    if projections.binning > 1:
+        words.append(f"binned by {projections.binning}")
+    return tuple(words)
+
+
+def _checked_binning(binning: int) -> int:
+    if isinstance(binning, bool) or int(binning) != binning or binning < 1:
+        raise ValueError(f"binning must be a whole number of at least 1, got {binning!r}")
+    return int(binning)
+
+
+def _checked_rows(rows: Rows, n_rows: int) -> slice:
+    if rows is None:
+        return slice(0, n_rows)
+    asked = rows if isinstance(rows, slice) else slice(*rows)
+    start, stop, step = asked.indices(n_rows)
+    if step != 1 or stop <= start:
+        raise ValueError(
+            f"rows must be (start, stop) with 0 <= start < stop <= {n_rows}, got {rows}"
+        )
+    return slice(start, stop)
+
+
+def _turned_shifts(
+    shifts: NDArray[np.float64] | None, axis: RotationAxis, binning: int
+) -> NDArray[np.float64] | None:
+    return None if shifts is None else np.array(turn_projections(shifts, axis)) / binning
+
+
+def _picked_channels(channels: Sequence[int | str] | None, raw: RawScan) -> tuple[int, ...] | None:
+    if channels is None:
+        return None
+    if len(raw.stack.shape) == 3:
+        raise ValueError("channels were asked for, but the scan has one channel only")
+    count = raw.stack.shape[3]
+    return tuple(_channel_index(channel, raw.channels, count) for channel in channels)
+
+
+def _channel_index(channel: int | str, names: tuple[str, ...], count: int) -> int:
+    if isinstance(channel, str) and channel in names:
+        return names.index(channel)
+    if isinstance(channel, int) and -count <= channel < count:
+        return channel % count
+    known = f", named {', '.join(names)}" if names else ""
+    raise ValueError(f"there is no channel {channel!r}; the scan has {count} of them{known}")
+
+
+def _channel_names(raw: RawScan, picked: tuple[int, ...] | None) -> tuple[str, ...]:
+    if picked is None or not raw.channels:
+        return raw.channels
+    return tuple(raw.channels[index] for index in picked)
+
+
+class _Files:
+    """Several files as one array with the channels at the end."""
+
+    def __init__(self, stacks: Sequence[RawStack]) -> None:
+        self._stacks = stacks
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
+        frames, rows, columns = key
+        parts = [stack.read(frames.start, frames.stop, rows, columns) for stack in self._stacks]
+        return np.stack(parts, axis=-1)
+
+
+def _joined(raws: Sequence[RawScan], paths: Sequence[Path]) -> RawScan:
+    """Return one scan with a channel for each file; all else is the first file's."""
+    first = raws[0]
+    for raw, path in zip(raws, paths, strict=True):
+        if len(raw.stack.shape) != 3 or raw.stack.shape != first.stack.shape:
+            raise ScanFileError(
+                f"{path} has shape {raw.stack.shape}, expected {first.stack.shape[:3]} as "
+                f"{paths[0]} has: each file is one channel of the same scan"
+            )
+        if raw.white is not None:
+            raise ScanFileError(
+                f"{path} has flat fields of its own; several files as channels must be line "
+                "integrals already, or read with normalise=False one by one"
+            )
+        both = raw.angles is not None and first.angles is not None
+        if both and not np.allclose(raw.angles, first.angles, atol=1e-6):  # type: ignore[arg-type]
+            raise ScanFileError(f"{path} has other angles than {paths[0]}: not one scan")
+    dtype = np.result_type(*(raw.stack.dtype for raw in raws))
+    files = _Files([raw.stack for raw in raws])
+    stack = RawStack(lambda: files, (*first.stack.shape, len(raws)), dtype)
+    return replace(first, stack=stack, channels=tuple(path.stem for path in paths))
