@@ -1,0 +1,103 @@
+"""The inner loops of `shifting`: numba, float32, threads over images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+__all__ = ["evaluate", "evaluate_weights", "inside"]
+
+
+@njit(cache=True, nogil=True)
+def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
+    """Write, for every output position on a line, four coefficients' indices and weights."""
+    for i in range(n):
+        position = min(max(i - shift, 0.0), n - 1.0)
+        low = int(math.floor(position))
+        f = position - low
+        weight[i, 0] = (1 - f) ** 3 / 6
+        weight[i, 1] = 2 / 3 - f * f * (2 - f) / 2
+        weight[i, 2] = 2 / 3 - (1 - f) ** 2 * (1 + f) / 2
+        weight[i, 3] = f**3 / 6
+        for k in range(4):
+            j = abs(low - 1 + k)
+            if j > n - 1:
+                j = 2 * (n - 1) - j
+            index[i, k] = max(j, 0)
+
+
+@njit(parallel=True, fastmath=True, cache=True, nogil=True)
+def evaluate(coefficients: Any, shifts: Any) -> Any:
+    """Evaluate cubic splines at positions moved by minus the shifts."""
+    n_images, n_rows, n_columns = coefficients.shape
+    out = np.empty((n_images, n_rows, n_columns), np.float32)
+    for a in prange(n_images):
+        row_index = np.empty((n_rows, 4), np.int64)
+        row_weight = np.empty((n_rows, 4), np.float32)
+        column_index = np.empty((n_columns, 4), np.int64)
+        column_weight = np.empty((n_columns, 4), np.float32)
+        _taps(n_rows, shifts[a, 0], row_index, row_weight)
+        _taps(n_columns, shifts[a, 1], column_index, column_weight)
+        line = np.empty(n_columns, np.float32)
+        for r in range(n_rows):
+            i0, i1, i2, i3 = row_index[r, 0], row_index[r, 1], row_index[r, 2], row_index[r, 3]
+            w0, w1, w2, w3 = row_weight[r, 0], row_weight[r, 1], row_weight[r, 2], row_weight[r, 3]
+            for c in range(n_columns):
+                line[c] = (
+                    w0 * coefficients[a, i0, c]
+                    + w1 * coefficients[a, i1, c]
+                    + w2 * coefficients[a, i2, c]
+                    + w3 * coefficients[a, i3, c]
+                )
+            for c in range(n_columns):
+                out[a, r, c] = (
+                    column_weight[c, 0] * line[column_index[c, 0]]
+                    + column_weight[c, 1] * line[column_index[c, 1]]
+                    + column_weight[c, 2] * line[column_index[c, 2]]
+                    + column_weight[c, 3] * line[column_index[c, 3]]
+                )
+    return out
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def evaluate_weights(weights: Any, shifts: Any) -> Any:
+    """Take the smallest of the four neighbours, 0 outside."""
+    n_images, n_rows, n_columns = weights.shape
+    out = np.zeros((n_images, n_rows, n_columns), np.float32)
+    for a in prange(n_images):
+        for r in range(n_rows):
+            y = r - shifts[a, 0]
+            if y < 0 or y > n_rows - 1:
+                continue
+            y0 = int(math.floor(y))
+            y1 = int(math.ceil(y))
+            for c in range(n_columns):
+                x = c - shifts[a, 1]
+                if x < 0 or x > n_columns - 1:
+                    continue
+                x0 = int(math.floor(x))
+                x1 = int(math.ceil(x))
+                out[a, r, c] = min(
+                    min(weights[a, y0, x0], weights[a, y0, x1]),
+                    min(weights[a, y1, x0], weights[a, y1, x1]),
+                )
+    return out
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def inside(shifts: Any, n_rows: int, n_columns: int) -> Any:
+    """Return 1 where a moved image reaches and 0 elsewhere."""
+    n_images = len(shifts)
+    out = np.zeros((n_images, n_rows, n_columns), np.float32)
+    for a in prange(n_images):
+        top = min(max(0, int(math.ceil(shifts[a, 0]))), n_rows)
+        bottom = max(min(n_rows, int(math.floor(n_rows - 1 + shifts[a, 0])) + 1), 0)
+        left = min(max(0, int(math.ceil(shifts[a, 1]))), n_columns)
+        right = max(min(n_columns, int(math.floor(n_columns - 1 + shifts[a, 1])) + 1), 0)
+        for r in range(top, bottom):
+            for c in range(left, right):
+                out[a, r, c] = 1.0
+    return out

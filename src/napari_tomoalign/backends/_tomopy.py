@@ -1,0 +1,475 @@
+"""TomoPy behind the protocol: its algorithms, its projector, our conventions.
+
+Two of TomoPy's conventions differ from ours. All but gridrec (and ASTRA, through TomoPy) count
+the centre from the left edge of the first pixel, we from its middle. Gridrec counts as we do, but
+puts the axis on a voxel of its own choice; see `_gridrec_shifts`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import numbers
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..geometry import ScanGeometry
+from .base import BackendUnavailable
+
+__all__ = ["TomopyBackend", "create"]
+
+Array = NDArray[np.float32]
+
+_LOCK = threading.Lock()  # TomoPy keeps module globals and an environment variable during a call
+_BLOCK_BYTES = 64 * 2**20  # of projections that are handed to TomoPy at once
+_PROJECTED_ROWS = 32  # enough that tracing a ray costs little, few enough to stay in the cache
+
+_FILTERS = ("none", "shepp", "cosine", "hann", "hamming", "ramlak", "parzen", "butterworth")
+_DIRECT = ("gridrec", "fbp")
+_POSITIVE = ("mlem", "osem", "ospml_hybrid", "ospml_quad", "pml_hybrid", "pml_quad")
+_REG_PAR_LENGTH = {"tikh": 2, "pml_hybrid": 2, "ospml_hybrid": 2}
+
+# Filled in where the caller says nothing: TomoPy's own default is one iteration, which shows
+# nothing, and a regularisation with which grad and tikh diverge.
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "gridrec": {"filter_name": "shepp"},
+    "fbp": {"filter_name": "shepp"},
+    "sirt": {"num_iter": 20},
+    "mlem": {"num_iter": 20},
+    "osem": {"num_iter": 20},
+    "art": {"num_iter": 5},
+    "bart": {"num_iter": 20},
+    "tv": {"num_iter": 40, "reg_par": (0.01,)},
+    "grad": {"num_iter": 20, "reg_par": (-1.0,)},
+    "tikh": {"num_iter": 20, "reg_par": (-1.0, 1e-3)},
+    "ospml_hybrid": {"num_iter": 20},
+    "ospml_quad": {"num_iter": 20},
+    "pml_hybrid": {"num_iter": 20},
+    "pml_quad": {"num_iter": 20},
+    "astra": {"method": "SIRT", "proj_type": "linear", "num_iter": 20},
+}
+_ASTRA_OPTIONS = ("method", "num_iter", "proj_type", "extra_options", "gpu_list")
+
+
+def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBackend:
+    """Return TomoPy as a backend.
+
+    Raises
+    ------
+    BackendUnavailable
+        TomoPy is there but does not load, or a GPU is asked for.
+    """
+    if use_gpu:
+        raise BackendUnavailable(
+            "use_gpu=True, but TomoPy's projector and the algorithms of it that take part in the "
+            "loop run on the CPU: set use_gpu=False"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of optional libraries that it lacks
+            import tomopy
+    except (ImportError, OSError, AttributeError) as error:
+        raise BackendUnavailable(
+            f"TomoPy is installed but does not load ({type(error).__name__}: {error}); install "
+            "it anew, conda install -c conda-forge tomopy, or choose backend='builtin'"
+        ) from error
+    return TomopyBackend(tomopy, workers)
+
+
+class TomopyBackend:
+    """TomoPy's reconstructions and projector.
+
+    An algorithm takes TomoPy's options for it, and ``non_negative``, which clips the volume at 0.
+    The grid follows from the geometry. Not offered are the ``accelerated`` variants of sirt and
+    mlem, which ignore the rotation centre, and filters given as arrays, whose length depends on
+    how the projections are padded here.
+
+    Parameters
+    ----------
+    tomopy : module
+        TomoPy.
+    workers : int, optional
+        Number of threads. None takes all cores that the process may use.
+    """
+
+    name = "tomopy"
+    default_algorithm = "sirt"
+    default_options: Mapping[str, Any] = MappingProxyType({"num_iter": 4, "non_negative": True})
+
+    def __init__(self, tomopy: ModuleType, workers: int | None = None) -> None:
+        from tomopy.recon import algorithm
+        from tomopy.util import extern
+
+        self._tomopy = tomopy
+        self._extern = extern
+        self.workers = _usable_cores() if workers is None else workers
+        withheld = {"num_gridx", "num_gridy"}.union(*algorithm.allowed_accelerated_kwargs.values())
+        self._options = {
+            name: tuple(option for option in options if option not in withheld)
+            for name, options in algorithm.allowed_recon_kwargs.items()
+            if name in _DEFAULTS
+        }
+        if importlib.util.find_spec("astra") is not None:
+            self._options["astra"] = _ASTRA_OPTIONS
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """Names of TomoPy's algorithms, with ``"astra"`` where its toolbox is installed."""
+        return tuple(self._options)
+
+    def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
+        """Refuse an unknown algorithm, option or value (see `Backend.check_options`)."""
+        if algorithm not in self._options:
+            raise ValueError(
+                f"unknown algorithm {algorithm!r} for backend 'tomopy'; known are "
+                f"{', '.join(self.algorithms)}"
+                + (" (astra needs astra-toolbox)" if algorithm == "astra" else "")
+            )
+        known = (*self._options[algorithm], "non_negative")
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            raise ValueError(
+                f"algorithm {algorithm!r} of backend 'tomopy' has no option "
+                f"{', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+            )
+        _check_values(algorithm, options)
+
+    def accepts_weights(self, algorithm: str) -> bool:
+        """Whether pixels of weight 0 are left out: TomoPy has no weights."""
+        return False
+
+    def accepts_initial(self, algorithm: str) -> bool:
+        """Whether a reconstruction can start from a volume: the iterative ones."""
+        return algorithm not in _DIRECT
+
+    def project(self, volume: Array, geometry: ScanGeometry) -> Array:
+        """Project a volume at every angle (see `Backend.project`).
+
+        Calls the compiled function under ``tomopy.project`` in threads. ``tomopy.project`` itself
+        starts processes on every call, which is unsafe below a graphical interface.
+        """
+        tilt = np.minimum(np.abs(np.sin(geometry.angles)), np.abs(np.cos(geometry.angles)))
+        offset = geometry.volume_axis - geometry.center
+        offset -= round(offset)  # of the rays from the middles of the voxels, along the grid
+        along = np.flatnonzero(tilt * geometry.volume_width < 1.5) if abs(offset) > 1e-3 else []
+        out = np.empty(geometry.projections_shape, np.float32)
+
+        def work(rows: slice) -> None:
+            block = np.ascontiguousarray(volume[rows], np.float32)
+            traced = self._trace(block, geometry.angles, geometry.center, geometry.n_columns)
+            out[:, rows] = traced.swapaxes(0, 1)
+            if len(along):
+                out[along, rows] = self._along_grid(block, geometry, along, offset)
+
+        rows = min(_PROJECTED_ROWS, -(-geometry.n_rows // self.workers))
+        with _LOCK, ThreadPoolExecutor(self.workers) as pool:
+            list(pool.map(work, _row_blocks(geometry.n_rows, rows)))
+        return out
+
+    def _trace(
+        self, block: Array, angles: NDArray[np.float64], center: float, n_columns: int
+    ) -> Array:
+        """Return the line integrals (row, angle, column) along one ray a pixel."""
+        out = np.zeros((len(block), len(angles), n_columns), np.float32)
+        centers = np.full(len(block), _edge_center(center, n_columns), np.float32)
+        self._extern.c_project(block, centers, out, angles.astype(np.float32))
+        return out
+
+    def _along_grid(
+        self, block: Array, geometry: ScanGeometry, along: Any, offset: float
+    ) -> NDArray[np.float32]:
+        """Return the projections (angle, row, column) whose rays run along the grid.
+
+        Such a ray sees one line of voxels, wherever it passes through them, so an image between
+        two lines would be displaced by up to half a pixel. Rays through the middles of the voxels,
+        interpolated, are not.
+        """
+        wide = self._trace(
+            block, geometry.angles[along], geometry.center + offset + 1, geometry.n_columns + 2
+        ).swapaxes(0, 1)
+        share = np.float32(abs(offset))
+        beside = wide[..., 2:] if offset > 0 else wide[..., :-2]
+        return wide[..., 1:-1] * (1 - share) + beside * share
+
+    def reconstruct(
+        self,
+        projections: Array,
+        geometry: ScanGeometry,
+        *,
+        algorithm: str,
+        weights: Array | None = None,
+        initial: Array | None = None,
+        **options: Any,
+    ) -> Array:
+        """Reconstruct a volume (see `Backend.reconstruct`).
+
+        Raises
+        ------
+        ValueError
+            An unknown algorithm, an option that it does not take, weights, or an initial volume
+            for gridrec or fbp.
+        FloatingPointError
+            The algorithm diverged.
+        """
+        self.check_options(algorithm, options)
+        _check_inputs(algorithm, geometry, weights, initial, options)
+        settings = {**_DEFAULTS[algorithm], **options}
+        non_negative = settings.pop("non_negative", False)
+        floor = 1e-6 * max(float(projections.max()), 1e-30) if algorithm in _POSITIVE else None
+        out = np.empty(geometry.volume_shape, np.float32)
+        row_bytes = 4 * geometry.n_angles * geometry.n_columns
+        size = max(2 * self.workers, _BLOCK_BYTES // row_bytes)
+        with _one_call():
+            for rows in _row_blocks(geometry.n_rows, size):
+                sinograms = projections[:, rows].swapaxes(0, 1)
+                start = None if initial is None else initial[rows]
+                if floor is None:
+                    blank = ~np.any(sinograms, axis=(1, 2))
+                else:
+                    sinograms = np.maximum(sinograms, np.float32(floor))
+                    blank = np.zeros(len(sinograms), bool)
+                block = self._reconstruct_block(sinograms, geometry, algorithm, start, settings)
+                block[blank] = 0
+                out[rows] = block
+        if not np.isfinite(out).all():
+            raise FloatingPointError(_diverged(algorithm, out, settings))
+        if non_negative:
+            np.maximum(out, 0, out=out)
+        return out
+
+    def _reconstruct_block(
+        self,
+        sinograms: Array,
+        geometry: ScanGeometry,
+        algorithm: str,
+        start: Array | None,
+        settings: Mapping[str, Any],
+    ) -> Array:
+        """Reconstruct some rows, (row, angle, column); returns a volume of its own."""
+        width = geometry.volume_width
+        center = geometry.center
+        options = dict(settings)
+        method: Any = algorithm
+        if algorithm == "gridrec":
+            sinograms, center = _pad_gridrec(sinograms, geometry)
+        elif algorithm == "fbp":
+            left = (width - geometry.n_columns + 1) // 2
+            right = width - geometry.n_columns - left
+            sinograms = np.pad(sinograms, ((0, 0), (0, 0), (left, right)), mode="edge")
+            sinograms = _filter(sinograms, **options)
+            center = _edge_center(center + left, width)
+            options = {"filter_name": "none"}
+        elif algorithm == "astra":
+            sinograms, center = _centred(sinograms, geometry), None
+            method, options = self._tomopy.astra, {"options": options}
+        else:
+            center = _edge_center(center, geometry.n_columns)
+        if algorithm == "tikh" and "reg_data" not in options:
+            options["reg_data"] = np.zeros((len(sinograms), width, width), np.float32)
+        result: Array = self._tomopy.recon(
+            sinograms,
+            geometry.angles,
+            center=center,
+            sinogram_order=True,
+            algorithm=method,
+            init_recon=_starting_block(algorithm, sinograms, width, start),
+            ncore=1 if "reg_data" in settings else self.workers,
+            num_gridx=width,
+            num_gridy=width,
+            **options,
+        )
+        return result
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+@contextmanager
+def _one_call() -> Iterator[None]:
+    """Keep other calls out, and put back what TomoPy leaves in the environment when it fails."""
+    variable = "TOMOPY_PYTHON_THREADS"
+    with _LOCK:
+        before = os.environ.get(variable)
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = before
+
+
+def _edge_center(center: float, n_columns: int) -> float:
+    """Return a centre counted from the edge of the first pixel, as TomoPy's ray tracing does.
+
+    TomoPy moves its rays by 0.01 px where they would hit the voxels' corners, that is where the
+    rays' fractional position is below 0.01: there the nearest position that it leaves alone.
+    """
+    center += 0.5
+    position = (n_columns - 1) / 2 - center
+    fraction = position - np.floor(position)
+    if fraction < 0.0101:
+        center += fraction + 0.001 if fraction < 0.0045 else fraction - 0.0101
+    return float(center)
+
+
+def _fourier_shift(sinograms: Array, shifts: NDArray[np.float64]) -> Array:
+    """Move each angle's columns by `shifts` pixels, round the end: for padded sinograms."""
+    width = sinograms.shape[-1]
+    spectrum = scipy.fft.rfft(sinograms, axis=-1)
+    phase = np.exp(-2j * np.pi * shifts[:, None] * scipy.fft.rfftfreq(width))
+    spectrum *= phase.astype(np.complex64)
+    moved: Array = scipy.fft.irfft(spectrum, width, axis=-1)
+    return moved
+
+
+def _pad_gridrec(sinograms: Array, geometry: ScanGeometry) -> tuple[Array, float]:
+    """Return sinograms with room to filter without wrapping round, moved to correct the volume.
+
+    Gridrec puts the axis on voxel ``(width // 2, width // 2)`` counted from the first column and
+    the last row, for an even width; one further for an odd one. The axis is in the middle when
+    the projections are those of an object moved back by as much.
+    """
+    width = geometry.volume_width
+    padded = 2 ** int(np.ceil(np.log2(2 * width)))
+    left = (padded - geometry.n_columns) // 2
+    right = padded - geometry.n_columns - left
+    sinograms = np.pad(sinograms, ((0, 0), (0, 0), (left, right)), mode="edge")
+    excess = 0.5 if width % 2 == 0 else 1.0
+    shifts = -excess * (np.cos(geometry.angles) + np.sin(geometry.angles))
+    return _fourier_shift(sinograms, shifts), geometry.center + left
+
+
+def _centred(sinograms: Array, geometry: ScanGeometry) -> Array:
+    """Return sinograms whose axis is in the middle: with ASTRA, TomoPy can only roll pixels."""
+    excess = 2 * geometry.center - (geometry.n_columns - 1)
+    whole = round(excess)
+    before, after = max(-whole, 0), max(whole, 0)
+    sinograms = np.pad(sinograms, ((0, 0), (0, 0), (before, after)), mode="edge")
+    if abs(excess - whole) > 1e-3:
+        room = sinograms.shape[-1]
+        wide = np.pad(sinograms, ((0, 0), (0, 0), (room, room)), mode="edge")
+        moved = _fourier_shift(wide, np.full(geometry.n_angles, (whole - excess) / 2))
+        sinograms = moved[..., room:-room]
+    return sinograms
+
+
+def _filter(sinograms: Array, filter_name: str, filter_par: Any = (0.5, 8)) -> Array:
+    """Return sinograms filtered for back projection, which TomoPy's fbp leaves undone."""
+    n_angles, width = sinograms.shape[1:]
+    size = scipy.fft.next_fast_len(2 * width, real=True)
+    spectrum = scipy.fft.rfft(sinograms, size, axis=-1)
+    spectrum *= (np.pi / n_angles * _response(size, filter_name, filter_par)).astype(np.float32)
+    filtered: Array = scipy.fft.irfft(spectrum, size, axis=-1)[..., :width]
+    return filtered
+
+
+def _response(size: int, filter_name: str, filter_par: Any) -> NDArray[np.float64]:
+    """Return the band-limited ramp (Kak and Slaney 1988, chapter 3, equation 61), windowed."""
+    frequency = scipy.fft.rfftfreq(size)
+    if filter_name == "none":
+        return np.ones_like(frequency)
+    n = np.fft.fftfreq(size, 1 / size)
+    odd = n % 2 == 1
+    kernel = np.where(n == 0, 0.25, 0.0)
+    kernel[odd] = -1 / (np.pi * n[odd]) ** 2
+    ramp: NDArray[np.float64] = np.fft.rfft(kernel).real
+    x = 2 * frequency
+    if filter_name == "shepp":
+        return ramp * np.sinc(frequency)
+    if filter_name == "cosine":
+        return ramp * np.cos(np.pi * frequency)
+    if filter_name == "hann":
+        return ramp * (0.5 + 0.5 * np.cos(np.pi * x))
+    if filter_name == "hamming":
+        return ramp * (0.54 + 0.46 * np.cos(np.pi * x))
+    if filter_name == "parzen":
+        return ramp * np.where(x < 0.5, 1 - 6 * x**2 * (1 - x), 2 * (1 - x) ** 3)
+    if filter_name == "butterworth":
+        cutoff, order = filter_par
+        return ramp / (1 + (frequency / cutoff) ** (2 * order))
+    return ramp
+
+
+def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array | None) -> Array:
+    """Return what TomoPy computes in: ours, because it is overwritten.
+
+    A zero voxel stays zero in the multiplicative algorithms, so they start above it.
+    """
+    shape = (len(sinograms), width, width)
+    if algorithm not in _POSITIVE:
+        return np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
+    level = sinograms.mean(dtype=np.float64) / width
+    if start is None:
+        return np.full(shape, level, np.float32)
+    return np.maximum(start, np.float32(1e-3 * level), dtype=np.float32)
+
+
+def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
+    for count in ("num_iter", "num_block"):
+        value = options.get(count, 1)
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(f"{count} must be an integer of at least 1, got {value!r}")
+    name = options.get("filter_name", "none")
+    if name not in _FILTERS:
+        raise ValueError(f"unknown filter_name {name!r}; known are {', '.join(_FILTERS)}")
+    needed = {"filter_par": 2, "reg_par": _REG_PAR_LENGTH.get(algorithm, 1)}
+    for option, length in needed.items():
+        if option in options and np.size(options[option]) < length:
+            raise ValueError(
+                f"{option} of algorithm {algorithm!r} must have at least {length} "
+                f"number{'s' if length > 1 else ''}, got {options[option]!r}"
+            )
+
+
+def _check_inputs(
+    algorithm: str,
+    geometry: ScanGeometry,
+    weights: Array | None,
+    initial: Array | None,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse what TomoPy would ignore, or read beyond the end of."""
+    if weights is not None:
+        raise ValueError("TomoPy has no weights: fill the pixels to be ignored before")
+    if initial is not None and algorithm in _DIRECT:
+        raise ValueError(f"algorithm {algorithm!r} cannot start from a volume; leave out initial")
+    if options.get("num_block", 1) > geometry.n_angles:
+        raise ValueError(
+            f"num_block must be at most the number of projections, {geometry.n_angles}, got "
+            f"{options['num_block']}"
+        )
+    order = options.get("ind_block")
+    if order is not None and sorted(np.ravel(order)) != list(range(geometry.n_angles)):
+        raise ValueError(
+            f"ind_block must hold every index from 0 to {geometry.n_angles - 1} once, got {order!r}"
+        )
+    shape = np.shape(options.get("reg_data", np.broadcast_to(0, geometry.volume_shape)))
+    if shape != geometry.volume_shape:
+        raise ValueError(f"reg_data must have the volume's shape {geometry.volume_shape}, {shape}")
+
+
+def _diverged(algorithm: str, volume: Array, settings: Mapping[str, Any]) -> str:
+    bad = int((~np.isfinite(volume).all(axis=(1, 2))).sum())
+    return (
+        f"algorithm {algorithm!r} of TomoPy diverged: values that are not finite in {bad} of "
+        f"{len(volume)} slices, with {dict(settings)}; take fewer blocks or iterations, the "
+        "default reg_par, or another algorithm, such as 'sirt'"
+    )
