@@ -279,7 +279,7 @@ def _inside(rng: np.random.Generator, radius: float) -> Array:
 
 def _ellipsoids(rng: np.random.Generator) -> Iterator[Body]:
     """Give a body with sixteen inclusions of various sizes."""
-    yield ellipsoid(1.0, (0, 0, 0), rng.uniform(0.85, 1.0, 3))
+    yield ellipsoid(1.0, (0, 0, 0), rng.uniform(0.92, 1.0, 3))
     for largest in np.geomspace(0.45, 0.1, 16):
         axes = largest * rng.uniform(0.5, 1.0, 3)
         yield ellipsoid(rng.uniform(0.3, 1.5), _inside(rng, 0.82 - axes.max()), axes, _turn(rng))
