@@ -19,10 +19,10 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
+from . import _sinograms
 from .base import BackendUnavailable
 
 __all__ = ["TomopyBackend", "create"]
@@ -160,8 +160,7 @@ class TomopyBackend:
         starts processes on every call, which is unsafe below a graphical interface.
         """
         tilt = np.minimum(np.abs(np.sin(geometry.angles)), np.abs(np.cos(geometry.angles)))
-        offset = geometry.volume_axis - geometry.center
-        offset -= round(offset)  # of the rays from the middles of the voxels, along the grid
+        offset = _sinograms.grid_offset(geometry)
         along = np.flatnonzero((tilt * geometry.volume_width < 1.5) & (abs(offset) > 1e-3))
         out = np.empty(geometry.projections_shape, np.float32)
 
@@ -230,7 +229,6 @@ class TomopyBackend:
             cutoff = 1.0 if settings["filter_name"] in ("hann", "hamming") else 0.5
             settings.setdefault("filter_par", (cutoff, 8.0))
         non_negative = settings.pop("non_negative", False)
-        floor = 1e-6 * max(float(projections.max()), 1e-30) if algorithm in _POSITIVE else None
         out = np.empty(geometry.volume_shape, np.float32)
         row_bytes = 4 * geometry.n_angles * geometry.n_columns
         size = max(2 * self.workers, _BLOCK_BYTES // row_bytes)
@@ -238,16 +236,15 @@ class TomopyBackend:
             for rows in _row_blocks(geometry.n_rows, size):
                 sinograms = projections[:, rows].swapaxes(0, 1)
                 start = None if initial is None else initial[rows]
-                if floor is None:
-                    blank = ~np.any(sinograms, axis=(1, 2))
-                else:
-                    sinograms = np.maximum(sinograms, np.float32(floor))
-                    blank = np.zeros(len(sinograms), bool)
+                blank = ~np.any(sinograms, axis=(1, 2))
+                if "reg_data" in settings:
+                    settings["reg_data"] = options["reg_data"][rows]
                 block = self._reconstruct_block(sinograms, geometry, algorithm, start, settings)
-                block[blank] = 0
+                # where there is nothing to fit, grad and tikh divide 0 by 0
+                block[blank & ~np.isfinite(block).all(axis=(1, 2))] = 0
                 out[rows] = block
         if not np.isfinite(out).all():
-            raise FloatingPointError(_diverged(algorithm, out, settings))
+            raise FloatingPointError(_diverged(algorithm, out, options))
         if non_negative:
             np.maximum(out, 0, out=out)
         return out
@@ -262,28 +259,29 @@ class TomopyBackend:
     ) -> Array:
         """Reconstruct some rows, (row, angle, column); returns a volume of its own."""
         width = geometry.volume_width
-        center = geometry.center
         options = dict(settings)
         method: Any = algorithm
+        angles = geometry.angles
         if algorithm == "gridrec":
-            sinograms, center = _pad_gridrec(sinograms, geometry)
-        elif algorithm == "fbp":
-            left = (width - geometry.n_columns + 1) // 2
-            right = width - geometry.n_columns - left
-            sinograms = np.pad(sinograms, ((0, 0), (0, 0), (left, right)), mode="edge")
-            sinograms = _filter(sinograms, **options)
-            center = _edge_center(center + left, width)
-            options = {"filter_name": "none"}
+            sinograms, center = _sinograms.padded_for_gridrec(sinograms, geometry)
         elif algorithm == "astra":
-            sinograms = _centred(sinograms, geometry)
+            sinograms = _sinograms.centred(sinograms, geometry)
             center = sinograms.shape[-1] / 2
             method, options = self._tomopy.astra, {"options": options}
         else:
-            center = _edge_center(center, geometry.n_columns)
-        angles = geometry.angles
+            sinograms, center = _sinograms.onto_grid(sinograms, geometry)
+            if algorithm == "fbp":
+                sinograms, left = _sinograms.widened(sinograms, width)
+                sinograms = _sinograms.filtered(sinograms, **options)
+                center += left
+                options = {"filter_name": "none"}
+            center = _edge_center(center, sinograms.shape[-1])
         if algorithm == "art":
-            order = _spread(angles)
+            order = _sinograms.golden_order(angles)
             sinograms, angles = sinograms[:, order], angles[order]
+        if algorithm in _POSITIVE:
+            # what is not positive, TomoPy divides by sooner or later
+            sinograms = np.maximum(sinograms, np.float32(1e-4 * max(sinograms.max(), 1e-30)))
         if algorithm == "tikh" and "reg_data" not in options:
             options["reg_data"] = np.zeros((len(sinograms), width, width), np.float32)
         result: Array = self._tomopy.recon(
@@ -293,14 +291,14 @@ class TomopyBackend:
             sinogram_order=True,
             algorithm=method,
             init_recon=_starting_block(algorithm, sinograms, width, start),
-            ncore=1 if "reg_data" in settings else self.workers,
+            ncore=1 if "reg_data" in settings else self.workers,  # it would not be split
             num_gridx=width,
             num_gridy=width,
             **options,
         )
         if algorithm == "gridrec":
             result /= _GRIDREC_SCALE
-            result += _gridrec_background(sinograms)[:, None, None]
+            result += _sinograms.gridrec_background(sinograms)[:, None, None]
         return result
 
 
@@ -342,107 +340,6 @@ def _edge_center(center: float, n_columns: int) -> float:
     if fraction < 0.0101:
         center += fraction + 0.001 if fraction < 0.0045 else fraction - 0.0101
     return float(center)
-
-
-def _fourier_shift(sinograms: Array, shifts: NDArray[np.float64]) -> Array:
-    """Move each angle's columns by `shifts` pixels, round the end: for padded sinograms."""
-    width = sinograms.shape[-1]
-    spectrum = scipy.fft.rfft(sinograms, axis=-1)
-    phase = np.exp(-2j * np.pi * shifts[:, None] * scipy.fft.rfftfreq(width))
-    spectrum *= phase.astype(np.complex64)
-    moved: Array = scipy.fft.irfft(spectrum, width, axis=-1)
-    return moved
-
-
-def _pad_gridrec(sinograms: Array, geometry: ScanGeometry) -> tuple[Array, float]:
-    """Return sinograms with room to filter without wrapping round, moved to correct the volume.
-
-    Gridrec puts the axis on voxel ``(width // 2, width // 2)`` counted from the first column and
-    the last row, for an even width; one further for an odd one. The axis is in the middle when
-    the projections are those of an object moved back by as much.
-    """
-    width = geometry.volume_width
-    padded = max(128, 2 ** int(np.ceil(np.log2(2 * width))))
-    left = (padded - geometry.n_columns) // 2
-    right = padded - geometry.n_columns - left
-    sinograms = np.pad(sinograms, ((0, 0), (0, 0), (left, right)), mode="edge")
-    excess = 0.5 if width % 2 == 0 else 1.0
-    shifts = -excess * (np.cos(geometry.angles) + np.sin(geometry.angles))
-    return _fourier_shift(sinograms, shifts), geometry.center + left
-
-
-def _gridrec_background(sinograms: Array) -> Array:
-    """Return the constant that each slice lacks, because gridrec leaves out the frequency 0.
-
-    A ramp that is band-limited in real space has 2 / (pi^2 width) there, not 0.
-    """
-    total = sinograms.sum(axis=-1).mean(axis=-1)
-    background: Array = total * np.float32(2 / np.pi / sinograms.shape[-1] ** 2)
-    return background
-
-
-def _centred(sinograms: Array, geometry: ScanGeometry) -> Array:
-    """Return sinograms whose axis is in the middle: with ASTRA, TomoPy can only roll pixels."""
-    excess = 2 * geometry.center - (geometry.n_columns - 1)
-    whole = round(excess)
-    before, after = max(-whole, 0), max(whole, 0)
-    sinograms = np.pad(sinograms, ((0, 0), (0, 0), (before, after)), mode="edge")
-    if abs(excess - whole) > 1e-3:
-        room = sinograms.shape[-1]
-        wide = np.pad(sinograms, ((0, 0), (0, 0), (room, room)), mode="edge")
-        moved = _fourier_shift(wide, np.full(geometry.n_angles, (whole - excess) / 2))
-        sinograms = moved[..., room:-room]
-    return sinograms
-
-
-def _spread(angles: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return an order in which no projection follows its neighbour: steps by the golden ratio.
-
-    Art corrects for one projection at a time; in their own order the last ones displace what the
-    others agree on by a fraction of a pixel.
-    """
-    steps = np.mod(np.arange(len(angles)) * (np.sqrt(5) - 1) / 2, 1)
-    return np.argsort(angles)[np.argsort(np.argsort(steps))]
-
-
-def _filter(sinograms: Array, filter_name: str, filter_par: Any) -> Array:
-    """Return sinograms filtered for back projection, which TomoPy's fbp leaves undone."""
-    n_angles, width = sinograms.shape[1:]
-    size = 2 ** int(np.ceil(np.log2(2 * width)))
-    spectrum = scipy.fft.rfft(sinograms, size, axis=-1)
-    spectrum *= (np.pi / n_angles * _response(size, filter_name, filter_par)).astype(np.float32)
-    filtered: Array = scipy.fft.irfft(spectrum, size, axis=-1)[..., :width]
-    return filtered
-
-
-def _response(size: int, filter_name: str, filter_par: Any) -> NDArray[np.float64]:
-    """Return the band-limited ramp (Kak and Slaney 1988, chapter 3, equation 61), windowed.
-
-    The windows are gridrec's, so that a name means the same in both.
-    """
-    x = np.asarray(scipy.fft.rfftfreq(size))
-    if filter_name == "none":
-        return np.ones_like(x)
-    n = np.fft.fftfreq(size, 1 / size)
-    odd = n % 2 == 1
-    kernel = np.where(n == 0, 0.25, 0.0)
-    kernel[odd] = -1 / (np.pi * n[odd]) ** 2
-    window = np.ones_like(x)
-    scaled = x / np.ravel(filter_par)[0]
-    if filter_name == "shepp":
-        window = np.sinc(x)
-    elif filter_name == "cosine":
-        window = np.cos(np.pi * x)
-    elif filter_name == "hann":
-        window = 0.5 + 0.5 * np.cos(2 * np.pi * scaled)
-    elif filter_name == "hamming":
-        window = 0.54 + 0.46 * np.cos(2 * np.pi * scaled)
-    elif filter_name == "parzen":
-        window = (1 - scaled) ** 3
-    elif filter_name == "butterworth":
-        window = 1 / (1 + scaled ** (2 * np.ravel(filter_par)[1]))
-    response: NDArray[np.float64] = np.fft.rfft(kernel).real * window
-    return response
 
 
 def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array | None) -> Array:
@@ -506,10 +403,11 @@ def _check_inputs(
         raise ValueError(f"reg_data must have the volume's shape {geometry.volume_shape}, {shape}")
 
 
-def _diverged(algorithm: str, volume: Array, settings: Mapping[str, Any]) -> str:
+def _diverged(algorithm: str, volume: Array, options: Mapping[str, Any]) -> str:
     bad = int((~np.isfinite(volume).all(axis=(1, 2))).sum())
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items() if np.size(value) < 9)
     return (
-        f"algorithm {algorithm!r} of TomoPy diverged: values that are not finite in {bad} of "
-        f"{len(volume)} slices, with {dict(settings)}; take fewer blocks or iterations, the "
-        "default reg_par, or another algorithm, such as 'sirt'"
+        f"algorithm {algorithm!r} of TomoPy diverged ({given or 'with its default options'}): "
+        f"{bad} of {len(volume)} slices hold values that are not finite; take fewer blocks or "
+        "iterations, the default reg_par, or another algorithm, such as 'sirt'"
     )
