@@ -1,0 +1,134 @@
+"""Coarse to fine: binned levels of a scan, and how shifts and volumes pass between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+
+from .geometry import ScanGeometry
+from .shifting import SplineStack, shift_weights
+
+__all__ = ["Level", "bin_stack", "choose_levels", "enlarge"]
+
+Stack = NDArray[np.float32]
+
+_SMALLEST = 32  # pixels: a binned image keeps at least these many columns
+_FEWEST_ROWS = 16  # rows are not binned below this
+
+
+def choose_levels(n_columns: int) -> tuple[int, ...]:
+    """Return the binnings, coarse to fine, that suit images of so many columns."""
+    levels = [1]
+    while n_columns // (2 * levels[0]) >= _SMALLEST and levels[0] < 8:
+        levels.insert(0, 2 * levels[0])
+    return tuple(levels)
+
+
+def bin_stack(stack: NDArray[np.generic], rows: int, columns: int) -> Stack:
+    """Return the means over blocks of ``rows`` x ``columns`` pixels; a remainder is cut off."""
+    if rows == columns == 1:
+        return np.asarray(stack, np.float32)
+    n, height, width = stack.shape
+    height, width = height // rows, width // columns
+    out = np.empty((n, height, width), np.float32)
+    for i in range(n):  # one image at a time: no second stack in memory
+        blocks = stack[i, : height * rows, : width * columns]
+        blocks.reshape(height, rows, width, columns).mean(axis=(1, 3), dtype=np.float32, out=out[i])
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A scan at one binning: what the loop needs to move, reconstruct and register.
+
+    A binned pixel ``i`` covers the pixels ``i b`` to ``i b + b - 1``, so a column ``c`` of the
+    full image lies at ``(c - (b - 1) / 2) / b``.
+
+    Attributes
+    ----------
+    binning : int
+        Of the columns.
+    pixel : (2,) array
+        Rows and columns of the full image that one pixel covers.
+    """
+
+    binning: int
+    pixel: NDArray[np.float64]
+    spline: SplineStack
+    weights: Stack | None
+    geometry: ScanGeometry
+
+    @classmethod
+    def of(
+        cls,
+        projections: Stack,
+        weights: Stack | None,
+        geometry: ScanGeometry,
+        binning: int,
+    ) -> Level:
+        """Bin a scan.
+
+        Rows are binned as the columns are, or less where few would be left: for a vertical axis
+        the size of a pixel along it is free.
+        """
+        rows = min(binning, max(1, geometry.n_rows // _FEWEST_ROWS))
+        if weights is None:
+            binned, binned_weights = bin_stack(projections, rows, binning), None
+        elif binning == 1:
+            binned, binned_weights = np.asarray(projections, np.float32), weights
+        else:
+            share = bin_stack(weights, rows, binning)
+            binned = bin_stack(projections * weights, rows, binning)
+            np.divide(binned, share, out=binned, where=share > 0)
+            binned_weights = share
+        coarse = geometry.with_changes(
+            n_rows=binned.shape[1],
+            n_columns=binned.shape[2],
+            center=(geometry.center - (binning - 1) / 2) / binning,
+            volume_width=max(binned.shape[2], -(-geometry.volume_width // binning)),
+        )
+        pixel = np.array([rows, binning], dtype=np.float64)
+        return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
+
+    def moved(self, shifts: NDArray[np.float64], workers: int | None) -> tuple[Stack, Stack]:
+        """Return data and weights moved by minus the shifts (pixels of the full image)."""
+        back = -shifts / self.pixel
+        shape = self.geometry.projections_shape
+        return (
+            self.spline.moved(back, workers=workers),
+            shift_weights(self.weights, back, shape, workers=workers),
+        )
+
+
+def enlarge(volume: Stack, geometry: ScanGeometry, factor: float) -> Stack:
+    """Return a volume of a coarser level on this level's grid, axis on axis, linearly.
+
+    Parameters
+    ----------
+    volume : (n_rows, n, n) array
+        At the coarser level.
+    geometry : ScanGeometry
+        Of this level.
+    factor : float
+        How many of this level's columns one of the coarser level's covers; values are divided
+        by it, so that line integrals stay.
+    """
+    shape = geometry.volume_shape
+    rows = shape[0] / volume.shape[0]
+    coarse_axis = (volume.shape[1] - 1) / 2
+    scale = np.array([1 / round(rows), 1 / factor, 1 / factor])
+    offset = np.array(
+        [
+            (1 / round(rows) - 1) / 2,
+            coarse_axis - geometry.volume_axis / factor,
+            coarse_axis - geometry.volume_axis / factor,
+        ]
+    )
+    larger: Stack = scipy.ndimage.affine_transform(
+        volume, scale, offset, output_shape=shape, output=np.float32, order=1, mode="nearest"
+    )
+    larger /= np.float32(factor)
+    return larger
