@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+from .applying import apply_shifts
+from .atomic import atomic_path
 from .errors import DiskFull, ScanFileError
+from .exports import (
+    EXPORT_FORMATS,
+    export_shifts,
+    from_imod,
+    from_mumott,
+    from_nxtomo,
+    from_tomopy,
+    import_shifts,
+    to_imod,
+    to_mumott,
+    to_nxtomo,
+    to_tomopy,
+)
 from .reading import SCAN_SUFFIXES, can_read, load, read_scan, scan_for_alignment
 from .scan import Scan
+from .shifts import Checkpoint, ShiftsFile, data_hash, read_shifts, write_shifts
+from .writers import (
+    check_output,
+    write_aligned,
+    write_result,
+    write_scan,
+    write_volume,
+)
 
 __all__ = [
+    "EXPORT_FORMATS",
     "SCAN_SUFFIXES",
+    "Checkpoint",
     "DiskFull",
     "Scan",
     "ScanFileError",
+    "ShiftsFile",
+    "apply_shifts",
+    "atomic_path",
     "can_read",
+    "check_output",
+    "data_hash",
+    "export_shifts",
+    "from_imod",
+    "from_mumott",
+    "from_nxtomo",
+    "from_tomopy",
+    "import_shifts",
     "load",
     "read_scan",
+    "read_shifts",
     "scan_for_alignment",
+    "to_imod",
+    "to_mumott",
+    "to_nxtomo",
+    "to_tomopy",
+    "write_aligned",
+    "write_result",
+    "write_scan",
+    "write_shifts",
+    "write_volume",
 ]

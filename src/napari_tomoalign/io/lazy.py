@@ -121,7 +121,8 @@ class LazyProjections:
         first, rest = (keys[0], keys[1:]) if keys else (slice(None), ())
         positions = np.arange(len(self))[first]
         if np.ndim(positions) == 0:
-            return self.frames(int(positions), int(positions) + 1)[0][0][rest]
+            frame: NDArray[np.float32] = self.frames(int(positions), int(positions) + 1)[0][0]
+            return frame[rest]
         if len(positions) and np.all(np.diff(positions) == 1):
             values = self.frames(int(positions[0]), int(positions[-1]) + 1)[0]
         else:

@@ -92,7 +92,8 @@ class Preparation:
         good = np.isfinite(values)
         counts.not_finite += values.size - int(np.count_nonzero(good))
         if block.dtype.newbyteorder("=") in _SATURATING:
-            good = self._drop(good, block != np.iinfo(block.dtype).max, counts, "saturated")
+            below = np.asarray(block != np.iinfo(block.dtype.str).max)
+            good = self._drop(good, below, counts, "saturated")
         extra = (np.newaxis,) * (values.ndim - 3)
         dark = None if self.dark is None else self.dark[(..., *extra)]
         if self.white is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,9 +119,7 @@ def read_scan(
             f"{paths[0]} has {n_angles} projections but {len(found)} angles came from {words}; "
             "there must be one angle for each projection"
         )
-    axis = rotation_axis or raw.rotation_axis or "vertical"
-    if axis not in ("vertical", "horizontal"):
-        raise ValueError(f"rotation_axis must be 'vertical' or 'horizontal', got {axis!r}")
+    axis = _checked_axis(rotation_axis or raw.rotation_axis or "vertical")
     preparation, lines = _plan(raw, normalise, transmission, background)
     projections = LazyProjections(
         raw.stack,
@@ -147,7 +145,6 @@ def read_scan(
             "file": ", ".join(str(one) for one in paths),
             **raw.source,
             "angles": words,
-            "angles_unit": "radians",
         },
         preparation=(*raw.notes, *lines, *_cut_words(projections, rows)),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
@@ -263,7 +260,7 @@ def _angles(
     if first_last is not None:
         return spread_angles(first_last, raw.stack.shape[0])
     if isinstance(angles, (str, os.PathLike)):
-        return read_angles(angles, unit)
+        return read_angles(Path(angles), unit)
     if angles is not None:
         return in_radians(angles, unit or "radians", "the caller's array")
     if raw.angles is None:
@@ -313,6 +310,13 @@ def _cut_words(projections: LazyProjections, rows: Rows) -> tuple[str, ...]:
     if projections.binning > 1:
         words.append(f"binned by {projections.binning}")
     return tuple(words)
+
+
+def _checked_axis(axis: str) -> RotationAxis:
+    for known in get_args(RotationAxis):
+        if axis == known:
+            return cast(RotationAxis, known)
+    raise ValueError(f"rotation_axis must be 'vertical' or 'horizontal', got {axis!r}")
 
 
 def _checked_binning(binning: int) -> int:

@@ -1,0 +1,166 @@
+"""Apply shifts to any stack of the scan: other channels, another binning, another interpolation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from .shifting import shift_stack
+
+__all__ = ["Order", "check_order", "common_view", "fourier_shift_stack", "move"]
+
+Order = Literal[3, "fourier"]
+
+
+def check_order(order: Any) -> None:
+    """Refuse an interpolation that does not exist.
+
+    Raises
+    ------
+    ValueError
+        Neither 3 nor ``"fourier"``.
+    """
+    if isinstance(order, bool) or order not in (3, "fourier"):
+        raise ValueError(f"order must be 3 (cubic spline) or 'fourier', got {order!r}")
+
+
+def move(
+    stack: NDArray[np.generic],
+    shifts: ArrayLike,
+    *,
+    order: Order = 3,
+    crop: bool = False,
+    workers: int | None = None,
+) -> NDArray[np.float32]:
+    """Return a stack aligned: each image moved by minus its shift, in one interpolation.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns[, n_channels]) array
+        Any real type; not modified. Channels are moved one by one.
+    shifts : (n_angles, 2) array
+        How far each image is displaced, (row, column), pixels of this stack.
+    order : {3, "fourier"}
+        Cubic spline; or Fourier shift of images whose edges were continued, so that nothing
+        wraps round.
+    crop : bool
+        Cut to the common field of view, which every image covers.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    array of float32
+        Edge values where an image does not reach.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or no common field of view.
+    """
+    check_order(order)
+    shifts = np.asarray(shifts, dtype=np.float64)
+    if stack.ndim not in (3, 4) or shifts.shape != (len(stack), 2):
+        raise ValueError(
+            f"a stack of shape {stack.shape} and shifts of shape {shifts.shape} do not fit; "
+            "expected (n_angles, n_rows, n_columns) or (n_angles, n_rows, n_columns, n_channels) "
+            "and (n_angles, 2)"
+        )
+    view = common_view(shifts, stack.shape[1:3]) if crop else (slice(None), slice(None))
+
+    def moved(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        if order == "fourier":
+            return fourier_shift_stack(images, -shifts, workers=workers)
+        return shift_stack(images, -shifts, workers=workers)
+
+    if stack.ndim == 3:
+        return np.ascontiguousarray(moved(stack)[:, *view])
+    channels = [moved(stack[..., channel])[:, *view] for channel in range(stack.shape[3])]
+    return np.stack(channels, axis=-1)
+
+
+def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns that every aligned image covers.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        How far each image is displaced, pixels.
+    shape : (n_rows, n_columns)
+        Of an image.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    low = np.ceil(np.maximum(0, -shifts.min(axis=0)) - 1e-6).astype(int)
+    high = np.floor(np.asarray(shape) - np.maximum(0, shifts.max(axis=0)) + 1e-6).astype(int)
+    if np.any(low >= high):
+        raise ValueError(
+            f"the images of {shape[0]} x {shape[1]} pixels have no field of view in common: the "
+            f"shifts go from {np.round(shifts.min(axis=0), 1)} to "
+            f"{np.round(shifts.max(axis=0), 1)} (row, column); do not crop, or leave out the "
+            "projections that are far off"
+        )
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def fourier_shift_stack(
+    stack: NDArray[np.generic], shifts: NDArray[np.float64], *, workers: int | None = None
+) -> NDArray[np.float32]:
+    """Return a stack moved by ``+shifts`` by a phase ramp, image by image.
+
+    The whole pixels are moved by indexing; the rest, under one pixel, in Fourier space, on an
+    image that is continued beyond its edges by its mirror image, which fades into the mean of the
+    edges. So there is neither a step at the edge nor anything that wraps round.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns) array
+        Any real type; not modified.
+    shifts : (n_angles, 2) array
+        Row and column, pixels.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    (n_angles, n_rows, n_columns) array of float32
+        Edge values where the image does not reach.
+    """
+    n_rows, n_columns = stack.shape[1:]
+    margins = [min(32, max(4, size // 2)) for size in (n_rows, n_columns)]
+    tapers = [_taper(size, margin) for size, margin in zip(stack.shape[1:], margins, strict=True)]
+    taper = np.outer(*tapers)
+    frequencies = (
+        np.fft.fftfreq(n_rows + 2 * margins[0])[:, np.newaxis],
+        np.fft.rfftfreq(n_columns + 2 * margins[1])[np.newaxis],
+    )
+    moved = np.empty(stack.shape, dtype=np.float32)
+    window = tuple(slice(m, m + n) for m, n in zip(margins, (n_rows, n_columns), strict=True))
+    for index, (image, shift) in enumerate(zip(stack, shifts, strict=True)):
+        whole = np.round(shift).astype(int)
+        rest = shift - whole
+        image = image.astype(np.float64)
+        edges = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+        level = edges.mean()
+        padded = np.pad(image - level, [(m, m) for m in margins], mode="symmetric") * taper
+        ramp = np.exp(-2j * np.pi * (frequencies[0] * rest[0] + frequencies[1] * rest[1]))
+        spectrum = scipy.fft.rfft2(padded, workers=workers) * ramp
+        fine = scipy.fft.irfft2(spectrum, s=padded.shape, workers=workers)[window] + level
+        rows = np.clip(np.arange(n_rows) - whole[0], 0, n_rows - 1)
+        columns = np.clip(np.arange(n_columns) - whole[1], 0, n_columns - 1)
+        moved[index] = fine[np.ix_(rows, columns)]
+    return moved
+
+
+def _taper(size: int, margin: int) -> NDArray[np.float64]:
+    """Return 1 over the image and just beyond it, falling to 0 at the end of the margin."""
+    guard = max(1, margin // 4)
+    fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(margin - guard) + 0.5) / (margin - guard))
+    side = np.concatenate([np.ones(guard), fall])
+    return np.concatenate([side[::-1], np.ones(size), side])

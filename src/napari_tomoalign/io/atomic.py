@@ -1,0 +1,103 @@
+"""Files that are either there and whole, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from .errors import DiskFull
+
+__all__ = ["atomic_path", "refuse_existing", "require_room"]
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse to write over what is there.
+
+    Raises
+    ------
+    FileExistsError
+        A file, and ``overwrite`` is off.
+    IsADirectoryError
+        A folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} exists already; give another name, or overwrite=True (--overwrite)"
+        )
+
+
+def require_room(path: Path, n_bytes: int) -> None:
+    """Refuse to begin a file that cannot fit on the disk.
+
+    Raises
+    ------
+    DiskFull
+        Fewer bytes are free.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if n_bytes > free:
+        raise DiskFull(
+            errno.ENOSPC,
+            f"{path.name} needs {n_bytes / 1e6:.1f} MB, but {free / 1e6:.1f} MB are free in "
+            f"{path.parent}; make room, or write to another disk",
+        )
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a name beside the file to write to; it becomes the file only when all went well.
+
+    Parameters
+    ----------
+    path : path
+        What is to be there at the end. Its folder is made where it is missing.
+    overwrite : bool
+        Replace a file that is there.
+
+    Yields
+    ------
+    Path
+        In the same folder. After an error it is removed and ``path`` is as it was.
+
+    Raises
+    ------
+    FileExistsError
+        There is a file, and ``overwrite`` is off.
+    DiskFull
+        The disk filled up while writing.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException as error:
+        with suppress(FileNotFoundError):
+            aside.unlink()
+        if _is_full(error):
+            raise DiskFull(
+                errno.ENOSPC,
+                f"the disk of {path.parent} is full: {path.name} could not be written, and what "
+                "was there before is untouched; make room, or write to another disk",
+            ) from error
+        raise
+
+
+def _is_full(error: BaseException) -> bool:
+    """Tell whether the disk was full, in the words of Python or of the HDF5 library."""
+    if isinstance(error, DiskFull):
+        return False
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, (OSError, RuntimeError)) and "No space left on device" in str(error)

@@ -1,0 +1,471 @@
+"""Stacks, volumes and whole results to files: HDF5, TIFF and MRC by the file's suffix."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..applying import move
+from ..geometry import RotationAxis, turn_projections, turn_volume
+from ..results import AlignmentResult
+from .atomic import atomic_path, refuse_existing, require_room
+from .errors import DiskFull
+from .exports import export_shifts
+from .lazy import blocks_of
+from .scan import Scan
+from .shifts import read_shifts, write_shifts
+
+__all__ = [
+    "StackInfo",
+    "check_output",
+    "write_aligned",
+    "write_result",
+    "write_scan",
+    "write_stack",
+    "write_volume",
+]
+
+PathLike = str | os.PathLike[str]
+_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+_TIFF = (".tif", ".tiff")
+_MRC = (".mrc", ".ali", ".st", ".rec")
+_NANOMETRES = {"nm": 1.0, "um": 1e3, "µm": 1e3, "mm": 1e6, "m": 1e9, "A": 0.1, "angstrom": 0.1}
+
+
+@dataclass(frozen=True, eq=False)
+class StackInfo:
+    """What is written beside the values of a stack or a volume.
+
+    Attributes
+    ----------
+    angles : (n_angles,) array, optional
+        Radians; None for a volume.
+    pixel_size : float, optional
+        In ``pixel_unit``.
+    pixel_unit : str
+        Such as ``"nm"``.
+    rotation_axis : {"vertical", "horizontal"}
+        Of the image as measured.
+    aligned_with : str
+        With which shifts, and how; empty where the stack is not aligned.
+    channels : tuple of str
+        Names.
+    extra : mapping of str to object
+        More attributes, plain values.
+    """
+
+    angles: NDArray[np.float64] | None = None
+    pixel_size: float | None = None
+    pixel_unit: str = ""
+    rotation_axis: RotationAxis = "vertical"
+    aligned_with: str = ""
+    channels: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return all but the angles as plain values, for a file's metadata."""
+        values: dict[str, Any] = {"rotation_axis": self.rotation_axis, **self.extra}
+        if self.pixel_size is not None:
+            values |= {"pixel_size": self.pixel_size, "pixel_unit": self.pixel_unit}
+        if self.aligned_with:
+            values["aligned_with"] = self.aligned_with
+        if self.channels:
+            values["channels"] = ";".join(self.channels)
+        return values
+
+
+def check_output(path: PathLike, *, overwrite: bool = False) -> None:
+    """Refuse an output that exists, before any work.
+
+    Parameters
+    ----------
+    path : path
+        A file, or the directory of `write_result`.
+    overwrite : bool
+        Existing files may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        The file, or one of the result's files in the directory.
+    NotADirectoryError
+        A part of the path is a file.
+    """
+    path = Path(path)
+    above = next((parent for parent in path.parents if parent.exists()), path.parent)
+    if above.exists() and not above.is_dir():
+        raise NotADirectoryError(f"{above} is a file, so {path} cannot be written; name a folder")
+    if path.is_dir():
+        for suffix in (".h5", ".tif", ".mrc"):
+            for there in _result_paths(path, suffix).values():
+                refuse_existing(there, overwrite=overwrite)
+    else:
+        refuse_existing(path, overwrite=overwrite)
+
+
+def write_stack(
+    path: PathLike,
+    blocks: Iterable[NDArray[np.generic]],
+    shape: tuple[int, ...],
+    info: StackInfo,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a stack of any size, block by block, as it lies in the blocks.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5`` (Data Exchange layout), ``.tif`` or ``.mrc``. Beside the last two a ``.tlt`` file
+        is written with the angles.
+    blocks : iterable of arrays
+        Along the first axis, in their order.
+    shape : tuple of int
+        Of the whole.
+    info : StackInfo
+        What is written beside the values.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    ValueError
+        An unknown suffix, or channels in a format that has none.
+    FileExistsError
+        There is a file, and ``overwrite`` is off.
+    DiskFull
+        There is no room.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    known = (*_HDF5, *_TIFF, *_MRC)
+    if suffix not in known:
+        raise ValueError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(known)}")
+    if len(shape) == 4 and suffix not in _HDF5:
+        raise ValueError(f"{path}: several channels fit into HDF5 only; take the suffix .h5")
+    with atomic_path(path, overwrite=overwrite) as aside:
+        require_room(path, 4 * int(np.prod(shape)))
+        if suffix in _HDF5:
+            _write_hdf5(aside, blocks, shape, info)
+        elif suffix in _TIFF:
+            _write_tiff(aside, blocks, shape, info)
+        else:
+            _write_mrc(aside, blocks, shape, info)
+    if info.angles is not None and suffix not in _HDF5:
+        lines = "".join(f"{angle:.6f}\n" for angle in np.rad2deg(info.angles))
+        with atomic_path(path.with_suffix(".tlt"), overwrite=True) as aside:
+            aside.write_text(lines)
+    return path
+
+
+def _write_hdf5(
+    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
+) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file["implements"] = "exchange"
+        name = "/exchange/data" if info.angles is not None else "/reconstruction/volume"
+        dataset = file.create_dataset(name, shape=shape, dtype=np.float32)
+        start = 0
+        for block in blocks:
+            dataset[start : start + len(block)] = block
+            start += len(block)
+        dataset.attrs.update(info.attributes())
+        if info.angles is not None:
+            dataset.attrs["axes"] = "theta:y:x" + (":channel" if len(shape) == 4 else "")
+            dataset.attrs["description"] = "line integrals"
+            file["/exchange/theta"] = np.rad2deg(info.angles)
+            file["/exchange/theta"].attrs["units"] = "degrees"
+
+
+def _write_tiff(
+    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
+) -> None:
+    import tifffile
+
+    def images() -> Iterator[NDArray[np.float32]]:
+        for block in blocks:
+            for image in block:
+                yield np.ascontiguousarray(image, dtype=np.float32)
+
+    tifffile.imwrite(
+        path,
+        images(),
+        shape=shape,
+        dtype=np.float32,
+        photometric="minisblack",
+        description=json.dumps({"napari-tomoalign": info.attributes()}),
+        metadata=None,
+        bigtiff=4 * int(np.prod(shape)) > 2**31,
+    )
+
+
+def _write_mrc(
+    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
+) -> None:
+    import mrcfile
+
+    with mrcfile.new_mmap(path, shape, mrc_mode=2, overwrite=True) as file:
+        start = 0
+        for block in blocks:
+            file.data[start : start + len(block)] = block
+            start += len(block)
+        file.update_header_stats()
+        factor = _NANOMETRES.get(info.pixel_unit)
+        if info.pixel_size is not None and factor is not None:
+            file.voxel_size = info.pixel_size * factor * 10
+        if info.aligned_with:
+            file.add_label(f"aligned by napari-tomoalign: {info.aligned_with}"[:80])
+
+
+def write_aligned(
+    path: PathLike,
+    stack: NDArray[np.generic],
+    scan: Scan,
+    *,
+    aligned_with: str,
+    center: float | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write an aligned stack; its metadata say that it is aligned, and with what.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5``, ``.tif`` or ``.mrc``.
+    stack : (n_angles, n_rows, n_columns[, n_channels]) array
+        The rotation axis vertical; turned back for a scan whose axis is horizontal.
+    scan : Scan
+        What it was made from.
+    aligned_with : str
+        With which shifts, and how.
+    center : float, optional
+        Column of the rotation axis in ``stack``.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    FileExistsError, DiskFull, ValueError
+        See `write_stack`.
+    """
+    turned = turn_projections(stack, scan.rotation_axis)
+    info = _info_of(scan, aligned_with, center)
+    return write_stack(path, [turned], turned.shape, info, overwrite=overwrite)
+
+
+def _info_of(scan: Scan, aligned_with: str, center: float | None) -> StackInfo:
+    return StackInfo(
+        angles=scan.angles,
+        pixel_size=scan.pixel_size,
+        pixel_unit=scan.pixel_unit,
+        rotation_axis=scan.rotation_axis,
+        aligned_with=aligned_with,
+        channels=scan.channels,
+        extra={} if center is None else {"rotation_center": center},
+    )
+
+
+def write_volume(
+    path: PathLike,
+    volume: NDArray[np.generic],
+    scan: Scan,
+    *,
+    aligned_with: str = "",
+    binning: int = 1,
+    overwrite: bool = False,
+) -> Path:
+    """Write a reconstruction, in the axes of the image as measured.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5``, ``.tif`` or ``.mrc``.
+    volume : (n_slices, n_y, n_x) array
+        About a vertical axis.
+    scan : Scan
+        What it was made from.
+    aligned_with : str
+        With which shifts.
+    binning : int
+        Of the volume against the scan.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    FileExistsError, DiskFull, ValueError
+        See `write_stack`.
+    """
+    turned = turn_volume(volume, scan.rotation_axis)
+    info = StackInfo(
+        pixel_size=None if scan.pixel_size is None else scan.pixel_size * binning,
+        pixel_unit=scan.pixel_unit,
+        rotation_axis=scan.rotation_axis,
+        aligned_with=aligned_with,
+        extra={"binning": binning},
+    )
+    return write_stack(path, [turned], turned.shape, info, overwrite=overwrite)
+
+
+def write_result(
+    directory: PathLike,
+    result: AlignmentResult,
+    scan: Scan,
+    *,
+    overwrite: bool = False,
+    suffix: str = ".h5",
+) -> dict[str, Path]:
+    """Write all that an alignment gives: shifts, table, aligned stack, reconstruction.
+
+    Parameters
+    ----------
+    directory : path
+        Made where it is missing.
+    result : AlignmentResult
+        What was found.
+    scan : Scan
+        What was aligned, or its channels.
+    overwrite : bool
+        Replace files that are there.
+    suffix : str
+        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``.
+
+    Returns
+    -------
+    dict of str to Path
+        ``"shifts"``, ``"csv"``, ``"aligned"``, ``"reconstruction"``.
+
+    Raises
+    ------
+    FileExistsError
+        One of the files exists, and ``overwrite`` is off.
+    DiskFull
+        The message says what was saved.
+    """
+    paths = _result_paths(Path(directory), suffix)
+    for path in paths.values():
+        refuse_existing(path, overwrite=overwrite)
+    with_what = "shifts.h5 of this folder, cubic spline, once from the original"
+    saved: list[str] = []
+    try:
+        write_shifts(paths["shifts"], result, scan, applied="aligned" + suffix, overwrite=overwrite)
+        saved.append(paths["shifts"].name)
+        export_shifts(read_shifts(paths["shifts"]), paths["csv"], overwrite=overwrite)
+        saved.append(paths["csv"].name)
+        write_volume(
+            paths["reconstruction"],
+            result.reconstruction,
+            scan,
+            aligned_with=with_what,
+            binning=result.binning,
+            overwrite=overwrite,
+        )
+        saved.append(paths["reconstruction"].name)
+        shape = scan.projections.shape
+        turned = shape if scan.rotation_axis == "vertical" else (shape[0], shape[2], shape[1])
+        write_stack(
+            paths["aligned"],
+            _moved_blocks(scan, result.shifts),
+            (*turned, *shape[3:]),
+            _info_of(scan, with_what, result.center),
+            overwrite=overwrite,
+        )
+    except DiskFull as error:
+        rest = [path.name for path in paths.values() if path.name not in saved]
+        raise DiskFull(
+            error.errno,
+            f"{error.strerror}. Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
+            f"{', '.join(rest)}",
+        ) from error
+    return paths
+
+
+def _moved_blocks(scan: Scan, shifts: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+    for start, stop in blocks_of(scan.projections.shape):
+        moved = move(np.asarray(scan.projections[start:stop]), shifts[start:stop])
+        yield turn_projections(moved, scan.rotation_axis)
+
+
+def _result_paths(directory: Path, suffix: str) -> dict[str, Path]:
+    return {
+        "shifts": directory / "shifts.h5",
+        "csv": directory / "shifts.csv",
+        "aligned": directory / f"aligned{suffix}",
+        "reconstruction": directory / f"reconstruction{suffix}",
+    }
+
+
+def write_scan(
+    path: PathLike,
+    projections: NDArray[np.generic],
+    angles: ArrayLike,
+    *,
+    white: NDArray[np.generic] | None = None,
+    dark: NDArray[np.generic] | None = None,
+    pixel_size: float | None = None,
+    pixel_unit: str = "",
+    true_shifts: NDArray[np.float64] | None = None,
+    rotation_axis: RotationAxis = "vertical",
+    overwrite: bool = False,
+) -> Path:
+    """Write a scan as a beamline does, in the Data Exchange layout, ``theta`` in degrees.
+
+    Parameters
+    ----------
+    path : path
+        Such as ``scan.h5``.
+    projections : (n_angles, n_rows, n_columns[, n_channels]) array
+        As measured: counts, or line integrals where there is no ``white``. Its type is kept.
+    angles : (n_angles,) array
+        Radians.
+    white, dark : (n, n_rows, n_columns) array, optional
+        Flat and dark fields.
+    pixel_size, pixel_unit : float, str
+        Edge of a pixel.
+    true_shifts : (n_angles, 2) array, optional
+        Of a simulated scan, in the axes of ``projections``.
+    rotation_axis : {"vertical", "horizontal"}
+        In ``projections``.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    FileExistsError, DiskFull
+        See `write_stack`.
+    """
+    import h5py
+
+    info = StackInfo(pixel_size=pixel_size, pixel_unit=pixel_unit, rotation_axis=rotation_axis)
+    with atomic_path(path, overwrite=overwrite) as aside:
+        require_room(Path(path), projections.nbytes)
+        with h5py.File(aside, "w") as file:
+            file["implements"] = "exchange"
+            exchange = file.create_group("exchange")
+            options: dict[str, Any] = {"compression": "gzip", "shuffle": True}
+            data = exchange.create_dataset("data", data=projections, **options)
+            data.attrs.update(info.attributes())
+            data.attrs["axes"] = "theta:y:x" + (":channel" if projections.ndim == 4 else "")
+            data.attrs["units"] = "counts" if white is not None else "line integrals"
+            theta = exchange.create_dataset("theta", data=np.rad2deg(np.asarray(angles)))
+            theta.attrs["units"] = "degrees"
+            for name, frames in (("data_white", white), ("data_dark", dark)):
+                if frames is not None:
+                    dataset = exchange.create_dataset(name, data=frames, **options)
+                    dataset.attrs["units"] = "counts"
+            if true_shifts is not None:
+                shifts = file.create_dataset("simulation/shifts", data=true_shifts)
+                shifts.attrs["meaning"] = (
+                    "true (row, column) displacement of each image in pixels, positive towards "
+                    "larger index"
+                )
+    return Path(path)
