@@ -236,12 +236,12 @@ class TomopyBackend:
             for rows in _row_blocks(geometry.n_rows, size):
                 sinograms = projections[:, rows].swapaxes(0, 1)
                 start = None if initial is None else initial[rows]
-                blank = ~np.any(sinograms, axis=(1, 2))
+                blank = ~np.any(sinograms > 0 if algorithm in _POSITIVE else sinograms, axis=(1, 2))
                 if "reg_data" in settings:
                     settings["reg_data"] = options["reg_data"][rows]
                 block = self._reconstruct_block(sinograms, geometry, algorithm, start, settings)
-                # where there is nothing to fit, grad and tikh divide 0 by 0
-                block[blank & ~np.isfinite(block).all(axis=(1, 2))] = 0
+                if "reg_data" not in settings:
+                    block[blank] = 0  # some algorithms divide 0 by 0 there
                 out[rows] = block
         if not np.isfinite(out).all():
             raise FloatingPointError(_diverged(algorithm, out, options))
@@ -280,8 +280,7 @@ class TomopyBackend:
             order = _sinograms.golden_order(angles)
             sinograms, angles = sinograms[:, order], angles[order]
         if algorithm in _POSITIVE:
-            # what is not positive, TomoPy divides by sooner or later
-            sinograms = np.maximum(sinograms, np.float32(1e-4 * max(sinograms.max(), 1e-30)))
+            sinograms = _made_positive(sinograms)
         if algorithm == "tikh" and "reg_data" not in options:
             options["reg_data"] = np.zeros((len(sinograms), width, width), np.float32)
         result: Array = self._tomopy.recon(
@@ -342,6 +341,13 @@ def _edge_center(center: float, n_columns: int) -> float:
     return float(center)
 
 
+def _made_positive(sinograms: Array) -> Array:
+    """Return sinograms without what TomoPy's multiplicative algorithms come to divide by."""
+    peaks = sinograms.max(axis=(1, 2), keepdims=True)
+    positive: Array = np.maximum(sinograms, np.where(peaks > 0, 1e-4 * peaks, 1), dtype=np.float32)
+    return positive
+
+
 def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array | None) -> Array:
     """Return what TomoPy computes in: ours, because it is overwritten.
 
@@ -350,10 +356,10 @@ def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array |
     shape = (len(sinograms), width, width)
     if algorithm not in _POSITIVE:
         return np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
-    level = sinograms.mean(dtype=np.float64) / width
+    level = sinograms.mean(axis=(1, 2), keepdims=True) / width
     if start is None:
-        return np.full(shape, level, np.float32)
-    return np.maximum(start, np.float32(1e-3 * level), dtype=np.float32)
+        return np.broadcast_to(level, shape).copy()
+    return np.maximum(start, 1e-3 * level, dtype=np.float32)
 
 
 def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
