@@ -98,9 +98,8 @@ def plot_run(
     if comparison:
         axes = [figure.add_subplot(grid[3, column]) for column in range(4)]
         _draw_comparison(axes, comparison, result)
-    heading = "converged" if result.converged else "not converged"
-    words = f"{heading}: {result.message}" if result.message else heading
-    figure.suptitle(f"{title} - {words}" if title else words, fontsize=12, wrap=True)
+    words = f"{title}: {result.message}" if title else result.message
+    figure.suptitle(words, fontsize=12, wrap=True)
     return figure
 
 

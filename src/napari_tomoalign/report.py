@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._picture import Comparison, flagged_projections, listed, plot_run
-from .backends import get_backend
+from .backends import Backend, get_backend
 from .gauge import alignment_error, remove_gauge
 from .geometry import ScanGeometry
 from .io.atomic import atomic_path
+from .parameters import AlignmentParameters
 from .results import AlignmentResult
 from .shifting import shift_stack
 
@@ -33,6 +34,7 @@ def compare(
     initial_shifts: ArrayLike | None = None,
     initial_center: float | None = None,
     row: int | None = None,
+    backend: Backend | None = None,
     passes: int = 6,
 ) -> Comparison:
     """Reconstruct one slice with the shifts of the start and with those that were found.
@@ -52,6 +54,8 @@ def compare(
         Column of the axis before the alignment. Default: the middle.
     row : int, optional
         Default: the one with the most contrast.
+    backend : Backend, optional
+        Default: the run's, by its name.
     passes : int
         How often a reconstruction that can go on from a volume goes on.
     """
@@ -67,6 +71,8 @@ def compare(
         row = min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
     start = np.zeros((n_angles, 2)) if initial_shifts is None else np.asarray(initial_shifts)
     middle = (n_columns - 1) / 2 if initial_center is None else initial_center
+    parameters = result.parameters
+    engine = backend or get_backend(result.backend, workers=parameters.workers)
     used = result.confidence > 0
     if not used.any():
         used[:] = True
@@ -75,7 +81,7 @@ def compare(
         sinogram = _moved_row(stack, shifts, row)
         geometry = ScanGeometry(result.angles[used], 1, n_columns, center)
         sinograms.append(sinogram)
-        slices.append(_reconstruct_row(result, sinogram[used, None], geometry, passes))
+        slices.append(_reconstruct_row(engine, parameters, sinogram[used, None], geometry, passes))
     return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
 
 
@@ -88,10 +94,12 @@ def _moved_row(stack: NDArray[Any], shifts: NDArray[np.float64], row: int) -> ND
 
 
 def _reconstruct_row(
-    result: AlignmentResult, sinogram: NDArray[np.float32], geometry: ScanGeometry, passes: int
+    backend: Backend,
+    parameters: AlignmentParameters,
+    sinogram: NDArray[np.float32],
+    geometry: ScanGeometry,
+    passes: int,
 ) -> NDArray[np.float32]:
-    parameters = result.parameters
-    backend = get_backend(result.backend, workers=parameters.workers)
     algorithm, options = backend.default_algorithm, dict(backend.default_options)
     if isinstance(parameters.reconstruction_pipeline, str):
         algorithm = parameters.reconstruction_pipeline
@@ -121,7 +129,7 @@ def describe(
     seconds = sum(record.seconds for record in result.history)
     algorithm = result.parameters.to_dict()["reconstruction_pipeline"]
     lines = [
-        ("converged" if result.converged else "not converged", result.message),
+        ("result", result.message),
         (
             "run",
             f"{len(result.history)} iterations in {seconds:.1f} s with {result.backend}"

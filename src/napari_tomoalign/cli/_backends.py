@@ -1,0 +1,35 @@
+"""``backends``: which engines are there, what they can do, and which one is taken."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..backends import available_backends, backend_names, get_backend, how_to_install
+from ._text import print_pairs
+
+__all__ = ["USAGE", "add_arguments", "run"]
+
+USAGE = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take no options."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table."""
+    taken = available_backends()[0]
+    for name in backend_names():
+        command = how_to_install(name)
+        if command is not None:
+            print(f"{name}: not installed; to add it: {command}")
+            continue
+        backend = get_backend(name)
+        print(f"{name}: installed{' (taken by default)' if name == taken else ''}")
+        algorithms = ", ".join(
+            f"{algorithm} (default)" if algorithm == backend.default_algorithm else algorithm
+            for algorithm in backend.algorithms
+        )
+        options = ", ".join(f"{key}={value}" for key, value in backend.default_options.items())
+        print_pairs([("    algorithms", algorithms), ("    default options", options or "none")])
+    return 0

@@ -1,0 +1,139 @@
+"""The options that say how a scan is read, for every command that reads one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._options import indices
+
+if TYPE_CHECKING:
+    from ..io.scan import Scan
+
+__all__ = ["add_scan_arguments", "outline", "reading_options"]
+
+
+def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the scan itself and how to read it."""
+    parser.add_argument(
+        "scan",
+        nargs="+",
+        metavar="SCAN",
+        help="the scan's file or folder: Data Exchange or NeXus HDF5, MRC, TIFF, npy, npz, zarr; "
+        "several files are the channels of one scan",
+    )
+    group = parser.add_argument_group("reading the scan")
+    group.add_argument(
+        "--angles",
+        metavar="FILE",
+        help="angles, one a line: .rawtlt, .tlt, .txt, .csv, .mdoc, .npy",
+    )
+    group.add_argument(
+        "--angle-range",
+        nargs=2,
+        type=float,
+        metavar=("FIRST", "LAST"),
+        help="evenly spaced angles, degrees, both ends included",
+    )
+    group.add_argument(
+        "--angle-unit",
+        choices=("degrees", "radians"),
+        help="unit of the angles (default: recognised, and said by 'info')",
+    )
+    group.add_argument("--data", metavar="PATH", help="dataset of the projections inside the file")
+    group.add_argument(
+        "--angles-dataset", metavar="PATH", help="dataset of the angles inside the file"
+    )
+    group.add_argument(
+        "--rotation-axis",
+        choices=("vertical", "horizontal"),
+        help="direction of the rotation axis in the images (default: what the file says, "
+        "else vertical)",
+    )
+    group.add_argument(
+        "--binning", type=int, default=1, metavar="N", help="bin the pixels N x N (default: 1)"
+    )
+    group.add_argument(
+        "--rows",
+        metavar="FIRST:LAST",
+        type=_rows,
+        help="read these rows along the rotation axis only, counted before binning",
+    )
+    group.add_argument(
+        "--channels",
+        metavar="N,N-N,... or NAME,...",
+        type=_channels,
+        help="keep these channels of a scan with several (default: all)",
+    )
+    group.add_argument(
+        "--background",
+        metavar="auto|none|COUNTS",
+        type=_background,
+        default="auto",
+        help="counts to subtract from every pixel (default: auto)",
+    )
+    group.add_argument(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="apply flat and dark fields and take -log where the file has them (default: on)",
+    )
+
+
+def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what `napari_tomoalign.io.read_scan` is to be called with, besides the files."""
+    if arguments.binning < 1:
+        raise ValueError(f"--binning must be at least 1, got {arguments.binning}")
+    return {
+        "angles": arguments.angles,
+        "angle_unit": arguments.angle_unit,
+        "first_last": None if arguments.angle_range is None else tuple(arguments.angle_range),
+        "data": arguments.data,
+        "angles_path": arguments.angles_dataset,
+        "rotation_axis": arguments.rotation_axis,
+        "binning": arguments.binning,
+        "rows": arguments.rows,
+        "channels": arguments.channels,
+        "background": arguments.background,
+        "normalise": arguments.normalise,
+    }
+
+
+def outline(scan: Scan) -> str:
+    """Say in one line how large a scan is and over which angles it goes."""
+    n_angles, n_rows, n_columns = scan.projections.shape[:3]
+    degrees = np.degrees(scan.angles)
+    text = (
+        f"{n_angles} projections of {n_rows} x {n_columns} pixels (rows x columns), "
+        f"{degrees.min():.6g} to {degrees.max():.6g} degrees"
+    )
+    if scan.projections.ndim == 4:
+        text += f", {scan.projections.shape[3]} channels"
+    return text
+
+
+def _rows(text: str) -> tuple[int | None, int | None]:
+    first, colon, last = text.partition(":")
+    if not colon or not all(not end or end.isdecimal() for end in (first, last)):
+        raise argparse.ArgumentTypeError(f"expected rows such as 10:50, got {text!r}")
+    return int(first) if first else None, int(last) if last else None
+
+
+def _channels(text: str) -> tuple[int, ...] | tuple[str, ...]:
+    try:
+        return indices(text)
+    except ValueError:
+        return tuple(text.split(","))
+
+
+def _background(text: str) -> str | float | None:
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected auto, none or a number of counts, got {text!r}"
+        ) from None
