@@ -105,7 +105,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             latest[drawn] = np.abs(moves[drawn]).max(axis=1)
             rests = bool(latest.max() < tolerance)
             captured = captured or bool(latest.max() < _CAPTURED * binning)
-            model = _evaluate(run, level, shifts, model, warm=captured)
+            model = _evaluate(run, level, shifts, model, warm=False)
             record = _record(
                 run,
                 level,
