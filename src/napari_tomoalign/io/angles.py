@@ -125,6 +125,7 @@ def angles_beside(path: Path) -> Path | None:
     """Return the file of angles that belongs to an image file by its name, or None."""
     names = [path.with_suffix(suffix) for suffix in (".tlt", ".rawtlt", ".mdoc")]
     names.append(path.with_name(path.name + ".mdoc"))
+    names += [path.with_name(f"{path.stem}_angles{suffix}") for suffix in (".txt", ".csv", ".npy")]
     return next((name for name in names if name.is_file()), None)
 
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from . import hdf5
 from .angles import in_radians
 from .raw import RawScan, ReadOptions
+from .units import METRES
 
 __all__ = ["can_read", "read"]
 
 _DATA, _THETA = "/exchange/data", "/exchange/theta"
-# length unit: how many nanometres
-_LENGTHS = {"m": 1e9, "mm": 1e6, "um": 1e3, "µm": 1e3, "micron": 1e3, "microns": 1e3, "nm": 1.0}
 _PIXEL_SIZES = (
     "/measurement/instrument/detector/pixel_size",
     "/measurement/instrument/detector/x_pixel_size",
@@ -86,5 +85,5 @@ def _pixel_size(file: Any, dataset: Any, source: dict[str, str]) -> tuple[float 
             unit = (hdf5.text_attribute(file[name], "units") or "").strip()
             if np.isfinite(value) and value > 0:
                 source["pixel_size"] = name
-                return (value * _LENGTHS[unit], "nm") if unit in _LENGTHS else (value, unit)
+                return (value * METRES[unit] * 1e9, "nm") if unit in METRES else (value, unit)
     return None, ""

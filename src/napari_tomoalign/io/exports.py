@@ -35,6 +35,7 @@ from .atomic import atomic_path
 from .errors import ScanFileError
 from .shifts import ShiftsFile, read_shifts
 from .shifts_layout import FORMAT
+from .units import METRES
 
 __all__ = [
     "EXPORT_FORMATS",
@@ -55,7 +56,6 @@ Shifts = NDArray[np.float64]
 Pair = tuple[Shifts, Shifts]
 
 EXPORT_FORMATS = ("csv", "imod", "mumott", "nxtomo", "tomopy")
-_METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "nm": 1e-9, "A": 1e-10, "angstrom": 1e-10}
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".xf": "imod", ".nxs": "nxtomo", ".nx": "nxtomo"}
 _NX_SAMPLE = "/entry/sample"
 
@@ -270,13 +270,13 @@ def _write_mumott(path: Path, found: ShiftsFile) -> None:
 def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
     import h5py
 
-    if found.pixel_size is None or found.pixel_unit not in _METRES:
+    if found.pixel_size is None or found.pixel_unit not in METRES:
         raise ValueError(
             "NXtomo has translations in metres, but the pixel size is "
             f"{found.pixel_size} {found.pixel_unit!r}; give a scan with a pixel size in one of "
-            f"{', '.join(_METRES)}, or export to another format"
+            f"{', '.join(METRES)}, or export to another format"
         )
-    pixel = found.pixel_size * _METRES[found.pixel_unit]
+    pixel = found.pixel_size * METRES[found.pixel_unit]
     with h5py.File(path, "w") as file:
         for name, kind in (("/entry", "NXentry"), (_NX_SAMPLE, "NXsample")):
             file.create_group(name).attrs["NX_class"] = kind
@@ -357,11 +357,11 @@ def _read_nxtomo(path: Path, pixel_size: float | None) -> Shifts:
         for name in ("x_translation", "y_translation"):
             dataset = hdf5.dataset_at(file, f"{sample}/{name}", path)
             unit = hdf5.text_attribute(dataset, "units") or "m"
-            pair.append(np.asarray(dataset[()], dtype=float) * _METRES[unit])
+            pair.append(np.asarray(dataset[()], dtype=float) * METRES[unit])
         pixel = file.get(f"/{entry}/instrument/detector/x_pixel_size")
         if pixel is not None:
             unit = hdf5.text_attribute(pixel, "units") or "m"
-            pixel_size = float(np.ravel(pixel[()])[0]) * _METRES[unit]
+            pixel_size = float(np.ravel(pixel[()])[0]) * METRES[unit]
     if not pixel_size:
         raise ScanFileError(f"{path} states no x_pixel_size; give pixel_size in metres")
     return from_nxtomo(pair[0], pair[1], pixel_size)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections
-from . import data_exchange, hdf5, mrc
+from . import data_exchange, hdf5, mrc, numpy_files, nxtomo, tiff, zarr_files
 from .angles import AngleUnit, in_radians, read_angles, spread_angles
 from .errors import ScanFileError
 from .lazy import LazyProjections, blocks_of
@@ -27,9 +27,23 @@ PathLike = str | os.PathLike[str]
 Rows = slice | tuple[int, int] | None
 
 # In the order in which they are asked. A new format is one module and one entry here.
-_READERS: tuple[ModuleType, ...] = (data_exchange, hdf5, mrc)
+_READERS: tuple[ModuleType, ...] = (
+    nxtomo,
+    data_exchange,
+    hdf5,
+    tiff,
+    numpy_files,
+    zarr_files,
+    mrc,
+)
 
-SCAN_SUFFIXES: tuple[str, ...] = (*hdf5.SUFFIXES, *mrc.SUFFIXES)
+SCAN_SUFFIXES: tuple[str, ...] = (
+    *hdf5.SUFFIXES,
+    *mrc.SUFFIXES,
+    *tiff.SUFFIXES,
+    *numpy_files.SUFFIXES,
+    *zarr_files.SUFFIXES,
+)
 
 
 def can_read(path: PathLike) -> bool:

@@ -21,6 +21,7 @@ from .exports import export_shifts
 from .lazy import blocks_of
 from .scan import Scan
 from .shifts import read_shifts, write_shifts
+from .units import METRES
 
 __all__ = [
     "StackInfo",
@@ -36,7 +37,6 @@ PathLike = str | os.PathLike[str]
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 _TIFF = (".tif", ".tiff")
 _MRC = (".mrc", ".ali", ".st", ".rec")
-_NANOMETRES = {"nm": 1.0, "um": 1e3, "µm": 1e3, "mm": 1e6, "m": 1e9, "A": 0.1, "angstrom": 0.1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +219,9 @@ def _write_mrc(
             file.data[start : start + len(block)] = block
             start += len(block)
         file.update_header_stats()
-        factor = _NANOMETRES.get(info.pixel_unit)
-        if info.pixel_size is not None and factor is not None:
-            file.voxel_size = info.pixel_size * factor * 10
+        metres = METRES.get(info.pixel_unit)
+        if info.pixel_size is not None and metres is not None:
+            file.voxel_size = info.pixel_size * metres * 1e10
         if info.aligned_with:
             file.add_label(f"aligned by napari-tomoalign: {info.aligned_with}"[:80])
 
