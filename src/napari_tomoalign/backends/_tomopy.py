@@ -356,10 +356,11 @@ def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array |
     shape = (len(sinograms), width, width)
     if algorithm not in _POSITIVE:
         return np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
-    level = sinograms.mean(axis=(1, 2), keepdims=True) / width
+    level: Array = sinograms.mean(axis=(1, 2), keepdims=True) / width
     if start is None:
         return np.broadcast_to(level, shape).copy()
-    return np.maximum(start, 1e-3 * level, dtype=np.float32)
+    positive: Array = np.maximum(start, 1e-3 * level, dtype=np.float32)
+    return positive
 
 
 def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
