@@ -1,0 +1,163 @@
+"""The layers of a run: made once, then updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ._frames import AXIS_LABELS, ROLES, Frame, grey_range
+from ._metadata import KEY, role_in
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+__all__ = ["AlignmentLayers"]
+
+_FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
+
+
+class AlignmentLayers:
+    """The layers of a run in a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or napari.components.ViewerModel
+        Where they are shown.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Image] = {}
+        self._source: Image | None = None
+        self._hidden: list[Image] = []
+        viewer.dims.events.ndisplay.connect(self._follow_ndisplay)
+
+    def close(self) -> None:
+        """Let go of the viewer; the layers stay."""
+        self._viewer.dims.events.ndisplay.disconnect(self._follow_ndisplay)
+        self._layers.clear()
+        self._source = None
+
+    def begin(self, source: Image | None, *, new: bool = False) -> None:
+        """Get ready for a run.
+
+        Parameters
+        ----------
+        source : Image, optional
+            The layer that is aligned.
+        new : bool
+            Leave the layers of earlier runs as they are and add new ones.
+        """
+        self._source = source
+        self._layers = {}
+        for layer in self._viewer.layers:
+            role = role_in(layer.metadata)
+            if role not in ROLES or layer.metadata[KEY].get("kept") or layer is source:
+                continue
+            if new:
+                layer.metadata[KEY]["kept"] = True
+            else:
+                self._layers[role] = layer
+
+    def get(self, role: str) -> Image | None:
+        """Return the layer of this role, if it is there."""
+        layer = self._layers.get(role)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def show(self, frames: Mapping[str, Frame]) -> None:
+        """Show a state: add what is missing, update the rest in place.
+
+        Parameters
+        ----------
+        frames : mapping of str to Frame
+            By role. A layer that was removed by hand since `begin` stays away.
+        """
+        first = not self._layers
+        for role in ROLES:
+            if role not in frames:
+                continue
+            if role not in self._layers:
+                self._layers[role] = self._add(role, frames[role])
+            elif self._layers[role] in self._viewer.layers:
+                _update(self._layers[role], frames[role])
+        if first:
+            self._arrange(frames)
+
+    def remove(self, role: str) -> None:
+        """Take the layer of this role away."""
+        layer = self.get(role)
+        self._layers.pop(role, None)
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+
+    def _add(self, role: str, frame: Frame) -> Image:
+        layer: Image = self._viewer.add_image(
+            frame.data,
+            name=role,
+            scale=frame.scale,
+            translate=frame.translate,
+            units=frame.units,
+            metadata=frame.metadata,
+            contrast_limits=grey_range(frame.data),
+        )
+        if self._viewer.dims.ndisplay == 3 and role != "reconstruction":
+            self._hide(layer)
+        return layer
+
+    def _arrange(self, frames: Mapping[str, Frame]) -> None:
+        """Show everything side by side, in the middle of the volume, with the sliders named."""
+        dims = self._viewer.dims
+        if dims.ndim != len(AXIS_LABELS):
+            return
+        dims.axis_labels = AXIS_LABELS
+        volume = frames["reconstruction"]
+        dims.set_point(0, volume.translate[0] + volume.scale[0] * (len(volume.data) // 2))
+        self._viewer.grid.enabled = True
+        self._follow_ndisplay()
+        self._viewer.reset_view()
+
+    def _follow_ndisplay(self, event: Any = None) -> None:
+        """In 3-D show the volume alone: a stack of projections is no solid."""
+        dims = self._viewer.dims
+        if self.get("reconstruction") is None or dims.ndim != len(_FLAT):
+            return
+        if dims.ndisplay == 3:
+            stacks = [layer for role in ROLES[:-1] if (layer := self.get(role)) is not None]
+            if self._source is not None and self._source in self._viewer.layers:
+                stacks.append(self._source)
+            for layer in stacks:
+                self._hide(layer)
+            dims.order = _SOLID
+        else:
+            for layer in self._hidden:
+                layer.visible = True
+            self._hidden.clear()
+            if tuple(dims.order) == _SOLID:
+                dims.order = _FLAT
+
+    def _hide(self, layer: Image) -> None:
+        if layer.visible:
+            layer.visible = False
+            self._hidden.append(layer)
+
+
+def _update(layer: Image, frame: Frame) -> None:
+    """Put new data into a layer; contrast, colours and visibility stay the user's."""
+    other = layer.metadata[KEY]["source"] != frame.metadata[KEY]["source"]
+    coarser = frame.scale[-1] > layer.scale[-1]
+    if coarser:  # before the data, lest the world shrinks for a moment and the sliders jump
+        _place(layer, frame)
+    layer.data = frame.data
+    if not coarser:
+        _place(layer, frame)
+    layer.metadata = frame.metadata
+    if other:
+        layer.contrast_limits = grey_range(frame.data)
+
+
+def _place(layer: Image, frame: Frame) -> None:
+    if tuple(layer.scale) != frame.scale:
+        layer.scale = frame.scale
+    if tuple(layer.translate) != frame.translate:
+        layer.translate = frame.translate

@@ -1,0 +1,96 @@
+"""What a napari layer says about a scan, and what we say about it in turn; without Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..io.angles import in_radians
+from ..results import AlignmentState
+
+__all__ = ["KEY", "angles_in", "carries_angles", "is_aligned", "provenance", "role_in"]
+
+KEY = "napari_tomoalign"
+"""The key of ``layer.metadata`` under which everything of ours lies."""
+
+_IMAGES = ("reconstruction", "projections", "reference")
+_NONE = np.zeros((0, 0, 0), dtype=np.float32)
+_UNIT_BY_KEY = {"angles": "radians", "angles_degrees": "degrees", "tilt_angles": "degrees"}
+
+
+def angles_in(metadata: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Return the angles that a layer carries.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of a layer: ``"angles"`` in radians, or ``"angles_degrees"`` or ``"tilt_angles"``.
+
+    Returns
+    -------
+    (n_angles,) array of float64 or None
+        Radians; None where the layer carries none.
+
+    Raises
+    ------
+    ValueError
+        They are no numbers.
+    """
+    for key, unit in _UNIT_BY_KEY.items():
+        if metadata.get(key) is not None:
+            return in_radians(metadata[key], unit, f"the layer's metadata[{key!r}]")[0]
+    return None
+
+
+def carries_angles(metadata: Mapping[str, Any]) -> bool:
+    """Whether a layer carries angles, sound or not."""
+    return any(metadata.get(key) is not None for key in _UNIT_BY_KEY)
+
+
+def role_in(metadata: Mapping[str, Any]) -> str | None:
+    """Return which of our layers it is, such as ``"reconstruction"``, or None."""
+    role = metadata.get(KEY, {}).get("role")
+    return None if role is None else str(role)
+
+
+def is_aligned(metadata: Mapping[str, Any]) -> bool:
+    """Whether the layer's images have been moved by shifts already."""
+    return bool(metadata.get(KEY, {}).get("applied"))
+
+
+def provenance(state: AlignmentState, role: str, source: str) -> dict[str, Any]:
+    """Return what a layer says about where it comes from.
+
+    Parameters
+    ----------
+    state : AlignmentState
+        That the layer shows.
+    role : str
+        ``"reconstruction"``, ``"projections"``, ``"reference"`` or ``"difference"``.
+    source : str
+        Name of the layer that was aligned.
+    """
+    return {
+        "role": role,
+        "source": source,
+        "applied": f"aligned with the shifts of iteration {state.iteration}"
+        if role == "reference"
+        else "",
+        "iteration": state.iteration,
+        "binning": state.binning,
+        "shifts": state.shifts,
+        "shifts_meaning": "(row, column), pixels of the full image; aligning moves by minus this",
+        "center": state.center,
+        "angles": state.geometry.angles,
+        "converged": state.converged,
+        "message": state.message,
+        "backend": state.backend,
+        "parameters": state.parameters.to_dict(),
+        "state": replace(state, **dict.fromkeys(_IMAGES, _NONE)),
+        "version": __version__,
+    }

@@ -1,0 +1,115 @@
+"""What a run is asked to do, and the scan behind a layer; worked out away from the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import RotationAxis, turn_projections
+from ..io.scan import Scan
+from ..parameters import AlignmentParameters
+from ._frames import Placement
+
+__all__ = ["RunRequest", "ScanSource"]
+
+Mask = Callable[[tuple[int, int, int]], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanSource:
+    """A scan as the widget knows it: nothing is read or copied before `load`.
+
+    Attributes
+    ----------
+    data : array-like
+        (n_angles, n_rows, n_columns), as measured; in memory or lazy.
+    angles : (n_angles,) array
+        Radians.
+    place : Placement
+        Where the layer lies, its name, and the direction of the axis.
+    masks : tuple of callable
+        Each takes (n_angles, n_rows, n_columns), as measured, and returns weights that broadcast
+        to this shape.
+    """
+
+    data: Any
+    angles: NDArray[np.float64]
+    place: Placement
+    masks: tuple[Mask, ...] = ()
+
+    @property
+    def rotation_axis(self) -> RotationAxis:
+        """Direction of the axis in the layer's images."""
+        return self.place.rotation_axis
+
+    def load(self) -> Scan:
+        """Return the scan with its axis vertical, read into memory where it was lazy.
+
+        Raises
+        ------
+        ValueError
+            A mask that does not fit.
+        """
+        data = np.asarray(self.data)
+        weights = None
+        if self.masks:
+            weights = np.ones(data.shape, dtype=np.float32)
+            for mask in self.masks:
+                weights *= mask(data.shape)
+            weights = turn_projections(weights, self.rotation_axis)
+        unit = self.place.units[2]
+        return Scan(
+            projections=turn_projections(data, self.rotation_axis),
+            angles=self.angles,
+            weights=weights,
+            pixel_size=None if unit == "pixel" else abs(self.place.scale[2]),
+            pixel_unit="" if unit == "pixel" else unit,
+            rotation_axis=self.rotation_axis,
+            source={"layer": self.place.source},
+        )
+
+    def as_aligned(self, parameters: AlignmentParameters) -> NDArray[Any]:
+        """Return the images as the loop sees them, as measured: ``-log`` where it takes that."""
+        data = np.asarray(self.data)
+        if not (parameters.transmission and parameters.use_absorbances):
+            return data
+        dark = data <= 0
+        absorbance: NDArray[Any] = -np.log(np.where(dark, np.float32(1), data))
+        return absorbance
+
+
+@dataclass(frozen=True, eq=False)
+class RunRequest:
+    """Everything a run needs.
+
+    Attributes
+    ----------
+    scan : ScanSource
+        What is aligned.
+    center : float, optional
+        Column of the axis (the row, where the axis is horizontal).
+    backend : str
+        By name.
+    parameters : AlignmentParameters
+        Of the loop.
+    start : mapping
+        ``initial_shifts`` or ``resume``, or neither.
+    difference : bool
+        Show ``reference - projections`` too.
+    """
+
+    scan: ScanSource
+    center: float | None
+    backend: str
+    parameters: AlignmentParameters
+    start: Mapping[str, Any] = field(default_factory=dict)
+    difference: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments of `iterate_alignment`, the data apart."""
+        values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
+        return {"center": self.center, "backend": self.backend, **self.start, **values}

@@ -1,0 +1,137 @@
+"""Run, Pause, Step and Stop, and how far the run is."""
+
+from __future__ import annotations
+
+import time
+
+from napari.utils import progress
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+
+from ..results import IterationRecord
+from ._layout import SPACING, hint
+
+__all__ = ["RunBar", "time_left"]
+
+_RECENT = 5  # iterations whose pace stands for those to come
+
+
+def time_left(seconds: list[float], iterations: int) -> str:
+    """Return how long so many more iterations take at the recent pace, in words."""
+    recent = seconds[-_RECENT:]
+    left = sum(recent) / len(recent) * iterations
+    if left < 1.5:
+        return "about a second left"
+    if left < 90:
+        return f"at most {left:.0f} s left"
+    return f"at most {left / 60:.0f} min left"
+
+
+class RunBar(QWidget):
+    """The buttons of a run, its progress here and in napari's activity dock."""
+
+    run_asked = Signal()
+    pause_asked = Signal()
+    step_asked = Signal()
+    stop_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run = QPushButton("Run")
+        self.pause = QPushButton("Pause")
+        self.step = QPushButton("Step")
+        self.stop = QPushButton("Stop")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(6)
+        self.status = hint("Ready.")
+        self._activity: progress | None = None
+        self._seconds: list[float] = []
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACING)
+        for column, (button, signal, text) in enumerate(
+            (
+                (self.run, self.run_asked, "Align, or go on after a pause"),
+                (self.pause, self.pause_asked, "Stand still after this iteration"),
+                (self.step, self.step_asked, "Do one iteration, then stand still"),
+                (self.stop, self.stop_asked, "End after this iteration and keep what was reached"),
+            )
+        ):
+            button.setToolTip(text)
+            button.clicked.connect(signal)
+            layout.addWidget(button, 1, column)
+        layout.addWidget(self.bar, 0, 0, 1, 4)
+        layout.addWidget(self.status, 2, 0, 1, 4)
+        self.show_idle("Ready.")
+
+    def show_idle(self, text: str) -> None:
+        """Show that nothing runs."""
+        self._enable(run=True, pause=False, step=True, stop=False)
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
+        self.status.setText(text)
+        self.close_activity()
+
+    def show_start(self, iterations: int) -> None:
+        """Show that a run of so many iterations, at most, begins."""
+        self._enable(run=False, pause=True, step=False, stop=True)
+        self._seconds = []
+        self._since = time.perf_counter()
+        self.bar.setRange(0, 0)
+        self.status.setText("Starting. The first run on a computer compiles the engine first.")
+        self.close_activity()
+        self._activity = progress(total=iterations, desc="Aligning")
+
+    def show_running(self) -> None:
+        """Show that a run goes on after a pause."""
+        self._enable(run=False, pause=True, step=False, stop=True)
+        self._since = time.perf_counter()
+
+    def show_paused(self) -> None:
+        """Show that the run stands still."""
+        self._enable(run=True, pause=False, step=True, stop=True)
+        self.status.setText(f"Paused. {self.status.text()}")
+
+    def show_pausing(self) -> None:
+        """Show that a pause, or the end, comes after this iteration."""
+        self._enable(run=False, pause=False, step=False, stop=self.stop.isEnabled())
+
+    def show_progress(self, record: IterationRecord, iterations: int) -> None:
+        """Show how far the run is.
+
+        Parameters
+        ----------
+        record : IterationRecord
+            Of the latest iteration.
+        iterations : int
+            The limit.
+        """
+        now = time.perf_counter()
+        self._seconds.append(now - self._since)
+        self._since = now
+        left = max(iterations - record.iteration, 0)
+        self.bar.setRange(0, max(iterations, 1))
+        self.bar.setValue(record.iteration)
+        level = f", binning {record.binning}" if record.binning > 1 else ""
+        move = f"largest move {record.largest_move:.3f} px"
+        wait = time_left(self._seconds, left) if left else "last iteration"
+        self.status.setText(f"Iteration {record.iteration} of {iterations}{level}: {move}, {wait}")
+        if self._activity is not None:
+            self._activity.set_description(f"Aligning: {move}, {wait}")
+            self._activity.update(max(record.iteration - self._activity.n, 0))
+
+    def close_activity(self) -> None:
+        """Take the run out of napari's activity dock."""
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+
+    def _enable(self, *, run: bool, pause: bool, step: bool, stop: bool) -> None:
+        for button, on in (
+            (self.run, run),
+            (self.pause, pause),
+            (self.step, step),
+            (self.stop, stop),
+        ):
+            button.setEnabled(on)

@@ -1,0 +1,475 @@
+"""The dock widget: puts the groups together and passes what they ask for to the run.
+
+No step of the algorithm is here: the widget drains `iterate_alignment` and shows what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import numpy as np
+from napari.utils.notifications import show_error, show_info
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
+
+from ..geometry import turn_projections
+from ..parameters import AlignmentParameters
+from ..results import IterationRecord
+from ._files import FILTER, Loaded, ShiftFiles
+from ._frames import moved_frame
+from ._layers import AlignmentLayers
+from ._layout import SPACING, folding
+from ._metadata import KEY
+from ._parameters_group import ParametersGroup
+from ._preview import Preview
+from ._reconstruction_group import ReconstructionGroup
+from ._request import RunRequest
+from ._result_group import ResultGroup
+from ._run import Arrival, Runner
+from ._run_bar import RunBar
+from ._scan_group import ScanGroup
+from ._session import Session
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+__all__ = ["AlignmentWidget"]
+
+_P = ParamSpec("_P")
+_DRAW_EVERY = 40  # ms between two updates of the layers, so that the window stays at hand
+_EXPECTED = (ValueError, TypeError, OSError)
+
+
+def _told(
+    method: Callable[Concatenate[AlignmentWidget, _P], None],
+) -> Callable[Concatenate[AlignmentWidget, _P], None]:
+    """Tell the user about an error as napari does, and leave the widget ready."""
+
+    @wraps(method)
+    def wrapped(self: AlignmentWidget, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except _EXPECTED as error:
+            show_error(str(error))
+
+    return wrapped
+
+
+class AlignmentWidget(QWidget):
+    """Align the projections of a layer, watch it, steer it, keep what was found.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where the scan is and the result goes.
+
+    Attributes
+    ----------
+    scan, reconstruction, parameters, result : QWidget
+        The groups.
+    run_bar : RunBar
+        The buttons and the progress.
+    runner : Runner
+        The loop in the background.
+    session : Session
+        What has been found.
+    layers : AlignmentLayers
+        What the run shows in the viewer.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = napari_viewer
+        self.session = Session()
+        self.layers = AlignmentLayers(napari_viewer)
+        self.runner = Runner(self)
+        self.preview = Preview(self)
+        self.files = ShiftFiles(self)
+        self.scan = ScanGroup(napari_viewer)
+        self.reconstruction = ReconstructionGroup()
+        self.parameters = ParametersGroup()
+        self.result = ResultGroup(napari_viewer)
+        self.run_bar = RunBar()
+        self._request: RunRequest | None = None
+        self._source_layer: Image | None = None
+        self._steered = False
+        self._after_end: Callable[[], None] | None = None
+        self._docked = False
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(_DRAW_EVERY)
+        self._drawing.timeout.connect(self._draw)
+        self._lay_out()
+        self._connect()
+        self._show_session()
+
+    # ---- the buttons ----
+
+    @_told
+    def run(self, *, steps: int | None = None) -> None:
+        """Start a run, or go on after a pause.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Pause after so many iterations.
+        """
+        if not self.runner.is_running:
+            self._start(steps)
+        elif not self.runner.is_paused:
+            raise ValueError("a run is under way: pause or stop it first")
+        elif self._steered:
+            self._after_end = lambda: self.run(steps=steps)
+            self.runner.stop()
+        else:
+            self.result.allow_steering(False)
+            self.run_bar.show_running()
+            self.runner.go_on(steps=steps)
+
+    def pause(self) -> None:
+        """Stand still after the iteration that is being done."""
+        self.run_bar.show_pausing()
+        self.runner.pause()
+
+    def step(self) -> None:
+        """Do one iteration, then stand still."""
+        self.run(steps=1)
+
+    def stop(self) -> None:
+        """End the run after the iteration that is being done; what was reached is kept."""
+        self.run_bar.show_pausing()
+        self.result.run_from_shown(True)
+        self.runner.stop()
+
+    def settings(self) -> tuple[float | None, str, AlignmentParameters]:
+        """Return the centre, the engine and all parameters as they are set now.
+
+        Raises
+        ------
+        ValueError
+            A value that cannot be, by the name of its parameter.
+        """
+        values: dict[str, Any] = {
+            **self.parameters.values(),
+            **self.reconstruction.parameters(),
+            **self.scan.parameters(),
+        }
+        return (
+            self.scan.center_column,
+            self.reconstruction.backend_name,
+            AlignmentParameters(**values),
+        )
+
+    def _start(self, steps: int | None) -> None:
+        source = self.scan.source()
+        center, backend, parameters = self.settings()
+        start = self._where_from(source.angles, parameters)
+        found = start.pop("center", None)
+        self._request = RunRequest(
+            scan=source,
+            center=found if center is None else center,
+            backend=backend,
+            parameters=parameters,
+            start=start,
+            difference=self.result.difference.isChecked(),
+        )
+        self._source_layer = self.scan.layer.layer
+        self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
+        self.preview.forget()
+        self._steered = False
+        self.result.allow_steering(False)
+        self._result_folding.expand(animate=False)
+        self.run_bar.show_start(parameters.maxiter)
+        self.runner.start(self._request, steps=steps)
+        QTimer.singleShot(0, self._reveal_plots)
+
+    def _where_from(
+        self, angles: NDArray[np.float64], parameters: AlignmentParameters
+    ) -> dict[str, Any]:
+        """Return the start of the next run, and make the session ready for it."""
+        if not self.result.runs_from_shown:
+            self.session.begin(angles)
+            return {}
+        if len(self.session.angles) != len(angles):
+            raise ValueError(
+                f"the shifts on show are for {len(self.session.angles)} projections, but the layer "
+                f"has {len(angles)}: set 'Run from' to the scan as it is, or load its own shifts"
+            )
+        return self.session.go_on(parameters)
+
+    # ---- what the run tells ----
+
+    def _on_advanced(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
+        self.session.add(record, generator_state)
+        if self._request is not None:
+            self.run_bar.show_progress(record, self._request.parameters.maxiter)
+        if not self._drawing.isActive():
+            self._drawing.start()
+
+    def _draw(self) -> None:
+        """Show the latest state; those that came too quickly for the canvas are in the plots."""
+        arrival: Arrival | None = self.runner.mailbox.take()
+        if arrival is not None:
+            self.session.state = arrival.state
+            self.layers.show(arrival.frames)
+        self._show_session()
+
+    def _on_paused(self) -> None:
+        self._draw()
+        self.run_bar.show_paused()
+        self.result.allow_steering(True)
+
+    def _on_ended(self, error: Exception | None) -> None:
+        self._draw()
+        self.result.allow_steering(True)
+        then, self._after_end = self._after_end, None
+        if error is not None:
+            self.run_bar.show_idle("The run ended with an error.")
+            show_error(_text_of(error))
+        elif then is not None:
+            then()
+        else:
+            self.run_bar.show_idle(self._outcome())
+
+    def _outcome(self) -> str:
+        state = self.session.state
+        if state is None or not self.session.history:
+            return "Stopped before the first iteration was done."
+        if state.converged or state.iteration >= state.parameters.maxiter:
+            return f"{state.message[:1].upper()}{state.message[1:]}."
+        return f"Stopped after iteration {state.iteration}; its shifts are kept."
+
+    # ---- steering ----
+
+    @_told
+    def choose_iteration(self, number: int) -> None:
+        """Put the shifts of an iteration back; the next run goes on from there."""
+        self.session.show(number)
+        self._steer()
+
+    @_told
+    def nudge(self, rows: float, columns: float) -> None:
+        """Move the projection in view on the screen, pixels; the next run starts from there."""
+        index = self.scan.projection_in_view()
+        if index is None or index >= len(self.session.angles):
+            raise ValueError("there are no shifts yet that could be changed: run first")
+        horizontal = self.scan.axis.currentData() == "horizontal"
+        self.session.nudge(index, (columns, rows) if horizontal else (rows, columns))
+        self._steer()
+
+    @_told
+    def freeze(self, frozen: bool) -> None:
+        """Take the projection in view into the ignored ones, or out of them."""
+        index = self.scan.projection_in_view()
+        if index is None:
+            raise ValueError("there is no projection in view to freeze: open a scan first")
+        self.scan.toggle_ignored(index, frozen)
+        if self.runner.is_paused:
+            self._steered = True
+            self.result.run_from_shown(True)
+
+    def show_difference(self, wanted: bool) -> None:
+        """Show ``reference - projections`` from the next run on, or take that layer away."""
+        if not wanted:
+            self.layers.remove("difference")
+
+    def _steer(self) -> None:
+        self._steered = True
+        self.result.run_from_shown(True)
+        self._show_session()
+        if self._request is not None:
+            self.preview.ask(self._request, self.session.shifts)
+
+    def _on_preview(self, stack: NDArray[np.float32]) -> None:
+        state = self.session.shown_state() or self.session.state
+        working = self.runner.is_running and not self.runner.is_paused
+        if self._request is None or state is None or working:
+            return
+        scan = self._request.scan
+        self.layers.show({"reference": moved_frame(stack, state, scan.place, scan)})
+
+    # ---- files and other layers ----
+
+    @_told
+    def save_shifts(self, path: str | Path) -> None:
+        """Write the shifts on show; the format is that of the suffix."""
+        state = self.session.shown_state()
+        if state is None or self._request is None:
+            raise ValueError("there are no shifts yet to write: run first")
+        self.files.save(Path(path), state, self._request.scan)
+
+    @_told
+    def load_shifts(self, path: str | Path) -> None:
+        """Read shifts for the chosen layer; the next run starts at them."""
+        self.files.load(Path(path), self.scan.source())
+
+    @_told
+    def apply_to(self, layer: Image | None) -> None:
+        """Move another layer of the scan by the shifts on show, into a new layer."""
+        if layer is None or not len(self.session.angles):
+            raise ValueError("there are no shifts yet, or no layer to apply them to: run first")
+        place = self.scan.source().place
+        assert place.shape is not None  # a layer has one
+        self.files.apply(layer, self.session.shifts, place.shape, place.rotation_axis)
+
+    def _on_loaded(self, loaded: Loaded) -> None:
+        self.session.begin(self.scan.angles(), loaded.shifts, loaded.center)
+        _, backend, parameters = self.settings()
+        self._request = RunRequest(self.scan.source(), loaded.center, backend, parameters)
+        self._steer()
+        show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
+
+    def _on_applied(self, stack: NDArray[np.float32], layer: Image) -> None:
+        self._viewer.add_image(
+            stack,
+            name=f"{layer.name} aligned",
+            scale=layer.scale,
+            translate=layer.translate,
+            units=layer.units,
+            contrast_limits=layer.contrast_limits,
+            metadata={
+                **layer.metadata,
+                KEY: {"applied": "moved by shifts found on another layer", "source": layer.name},
+            },
+        )
+
+    def _ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save shifts", "shifts.h5", FILTER)
+        if path:
+            self.save_shifts(path)
+
+    def _ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load shifts", "", FILTER)
+        if path:
+            self.load_shifts(path)
+
+    # ---- what is shown ----
+
+    def _show_session(self) -> None:
+        session = self.session
+        self.result.show_session(session)
+        shown = turn_projections(session.shifts, self.scan.axis.currentData())
+        self.result.plots.show_run(session.history, shown, session.angles, session.shown)
+        self._show_projection()
+
+    def _show_projection(self, event: Any = None) -> None:
+        index = self.scan.projection_in_view()
+        angles = self.session.angles
+        if index is None or index >= len(angles):
+            self.result.show_projection(None)
+            self.result.plots.show_angle(None)
+            return
+        shift = turn_projections(self.session.shifts, self.scan.axis.currentData())[index]
+        record = self.session.record
+        self.result.show_projection(
+            index,
+            angle=float(np.degrees(angles[index])),
+            shift=(float(shift[0]), float(shift[1])),
+            confidence=None if record is None else float(record.confidence[index]),
+            frozen=self.scan.is_ignored(index),
+        )
+        self.result.plots.show_angle(float(angles[index]))
+
+    def _reveal_plots(self) -> None:
+        self._scroll.ensureWidgetVisible(self.result.plots, 0, 0)
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.result.plots.set_theme(self._viewer.theme)
+
+    # ---- coming and going ----
+
+    def event(self, event: QEvent) -> bool:
+        """Let go of the viewer when the dock is closed: napari then takes the widget out of it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.close_down()
+        return bool(super().event(event))
+
+    def close_down(self) -> None:
+        """End a run that is under way and let go of the viewer; the layers stay."""
+        if not self._docked and not self._drawing.parent():
+            return
+        self._docked = False
+        self.runner.stop()
+        self._drawing.stop()
+        self.run_bar.close_activity()
+        self.scan.close_down()
+        self.result.close_down()
+        self.layers.close()
+        for event, slot in self._subscriptions:
+            event.disconnect(slot)
+        self._subscriptions = []
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self._source_layer and self.runner.is_running:
+            self.stop()
+            show_info("The layer that is being aligned was removed: stopping; its shifts are kept")
+
+    def _lay_out(self) -> None:
+        self._result_folding = folding("Result", self.result, expanded=False)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.setSpacing(SPACING)
+        column.addWidget(folding("Scan", self.scan, expanded=True))
+        column.addWidget(folding("Reconstruction", self.reconstruction, expanded=False))
+        column.addWidget(folding("Alignment", self.parameters, expanded=True))
+        column.addWidget(self._result_folding)
+        column.addStretch()
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._scroll.setWidget(inner)
+        self._scroll.setMinimumWidth(inner.minimumSizeHint().width() + 16)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 6, 6, 6)
+        outer.addWidget(self._scroll, 1)
+        outer.addWidget(self.run_bar)
+
+    def _connect(self) -> None:
+        for signal, slot in (
+            (self.run_bar.run_asked, lambda: self.run()),
+            (self.run_bar.pause_asked, self.pause),
+            (self.run_bar.step_asked, self.step),
+            (self.run_bar.stop_asked, self.stop),
+            (self.runner.advanced, self._on_advanced),
+            (self.runner.paused, self._on_paused),
+            (self.runner.ended, self._on_ended),
+            (self.result.iteration_chosen, self.choose_iteration),
+            (self.result.nudged, self.nudge),
+            (self.result.freeze_asked, self.freeze),
+            (self.result.save_asked, self._ask_save),
+            (self.result.load_asked, self._ask_load),
+            (self.result.apply_asked, self.apply_to),
+            (self.result.difference_asked, self.show_difference),
+            (self.preview.ready, self._on_preview),
+            (self.preview.failed, lambda error: show_error(str(error))),
+            (self.files.loaded, self._on_loaded),
+            (self.files.applied, self._on_applied),
+            (self.scan.changed, self._show_projection),
+        ):
+            signal.connect(slot)
+        viewer = self._viewer
+        self._subscriptions = [
+            (viewer.dims.events.current_step, self._show_projection),
+            (viewer.events.theme, self._on_theme),
+            (viewer.layers.events.removed, self._on_removed),
+        ]
+        for event, slot in self._subscriptions:
+            event.connect(slot)
+
+
+def _text_of(error: Exception) -> str:
+    """Return an error's own text, and its kind where that was not expected."""
+    text = str(error)
+    known = (*_EXPECTED, RuntimeError)
+    if isinstance(error, known) or type(error).__module__.startswith("napari_tomoalign"):
+        return text
+    return f"{type(error).__name__}: {text}"
