@@ -33,20 +33,23 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         The file is truncated, or it cannot be told which array holds the projections.
     """
+    source: dict[str, str] = {}
+    angles: NDArray[np.float64] | None = None
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            if file.read(len(_NPY)) == _NPY:
+                array, name = np.load(path, mmap_mode="r", allow_pickle=False), path.name
+            else:
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as members:
+                    array, name, angles = _members(members, path, options, source)
+    except ScanFileError:
+        raise
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ScanFileError(
             f"{path} cannot be read as a NumPy file: {error}; it seems to be truncated, or to hold "
             "Python objects"
         ) from error
-    source: dict[str, str] = {}
-    angles: NDArray[np.float64] | None = None
-    if isinstance(loaded, np.ndarray):
-        array, name = loaded, path.name
-    else:
-        with loaded:
-            array, name, angles = _members(loaded, path, options, source)
     beside = angles_beside(path)
     if angles is None and beside is not None and not options.angles_known:
         angles, source["angles"] = read_angles(beside)

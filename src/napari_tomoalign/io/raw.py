@@ -164,8 +164,8 @@ def stack_of(
     shape : tuple of int
         Of the dataset: ``(n_angles, n_rows, n_columns)``, or in 4-D ``(n_angles, n_rows,
         n_columns, n_channels)``, ``(n_channels, n_angles, n_rows, n_columns)`` or ``(n_angles,
-        n_channels, n_rows, n_columns)``, told apart by the number of angles and by the channels
-        being fewer than the rows.
+        n_channels, n_rows, n_columns)``, told apart by the number of angles, and by the channels
+        being at most a quarter of the rows and columns.
     dtype : dtype
         Of the dataset.
     n_angles : int, optional
@@ -206,4 +206,4 @@ def stack_of(
 def _channel_axis(shape: tuple[int, ...], n_angles: int | None) -> int:
     if n_angles is not None and shape[0] != n_angles and shape[1] == n_angles:
         return 0
-    return 1 if shape[1] < min(shape[2:]) and shape[3] > 16 else 3
+    return 1 if 4 * shape[1] <= min(shape[2:]) else 3
