@@ -169,7 +169,10 @@ def test_from_a_binned_scan_to_the_full_one(tmp_path):
     ("change", "message"),
     [
         ({"projections": np.zeros((5, 24, 30))}, "shifts of 6 projections, but the scan has 5"),
-        ({"projections": np.zeros((6, 24, 22))}, "of 30 columns, the scan has 22"),
+        (
+            {"projections": np.zeros((6, 24, 22))},
+            "30 columns, these have 22, and no binning explains",
+        ),
     ],
 )
 def test_a_scan_that_does_not_fit_is_refused(written, change, message):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .shifting import shift_stack
 
-__all__ = ["Order", "check_order", "common_view", "fourier_shift_stack", "move"]
+__all__ = ["Order", "binning_between", "check_order", "common_view", "fourier_shift_stack", "move"]
 
 Order = Literal[3, "fourier"]
 
@@ -25,6 +25,27 @@ def check_order(order: Any) -> None:
     """
     if isinstance(order, bool) or order not in (3, "fourier"):
         raise ValueError(f"order must be 3 (cubic spline) or 'fourier', got {order!r}")
+
+
+def binning_between(n_columns: int, other: int) -> float:
+    """Return how many pixels of images ``n_columns`` wide make one of images ``other`` wide.
+
+    A remainder that a binning cuts off is allowed for.
+
+    Raises
+    ------
+    ValueError
+        No binning by a whole number, either way, leads from one to the other.
+    """
+    wide, narrow = max(n_columns, other), min(n_columns, other)
+    binning = wide // narrow
+    if wide // binning != narrow:
+        raise ValueError(
+            f"the shifts belong to images of {n_columns} columns, these have {other}, and no "
+            "binning explains that; take the scan as it was aligned, or one that is binned by a "
+            "whole number"
+        )
+    return float(binning) if n_columns >= other else 1.0 / binning
 
 
 def move(

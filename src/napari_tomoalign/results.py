@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,3 +210,37 @@ class AlignmentResult:
     def confidence(self) -> NDArray[np.float64]:
         """0 (does not fit, not moved) to 1 for each projection."""
         return self.history[-1].confidence
+
+    def apply(
+        self, stack: NDArray[Any], *, order: Literal[3, "fourier"] = 3, crop: bool = False
+    ) -> NDArray[np.float32]:
+        """Align a stack of the same scan with these shifts, in one interpolation.
+
+        Parameters
+        ----------
+        stack : (n_angles, n_rows, n_columns[, n_channels]) array
+            The rotation axis vertical; not modified. Its images may be binned otherwise than
+            those that were aligned: the shifts are rescaled by the ratio of the columns.
+        order : {3, "fourier"}
+            Cubic spline, or Fourier shift of images with guarded edges.
+        crop : bool
+            Cut to the common field of view, which every image covers.
+
+        Returns
+        -------
+        array of float32
+            Edge values where an image does not reach.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit, or no common field of view.
+        """
+        from .applying import binning_between, move
+
+        shifts = self.shifts
+        if stack.ndim in (3, 4):
+            shifts = shifts / binning_between(
+                self.reference.shape[2] * self.binning, stack.shape[2]
+            )
+        return move(stack, shifts, order=order, crop=crop)

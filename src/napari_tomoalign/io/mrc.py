@@ -91,9 +91,9 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         size, source["pixel_size"] = float(fei[0, 1]) * 1e9, "FEI extended header, metres"
     elif voxel > 0 and voxel != 1.0:  # 1 is what programs write that do not know
         size, source["pixel_size"] = voxel / 10, "MRC header, angstrom"
-    said = re.search(r"aligned by napari-tomoalign[^\0]*", labels)
+    said = re.search(r"aligned by napari-tomoalign: ([^\0]*)", labels)
     if said:
-        source["aligned"] = said[0].strip()
+        source["aligned"] = said[1].strip()
     return RawScan(
         stack_of(lambda: _pixels(path), shape, dtype, n_angles=None, where=str(path)),
         angles=angles,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..applying import binning_between
 from ..geometry import RotationAxis, turn_projections
 from ..results import AlignmentResult, AlignmentState, IterationRecord
 from .atomic import atomic_path, refuse_existing
@@ -198,14 +199,7 @@ class ShiftsFile:
             ratio = scan.pixel_size / self.pixel_size
             if abs(here - ratio * there) <= max(1.0, ratio):
                 return ratio
-        binning = max(here, there) // min(here, there)
-        if max(here, there) // binning == min(here, there) and binning > 1:
-            return float(binning) if here > there else 1.0 / binning
-        raise ValueError(
-            f"{self.path or 'the shifts'} belongs to images of {here} columns, the scan has "
-            f"{there}, and no binning explains that; use the scan as it was aligned, or one that "
-            "is binned by a whole number"
-        )
+        return binning_between(here, there)
 
 
 def data_hash(projections: Any) -> str:
