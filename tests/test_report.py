@@ -70,8 +70,8 @@ def test_the_words_say_what_the_numbers_are(result: AlignmentResult, scan: Simul
     words = dict(describe(result, scan.shifts))
     assert words["result"] == "largest move 0.004 px"
     assert words["run"] == "8 iterations in 2.0 s with builtin"
-    assert words["axis"] == "column 11.50"
-    assert "standard error 0.020 px" in words["rows"]
+    assert words["center"].startswith("rotation axis at pixel 11.50")
+    assert "standard error 0.020 px" in words["along axis"]
     assert words["flagged"].startswith(f"1 of 30 projections do not fit: {scan.blank[0]} ")
     assert words["diagnosis"] == result.diagnosis[0]
     # 0.02 px in each direction is 0.028 px; the gauge takes a little of it.
@@ -84,11 +84,11 @@ def test_drift_and_jitter_are_told_apart(result: AlignmentResult) -> None:
     steady = np.zeros((30, 2))
     steady[:, 0] = np.linspace(-4, 4, 30)
     words = dict(describe(replace(result, shifts=steady)))
-    assert words["rows"].startswith("drift 8.00 px, jitter 0.00 px")
+    assert words["along axis"].startswith("drift 8.00 px, jitter 0.00 px")
     restless = np.zeros((30, 2))
     restless[:, 0] = np.where(np.arange(30) % 2, 1.0, -1.0)
     words = dict(describe(replace(result, shifts=restless)))
-    drift, jitter = re.findall(r"([0-9.]+) px", words["rows"])[:2]
+    drift, jitter = re.findall(r"([0-9.]+) px", words["along axis"])[:2]
     assert float(drift) < 0.6
     assert float(jitter) == pytest.approx(1, abs=0.05)
 
@@ -126,12 +126,12 @@ def test_the_figure_shows_what_was_found(result: AlignmentResult, scan: Simulate
     )
     assert "matplotlib.pyplot" not in sys.modules
     titles = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert {"Row shifts", "Column shifts", "Convergence", "Confidence"} <= set(titles)
+    assert {"Convergence", "Confidence"} <= set(titles)
     assert {"Slice 0, before", "Slice 0, after"} <= set(titles)
     assert figure.get_suptitle() == "scan.h5: largest move 0.004 px"
     order = np.argsort(result.angles)
-    for direction, name in enumerate(("Row shifts", "Column shifts")):
-        found, true = titles[name].get_lines()[:2]
+    for direction, name in enumerate(("along", "across")):
+        found, true = titles[f"Shifts {name} the rotation axis"].get_lines()[:2]
         assert np.array_equal(found.get_ydata(), result.shifts[order, direction])
         # The truth is drawn in the gauge of what was found, so the two lie on each other.
         assert np.allclose(true.get_ydata(), found.get_ydata(), atol=0.05)
@@ -139,7 +139,7 @@ def test_the_figure_shows_what_was_found(result: AlignmentResult, scan: Simulate
     before, after = titles["Slice 0, before"].images[0], titles["Slice 0, after"].images[0]
     assert before.get_clim() == after.get_clim()
     words = [text.get_text() for text in titles["Convergence"].texts]
-    assert words == ["binning 2", "binning 1"]
+    assert words == ["binning 2", "1"]
     assert f"{scan.blank[0]}" in titles["Confidence"].get_title(loc="right")
     assert len(plot_run(result).axes) == len(figure.axes) - 4
 

@@ -130,9 +130,9 @@ def _draw_shifts(
     upper.plot(degrees, shifts, "o-", color=color, ms=2.5, lw=1, label="found")
     if truth is not None:
         upper.plot(degrees, truth[order, direction], "k+", ms=5, mew=0.7, label="true")
-        upper.legend(fontsize=8, frameon=False, loc="best")
-    name = ("Row", "Column")[direction]
-    _tidy(upper, f"{name} shifts", "", "shift / px")
+        upper.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    where = ("along", "across")[direction]
+    _tidy(upper, f"Shifts {where} the rotation axis", "", "shift / px")
     upper.tick_params(labelbottom=False)
     width = 0.9 * float(np.median(np.diff(degrees))) if len(degrees) > 1 else 1.0
     lower.bar(
@@ -170,15 +170,16 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
     axes.set_yscale("log")
     _tidy(axes, "Convergence", "iteration", "move / px", pad=14)
     right = axes.twinx()
-    right.plot(
-        iterations,
-        [record.residual for record in history],
-        "s-",
-        color=_RESIDUAL,
-        ms=3,
-        lw=1.2,
-        label="residual",
-    )
+    for binning in dict.fromkeys(record.binning for record in history):
+        level = [record for record in history if record.binning == binning]
+        right.plot(
+            [record.iteration for record in level],
+            [record.residual for record in level],
+            "s-",
+            color=_RESIDUAL,
+            ms=3,
+            lw=1.2,
+        )
     right.set_yscale("log")
     right.set_ylabel("residual (relative)", fontsize=9, color=_RESIDUAL)
     right.tick_params(labelsize=8, colors=_RESIDUAL, which="both")
@@ -187,7 +188,7 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
         if previous is None or record.binning != previous.binning:
             axes.axvline(record.iteration - 0.5, color=_QUIET, lw=0.8, ls="--")
             axes.annotate(
-                f"binning {record.binning}",
+                f"binning {record.binning}" if previous is None else f"{record.binning}",
                 (record.iteration - 0.5, 1.0),
                 (2, 2),
                 xycoords=axes.get_xaxis_transform(),
@@ -195,7 +196,7 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
                 fontsize=7,
                 color=_QUIET,
             )
-    handles = [*axes.get_lines()[:3], *right.get_lines()]
+    handles = [*axes.get_lines()[:3], right.get_lines()[0]]
     axes.legend(
         handles,
         ["largest move", "RMS move", "tolerance of the move", "residual"],
@@ -250,6 +251,8 @@ def _draw_comparison(axes: Sequence[Axes], comparison: Comparison, result: Align
             target = axes[2 * number + place]
             target.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12), **settings)
             vertical = "y / px" if number else "angle / degrees"
-            _tidy(target, f"{name}, {when}", "x / px" if number else "column / px", vertical)
+            _tidy(
+                target, f"{name}, {when}", "x / px" if number else "across the axis / px", vertical
+            )
             target.grid(False)
             target.set_box_aspect(1)

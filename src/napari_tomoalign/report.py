@@ -136,9 +136,9 @@ def describe(
             + (f" ({algorithm})" if algorithm else ""),
         ),
     ]
-    for heading, direction in (("rows", 0), ("columns", 1)):
+    for heading, direction in (("along axis", 0), ("across axis", 1)):
         lines.append((heading, _motion(result, direction)))
-    lines.append(("axis", f"column {result.center:.2f}"))
+    lines.append(("center", f"rotation axis at pixel {result.center:.2f}, counted from 0"))
     lines.append(("residual", f"{result.residual:.4f} of the data's norm"))
     flagged = flagged_projections(result)
     if flagged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from dataclasses import dataclass, fields
@@ -170,10 +171,10 @@ def run(arguments: argparse.Namespace) -> int:
             job.output.rmdir()
     names = ", ".join(path.name for path in (*written.values(), *report))
     pairs = [*describe(result, job.true_shifts), ("files", f"{job.output}: {names}")]
-    if interrupt.asked:
-        again = f"napari-tomoalign align {' '.join(arguments.scan)} --resume {job.output}"
-        pairs.insert(0, ("interrupted", f"by Ctrl-C; what was reached is written; go on: {again}"))
     print_pairs(pairs)
+    if interrupt.asked:
+        again = shlex.join(["align", *arguments.scan, "--resume", str(job.output)])
+        print(f"interrupted: what was reached is written; to go on: napari-tomoalign {again}")
     return 130 if interrupt.asked else 0
 
 
@@ -211,7 +212,7 @@ def _iterate(job: _Job, interrupt: _Interrupt, progress: bool) -> AlignmentResul
 
 def _prepare(arguments: argparse.Namespace) -> _Job:
     """Read and check everything; write nothing."""
-    from ..alignment import check_inputs
+    from ..alignment import Resume, check_inputs
     from ..io import check_output, read_scan, read_shifts, scan_for_alignment
 
     output: Path | None = arguments.output or arguments.resume
@@ -249,8 +250,11 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
         "backend": arguments.backend or (stored.backend if stored else "auto"),
         "center": center,
         "initial_shifts": initial,
-        "resume": stored.for_scan(scan).resume if stored else None,
+        "resume": None,
     }
+    if stored:
+        history, generator_state = stored.for_scan(scan).resume
+        settings["resume"] = Resume(history, dict(generator_state))
     truth = _shifts(arguments.truth, "--truth", scan, arguments)
     check_inputs(lines.projections, lines.angles, weights=lines.weights, **settings)
     name = ", ".join(Path(path).name for path in arguments.scan)

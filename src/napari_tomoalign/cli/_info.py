@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     n_angles, n_rows, n_columns = stack.shape[:3]
     steps = np.degrees(np.diff(np.sort(scan.angles)))
     pairs = [("scan", outline(scan))]
-    pairs += list(scan.source.items())
+    pairs += [(name.replace("_", " "), words) for name, words in scan.source.items()]
     if len(steps):
         pairs.append(("angle steps", f"{steps.min():.4g} to {steps.max():.4g} degrees"))
     pairs.append(("rotation axis", f"{scan.rotation_axis}, in the images as they were measured"))
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if scan.true_shifts is not None:
         pairs.append(("true shifts", "in the file: 'align' says how far it is from them"))
     needed = 4 * 4 * (n_angles * n_rows * n_columns + n_rows * n_columns**2)
-    pairs.append(("memory", f"at most {_bytes(needed)} for an alignment at this size"))
+    pairs.append(("memory", f"about {_bytes(needed)} to align it at this size"))
     print_pairs(pairs)
     return 0
 

@@ -206,11 +206,11 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
         metavar = "|".join([*choices, *(["none"] if option.optional else [])])
         convert = _one_of(choices)
     elif origin in _MAPPINGS:
-        return "NAME=VALUE", named_value
+        return "NAME=VALUE", _named(named_value)
     elif origin is tuple and get_args(kind)[0] is slice:
         metavar, convert = "FIRST:LAST,FIRST:LAST", windows
     elif origin is tuple and get_args(kind)[0] is int:
-        metavar, convert = "N,N-N,...", indices
+        metavar, convert = "N,N,..." if option.optional else "N,N-N,...", indices
     elif origin is tuple:
         metavar, convert = "X,X,...", numbers
     else:

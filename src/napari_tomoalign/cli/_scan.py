@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,9 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("reading the scan")
     group.add_argument(
         "--angles",
-        metavar="FILE",
-        help="angles, one a line: .rawtlt, .tlt, .txt, .csv, .mdoc, .npy",
+        metavar="FILE|/PATH",
+        help="a file of angles (.rawtlt, .tlt, .mdoc, .txt, .csv, .npy), or a dataset inside the "
+        "scan's file",
     )
     group.add_argument(
         "--angle-range",
@@ -43,9 +45,6 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         help="unit of the angles (default: recognised, and said by 'info')",
     )
     group.add_argument("--data", metavar="PATH", help="dataset of the projections inside the file")
-    group.add_argument(
-        "--angles-dataset", metavar="PATH", help="dataset of the angles inside the file"
-    )
     group.add_argument(
         "--rotation-axis",
         choices=("vertical", "horizontal"),
@@ -86,12 +85,14 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what `napari_tomoalign.io.read_scan` is to be called with, besides the files."""
     if arguments.binning < 1:
         raise ValueError(f"--binning must be at least 1, got {arguments.binning}")
+    angles = arguments.angles
+    inside = angles is not None and angles.startswith("/") and not Path(angles).exists()
     return {
-        "angles": arguments.angles,
+        "angles": None if inside else angles,
         "angle_unit": arguments.angle_unit,
         "first_last": None if arguments.angle_range is None else tuple(arguments.angle_range),
         "data": arguments.data,
-        "angles_path": arguments.angles_dataset,
+        "angles_path": angles if inside else None,
         "rotation_axis": arguments.rotation_axis,
         "binning": arguments.binning,
         "rows": arguments.rows,

@@ -1,0 +1,215 @@
+"""What the package is as a whole: light to import, layered, complete when built, documented."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from napari_tomoalign import AlignmentParameters
+from napari_tomoalign.cli._align import PARAMETERS
+from napari_tomoalign.cli._options import parameter_texts
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "napari_tomoalign"
+
+# Modules and packages, from the lowest level up: each imports from lower ones only, and freely
+# inside its own package.
+LEVELS = (
+    {"parameters", "geometry", "gauge", "_threads", "_shift_kernels"},
+    {"shifting", "filtering", "bodies", "detector", "backends"},
+    {"applying", "registration", "smoothing", "pyramid", "phantom"},
+    {"results"},
+    {"io", "inputs", "_picture"},
+    {"alignment", "report"},
+    {"tomopy_compat", "verification"},
+    {"cli", "_napari"},
+    {"__main__"},
+)
+
+
+def top_level(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _for_type_checkers(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a file imports of this project, anywhere in it except for type checkers."""
+    inside = path.relative_to(PACKAGE).parts[:-1]
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not _for_type_checkers(node)]
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = list(inside[: len(inside) - node.level + 1])
+            module = node.module.split(".") if node.module else []
+            names = [".".join([*base, *module, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
+            names = [f"{node.module}.{a.name}".partition(".")[2] for a in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name.partition(".")[2] for a in node.names if PACKAGE.name in a.name]
+        found |= {name.split(".")[0] for name in names}
+    return found - {"", "__version__"}
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_from_lower_levels_only(path: Path) -> None:
+    level = {name: number for number, names in enumerate(LEVELS) for name in names}
+    own = top_level(path)
+    assert own in level, f"{own} has no level: add it to LEVELS where it belongs"
+    for name in imported(path) - {own}:
+        assert level[name] < level[own], f"{own} must not import {name}"
+
+
+def test_the_loop_does_not_know_its_faces() -> None:
+    for path in FILES:
+        if top_level(path) not in ("cli", "_napari", "__main__"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"^\s*(import|from) (napari|qtpy|PyQt|PySide)\b", text, re.M), path
+
+
+def test_importing_is_light_and_fast() -> None:
+    heavy = ["PyQt5", "PyQt6", "PySide6", "argparse", "h5py", "matplotlib", "napari", "numba"]
+    heavy += ["qtpy", "scipy.ndimage", "scipy.optimize", "skimage", "tomopy", "tqdm"]
+    script = (
+        "import sys, time, numpy\n"
+        "start = time.perf_counter()\n"
+        "import napari_tomoalign\n"
+        "seconds = time.perf_counter() - start\n"
+        f"print(seconds, *[name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert output[1:] == []
+    assert float(output[0]) < 0.5
+
+
+def test_public_names_are_there_and_others_are_refused() -> None:
+    import napari_tomoalign
+
+    for name in napari_tomoalign.__all__:
+        assert getattr(napari_tomoalign, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = napari_tomoalign.nonsense
+
+
+def test_every_parameter_is_an_option_with_a_text() -> None:
+    names = [field.name for field in dataclasses.fields(AlignmentParameters)]
+    texts = parameter_texts(AlignmentParameters)
+    assert [option.name for option in PARAMETERS] == names
+    assert sorted(texts) == sorted(names)
+    assert all(len(text) > 10 for text in texts.values())
+    help_text = subprocess.run(
+        [sys.executable, "-m", "napari_tomoalign", "align", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+    ).stdout
+    for name in names:
+        assert f"--{name.replace('_', '-')}" in help_text
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the sdist and the wheel with the project's own build backend."""
+    pytest.importorskip("hatchling")
+    target = tmp_path_factory.mktemp("built")
+    script = (
+        "import hatchling.build as build, sys\n"
+        "build.build_sdist(sys.argv[1]); build.build_wheel(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], cwd=ROOT, check=True)
+    return target
+
+
+def test_the_wheel_is_complete(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        manifest = archive.read("napari_tomoalign/napari.yaml").decode()
+        points = archive.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
+    assert "napari_tomoalign/py.typed" in names
+    assert manifest == (ROOT / "napari.yaml").read_text(encoding="utf-8")
+    assert "napari-tomoalign = napari_tomoalign.cli:main" in points
+    assert "napari-tomoalign = napari_tomoalign:napari.yaml" in points
+    modules = {str(path.relative_to(ROOT / "src")) for path in FILES}
+    assert modules <= set(names)
+
+
+def test_the_sdist_is_complete(built: Path) -> None:
+    import tarfile
+
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    needed = {"pyproject.toml", "README.md", "LICENSE", "napari.yaml", "sample_data/README.md"}
+    assert needed | {".ci/run", ".ci/environment.py"} <= names
+    assert not [name for name in names if name.startswith((".venv", "tomoalign-"))]
+
+
+def test_command_and_version_agree() -> None:
+    from napari_tomoalign import __version__
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+
+
+def readme_command(marker: str) -> str:
+    """Return the one command in the fenced block after a marker in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(rf"<!-- {marker} -->\s*```sh\n(.*?)```", text, re.S)
+    assert block, f"README.md has no block after <!-- {marker} -->"
+    lines = block.group(1).strip().splitlines()
+    assert len(lines) == 1, "each of the two commands is one line"
+    return lines[0]
+
+
+def test_the_readme_has_its_two_commands() -> None:
+    assert ".venv/bin/napari-tomoalign align sample_data/" in readme_command("main command")
+    tests = readme_command("test command")
+    for word in ("--qt-libraries", "ruff check", "ruff format --check", "mypy --strict", "pytest"):
+        assert word in tests
+
+
+def test_ci_runs_the_command_of_the_readme(tmp_path: Path) -> None:
+    """Run .ci/run on a small repository whose README says what to run."""
+    command = "echo ran with CI=$CI in $(basename $PWD) && ls"
+    readme = f"# x\n```sh\nfalse\n```\n<!-- test command -->\n```sh\n{command}\n```\n"
+    (tmp_path / "README.md").write_text(readme)
+    (tmp_path / ".ci").mkdir()
+    script = tmp_path / ".ci" / "run"
+    script.write_bytes((ROOT / ".ci" / "run").read_bytes())
+    script.chmod(0o755)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    (tmp_path / "untracked").touch()
+    for given, expected in ((None, "true"), ("mine", "mine")):
+        environment = {key: value for key, value in os.environ.items() if key != "CI"}
+        if given:
+            environment["CI"] = given
+        done = subprocess.run(
+            [script], env=environment, capture_output=True, text=True, check=True, cwd="/"
+        )
+        assert done.stdout == f"ran with CI={expected} in project\nREADME.md\n"
+    status = subprocess.run([*git, "status", "--short"], capture_output=True, text=True).stdout
+    assert status == "?? untracked\n"
