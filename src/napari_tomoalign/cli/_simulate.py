@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,17 @@ USAGE = "-o FILE [options]"
 
 # Masks and garbage pixels have no place in a file of counts.
 _LEFT_OUT = ("masked_fraction", "garbage_fraction")
-_OPTIONS = tuple(o for o in options_of_function(simulate) if o.name not in _LEFT_OUT)
+# What differs from the function: a name is all that can be typed, and counts have counting noise.
+_TEXTS = {
+    "kind": "The object: ellipsoids, soft, granular, fibrous, shell or asymmetric.",
+    "noise": "Counting noise, on average this much of the largest line integral.",
+    "photons": "Photons in the brightest pixel of the beam, in place of --noise.",
+}
+_OPTIONS = tuple(
+    replace(option, text=_TEXTS.get(option.name, option.text))
+    for option in options_of_function(simulate)
+    if option.name not in _LEFT_OUT
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
