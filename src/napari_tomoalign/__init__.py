@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._napari.script import show_in
     from .alignment import align, iterate_alignment
     from .backends import Backend, available_backends, get_backend
     from .gauge import alignment_error
@@ -27,6 +28,7 @@ _HOME = {
     "AlignmentResult": "results",
     "AlignmentState": "results",
     "IterationRecord": "results",
+    "show_in": "_napari.script",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "available_backends",
     "get_backend",
     "iterate_alignment",
+    "show_in",
 ]
 
 

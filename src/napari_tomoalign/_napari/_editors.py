@@ -37,9 +37,7 @@ class Editor:
         Takes a value.
     """
 
-    def __init__(
-        self, widget: QWidget, get: Callable[[], Any], put: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, widget: QWidget, get: Callable[[], Any], put: Callable[[Any], None]) -> None:
         self.widget = widget
         self.get = get
         self.set = put
@@ -153,7 +151,7 @@ def _tick() -> Editor:
 
 
 def _number(kind: type, options: Mapping[str, Any], optional: bool, unit: str) -> Editor:
-    """Return a box for a number; an optional one is "automatic" one step below its least value."""
+    """Return a box for a number; an optional one is "default" one step below its least value."""
     box = QSpinBox() if kind is int else QDoubleSpinBox()
     step = options.get("step", 1)
     low = options.get("min", 0) - (step if optional else 0)
@@ -167,7 +165,7 @@ def _number(kind: type, options: Mapping[str, Any], optional: bool, unit: str) -
     box.setAlignment(Qt.AlignmentFlag.AlignRight)
     if not optional:
         return Editor(box, box.value, box.setValue)
-    box.setSpecialValueText("automatic")
+    box.setSpecialValueText("default")
     return Editor(
         box,
         lambda: None if box.value() == box.minimum() else box.value(),
@@ -179,9 +177,7 @@ def _choice(values: list[Any]) -> Editor:
     box = QComboBox()
     for value in values:
         box.addItem("none" if value is None else str(value), value)
-    return Editor(
-        box, box.currentData, lambda value: box.setCurrentIndex(values.index(value))
-    )
+    return Editor(box, box.currentData, lambda value: box.setCurrentIndex(values.index(value)))
 
 
 def _line(
@@ -189,7 +185,7 @@ def _line(
 ) -> Editor:
     line = QLineEdit()
     line.setMinimumWidth(_NARROW)
-    line.setPlaceholderText("automatic" if optional else example)
+    line.setPlaceholderText("default" if optional else example)
 
     def get() -> Any:
         text = line.text().strip()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,24 +14,15 @@ from qtpy.QtCore import QObject, Signal
 
 from ..applying import move
 from ..geometry import RotationAxis, turn_projections
-from ..io import export_shifts, import_shifts, read_shifts, write_shifts
 from ..results import AlignmentState
 from ._metadata import KEY, is_aligned
 from ._request import ScanSource
 from ._run import tell_warning
+from ._shift_files import read_for, write_state
 
-__all__ = ["Loaded", "ShiftFiles", "write_state"]
+__all__ = ["FILTER", "ShiftFiles"]
 
 FILTER = "Shifts (*.h5);;Table (*.csv);;IMOD (*.xf);;TomoPy or mumott (*.npz);;All files (*)"
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """Shifts from a file, in pixels of the scan, its axis vertical."""
-
-    shifts: NDArray[np.float64]
-    center: float | None
-    path: Path
 
 
 class ShiftFiles(QObject):
@@ -54,12 +43,12 @@ class ShiftFiles(QObject):
         """Write the shifts of a state; the format is that of the name's suffix."""
         self._work(
             lambda: write_state(path, state, source),
-            lambda _: show_info(f"The shifts are in {path}"),
+            lambda written: show_info(f"The shifts are in {written}"),
         )
 
     def load(self, path: Path, source: ScanSource) -> None:
         """Read shifts and bring them to the pixels of the scan."""
-        self._work(lambda: _read(path, source), self.loaded.emit)
+        self._work(lambda: read_for(path, source), self.loaded.emit)
 
     def apply(
         self,
@@ -116,39 +105,6 @@ class ShiftFiles(QObject):
             _connect={"returned": done, "errored": _tell, "warned": tell_warning},
         )
         worker.start()
-
-
-def write_state(path: Path, state: AlignmentState, source: ScanSource) -> None:
-    """Write a shifts file; another program's format goes through one.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    ValueError
-        A suffix that no format has.
-    """
-    own = path if path.suffix.lower() in ("", ".h5", ".hdf5") else None
-    if own is not None:
-        write_shifts(own.with_suffix(own.suffix or ".h5"), state, source.load(), overwrite=True)
-        return
-    with TemporaryDirectory() as folder:
-        written = write_shifts(Path(folder) / "shifts.h5", state, source.load())
-        export_shifts(written, path, overwrite=True)
-
-
-def _read(path: Path, source: ScanSource) -> Loaded:
-    scan = source.load()
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        file = read_shifts(path).for_scan(scan)
-        return Loaded(file.shifts, file.center, path)
-    shifts = import_shifts(path, pixel_size=scan.pixel_size, rotation_axis=source.rotation_axis)
-    if len(shifts) != len(scan.angles):
-        raise ValueError(
-            f"{path} holds shifts of {len(shifts)} projections, but the scan has "
-            f"{len(scan.angles)}: it belongs to another scan"
-        )
-    return Loaded(shifts, None, path)
 
 
 def _tell(error: Exception) -> None:

@@ -13,16 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import RotationAxis, turn_projections
+from ..geometry import RotationAxis, ScanGeometry, turn_projections
 from ..results import AlignmentState
 from ._metadata import KEY, provenance
 
-__all__ = ["AXIS_LABELS", "ROLES", "Frame", "Placement", "frames_of", "grey_range", "moved_frame"]
+__all__ = [
+    "AXIS_LABELS",
+    "ROLES",
+    "Frame",
+    "Placement",
+    "frames_of",
+    "grey_range",
+    "moved_frame",
+    "volume_frame",
+]
 
 AXIS_LABELS = ("slice", "angle", "row", "column")
 ROLES = ("reference", "projections", "difference", "reconstruction")
 """The layers of a run, from the lowest to the uppermost."""
 
+_HEADROOM = 0.15
 _SAMPLES = 200_000  # values looked at for the contrast, however large the data
 
 
@@ -116,8 +126,12 @@ def frames_of(
         )
         for role, stack in stacks.items()
     }
+    # Grey values are per pixel of the full image at every level, so that the contrast holds.
+    volume = state.reconstruction
+    if state.binning > 1:
+        volume = _frozen(volume / np.float32(state.binning))
     metadata = _metadata(state, place, "reconstruction", scan)
-    frames["reconstruction"] = _volume_frame(state, place, metadata)
+    frames["reconstruction"] = volume_frame(volume, state.geometry, place, state.binning, metadata)
     return frames
 
 
@@ -140,15 +154,62 @@ def moved_frame(
     return _stack_frame(stack, place, 1, _metadata(state, place, "reference", scan))
 
 
+def volume_frame(
+    volume: NDArray[np.float32],
+    geometry: ScanGeometry,
+    place: Placement,
+    binning: int,
+    metadata: dict[str, Any],
+) -> Frame:
+    """Put the rotation axis where it lies among the columns, and the slices where the rows are.
+
+    Parameters
+    ----------
+    volume : (n_slices, n_y, n_x) array
+        About a vertical axis.
+    geometry : ScanGeometry
+        Of the images that the volume was made from.
+    place : Placement
+        Of the scan.
+    binning : int
+        Of the images, where the scan's shape is not known.
+    metadata : dict
+        Of the frame.
+    """
+    images = (geometry.n_rows, geometry.n_columns)
+    vertical = place.rotation_axis == "vertical"
+    binnings = place.binning_of(images if vertical else images[::-1], binning)
+    along, across = (0, 1) if vertical else (1, 0)  # among (row, column) as measured
+    scale, translate, units = place.scale[1:], place.translate[1:], place.units[1:]
+    step = scale[across] * binnings[across]
+    first = (
+        translate[across]
+        + scale[across] * (binnings[across] - 1) / 2
+        + step * (geometry.center - geometry.volume_axis)
+    )
+    return Frame(
+        data=volume[:, np.newaxis],
+        scale=(scale[along] * binnings[along], place.scale[0] * geometry.n_angles, step, step),
+        translate=(
+            translate[along] + scale[along] * (binnings[along] - 1) / 2,
+            place.translate[0] + place.scale[0] * (geometry.n_angles - 1) / 2,
+            first,
+            first,
+        ),
+        units=(units[along], place.units[0], units[across], units[across]),
+        metadata=metadata,
+    )
+
+
 def grey_range(data: NDArray[np.float32]) -> tuple[float, float]:
-    """Return contrast limits that hold 99.8 % of the values, from a sample of them."""
+    """Return contrast limits that hold 99.8 % of the values, and some room for what sharpens."""
     flat = data.ravel(order="K")
     sample = flat[:: max(1, flat.size // _SAMPLES)]
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
-    return (low, high) if high > low else (low, low + 1.0)
+    return (low, high + _HEADROOM * (high - low)) if high > low else (low, low + 1.0)
 
 
 def _stack_frame(
@@ -166,38 +227,6 @@ def _stack_frame(
             place.translate[2] + column * (columns - 1) / 2,
         ),
         units=place.units,
-        metadata=metadata,
-    )
-
-
-def _volume_frame(state: AlignmentState, place: Placement, metadata: dict[str, Any]) -> Frame:
-    """Put the rotation axis where it lies among the columns, and the slices where the rows are."""
-    geometry = state.geometry
-    images = (geometry.n_rows, geometry.n_columns)
-    vertical = place.rotation_axis == "vertical"
-    binnings = place.binning_of(images if vertical else images[::-1], state.binning)
-    along, across = (0, 1) if vertical else (1, 0)  # among (row, column) as measured
-    scale, translate, units = place.scale[1:], place.translate[1:], place.units[1:]
-    step = scale[across] * binnings[across]
-    first = (
-        translate[across]
-        + scale[across] * (binnings[across] - 1) / 2
-        + step * (geometry.center - geometry.volume_axis)
-    )
-    # Grey values are per pixel of the full image at every level, so that the contrast holds.
-    volume = state.reconstruction
-    if state.binning > 1:
-        volume = _frozen(volume / np.float32(state.binning))
-    return Frame(
-        data=volume[:, np.newaxis],
-        scale=(scale[along] * binnings[along], place.scale[0] * geometry.n_angles, step, step),
-        translate=(
-            translate[along] + scale[along] * (binnings[along] - 1) / 2,
-            place.translate[0] + place.scale[0] * (geometry.n_angles - 1) / 2,
-            first,
-            first,
-        ),
-        units=(units[along], place.units[0], units[across], units[across]),
         metadata=metadata,
     )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._frames import AXIS_LABELS, ROLES, Frame, grey_range
+from ..geometry import RotationAxis
+from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range
 from ._metadata import KEY, role_in
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["AlignmentLayers"]
+__all__ = ["AlignmentLayers", "placement_of"]
 
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
 
@@ -99,11 +100,19 @@ class AlignmentLayers:
             translate=frame.translate,
             units=frame.units,
             metadata=frame.metadata,
-            contrast_limits=grey_range(frame.data),
+            contrast_limits=self._contrast(role, frame),
         )
         if self._viewer.dims.ndisplay == 3 and role != "reconstruction":
             self._hide(layer)
         return layer
+
+    def _contrast(self, role: str, frame: Frame) -> tuple[float, float]:
+        """Reprojections are shown with the grey values of the data they are compared with."""
+        reference = self.get("reference")
+        if role == "projections" and reference is not None:
+            low, high = reference.contrast_limits
+            return low, high
+        return grey_range(frame.data)
 
     def _arrange(self, frames: Mapping[str, Frame]) -> None:
         """Show everything side by side, in the middle of the volume, with the sliders named."""
@@ -140,6 +149,20 @@ class AlignmentLayers:
         if layer.visible:
             layer.visible = False
             self._hidden.append(layer)
+
+
+def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Placement:
+    """Return where a scan's layer, (angle, row, column), lies."""
+    scale, translate = ([float(value) for value in v] for v in (layer.scale, layer.translate))
+    units = [str(unit) for unit in layer.units]
+    return Placement(
+        scale=(scale[0], scale[1], scale[2]),
+        translate=(translate[0], translate[1], translate[2]),
+        units=(units[0], units[1], units[2]),
+        rotation_axis=rotation_axis,
+        source=layer.name,
+        shape=(layer.data.shape[1], layer.data.shape[2]),
+    )
 
 
 def _update(layer: Image, frame: Frame) -> None:

@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QLayout, QToolButton, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
-__all__ = ["SPACING", "folding", "form", "hint", "row", "small_button"]
+__all__ = ["SPACING", "Scrolled", "folding", "form", "hint", "row", "small_button"]
 
 SPACING = 4
+_TITLE = """
+QPushButton { text-align: left; border: none; font-weight: bold; padding: 5px 4px; }
+QPushButton:checked { background: transparent; }
+"""
+
+
+class Scrolled(QScrollArea):
+    """Holds groups one below the other: scrolls up and down, and is as wide as they need.
+
+    Parameters
+    ----------
+    groups : QWidget
+        From top to bottom.
+    """
+
+    def __init__(self, *groups: QWidget) -> None:
+        super().__init__()
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, SPACING, 0)
+        column.setSpacing(SPACING)
+        for group in groups:
+            column.addWidget(group)
+        column.addStretch()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setWidget(inner)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least width at which nothing is cut off, at any height."""
+        width = self.widget().minimumSizeHint().width()
+        return QSize(width + self.verticalScrollBar().sizeHint().width(), 80)
 
 
 def form() -> QFormLayout:
@@ -58,6 +102,7 @@ def folding(title: str, content: QLayout | QWidget, *, expanded: bool) -> QColla
         content = holder
     group = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
     group.setDuration(0)
+    group.toggleButton().setStyleSheet(_TITLE)
     group.layout().setContentsMargins(0, 0, 0, 0)
     group.content().layout().setContentsMargins(12, 2, 2, 6)
     group.addWidget(content)

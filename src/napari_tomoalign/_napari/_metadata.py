@@ -18,7 +18,6 @@ __all__ = ["KEY", "angles_in", "carries_angles", "is_aligned", "provenance", "ro
 KEY = "napari_tomoalign"
 """The key of ``layer.metadata`` under which everything of ours lies."""
 
-_IMAGES = ("reconstruction", "projections", "reference")
 _NONE = np.zeros((0, 0, 0), dtype=np.float32)
 _UNIT_BY_KEY = {"angles": "radians", "angles_degrees": "degrees", "tilt_angles": "degrees"}
 
@@ -91,6 +90,6 @@ def provenance(state: AlignmentState, role: str, source: str) -> dict[str, Any]:
         "message": state.message,
         "backend": state.backend,
         "parameters": state.parameters.to_dict(),
-        "state": replace(state, **dict.fromkeys(_IMAGES, _NONE)),
+        "state": replace(state, reconstruction=_NONE, projections=_NONE, reference=_NONE),
         "version": __version__,
     }

@@ -21,6 +21,7 @@ __all__ = ["RunPlots"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
 _DOUBTFUL = 0.5  # confidence below which a projection is marked
+_EMPTY = {"xlim": (0.5, 5.5), "ylim": (1e-3, 1e1)}  # limits while there is nothing to show
 _HUES = {"dark": ("#4fc3f7", "#ffb74d", "#aed581"), "light": ("#0277bd", "#d84315", "#558b2f")}
 
 
@@ -49,9 +50,9 @@ class RunPlots(FigureCanvasQTAgg):
         self._angle: float | None = None
         self.set_theme(theme)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return the height the plots need, at any width."""
-        return QSize(280, 380)
+        return QSize(260, 380)
 
     def show_run(
         self,
@@ -104,12 +105,15 @@ class RunPlots(FigureCanvasQTAgg):
             line.set_color(text)
         for axes in (self._shift_axes, self._move_axes):
             axes.legend(
-                loc="upper right",
-                fontsize=7,
-                facecolor=ground,
-                edgecolor=faint,
+                loc="lower center",
+                bbox_to_anchor=(0.5, 0.97),
+                ncols=3,
+                fontsize=8,
+                frameon=False,
                 labelcolor=text,
-                framealpha=0.7,
+                handlelength=1,
+                columnspacing=1.2,
+                handletextpad=0.5,
             )
         self.draw_idle()
 
@@ -119,10 +123,10 @@ class RunPlots(FigureCanvasQTAgg):
             shifts.plot([], [], ".-", markersize=3, linewidth=1, label=label)[0]
             for label in ("row", "column")
         )
-        self._doubtful = shifts.plot([], [], "x", markersize=5, label="doubtful")[0]
+        self._doubtful = shifts.plot([], [], "x", markersize=5, label="little confidence")[0]
         self._largest, self._rms, self._residual = (
             moves.plot([], [], ".-", markersize=3, linewidth=1, label=label)[0]
-            for label in ("largest move, px", "RMS move, px", "residual")
+            for label in ("largest, px", "RMS move, px", "residual")
         )
         self._lines = (self._row, self._column, self._largest, self._rms, self._residual)
         self._cursors = [
@@ -132,8 +136,9 @@ class RunPlots(FigureCanvasQTAgg):
         shifts.set_ylabel("shift, px")
         moves.set_xlabel("iteration")
         moves.set_yscale("log")
+        moves.set(**_EMPTY)
         moves.xaxis.set_major_locator(MaxNLocator(integer=True))
-        self._figure.subplots_adjust(left=0.17, right=0.97, top=0.97, bottom=0.11, hspace=0.34)
+        self._figure.subplots_adjust(left=0.17, right=0.97, top=0.94, bottom=0.1, hspace=0.5)
 
     def _redraw_soon(self) -> None:
         if not self._timer.isActive():
@@ -141,8 +146,8 @@ class RunPlots(FigureCanvasQTAgg):
 
     def _redraw(self) -> None:
         order = np.argsort(self._degrees, kind="stable")
-        for line, values in ((self._row, 0), (self._column, 1)):
-            line.set_data(self._degrees[order], self._shifts[order, values])
+        for line, direction in ((self._row, 0), (self._column, 1)):
+            line.set_data(self._degrees[order], self._shifts[order, direction])
         self._mark_doubtful()
         numbers = np.arange(1, len(self._history) + 1)
         for line, name in (
@@ -155,7 +160,11 @@ class RunPlots(FigureCanvasQTAgg):
         _move_cursor(self._cursors[0], self._angle)
         _move_cursor(self._cursors[1], self._shown or None)
         _fit(self._shift_axes)
-        _fit(self._move_axes)
+        if self._history:
+            _fit(self._move_axes)
+            self._move_axes.set_xlim(0.5, max(5.5, len(self._history) + 0.5))
+        else:  # nothing that a logarithmic axis could be fitted to
+            self._move_axes.set(**_EMPTY)
         self.draw_idle()
 
     def _mark_doubtful(self) -> None:
@@ -176,5 +185,6 @@ def _move_cursor(cursor: Any, position: float | None) -> None:
 
 
 def _fit(axes: Axes) -> None:
+    axes.autoscale(True)
     axes.relim(visible_only=True)
     axes.autoscale_view()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from ..backends import available_backends, backend_names, get_backend, how_to_install
@@ -114,10 +113,9 @@ class ReconstructionGroup(QWidget):
             command = how_to_install(name)
             self.backend.addItem(name if command is None else f"{name} (not installed)", name)
             if command is not None:
-                model = self.backend.model()
-                assert isinstance(model, QStandardItemModel)  # what every QComboBox has
-                model.item(self.backend.count() - 1).setEnabled(False)
-                self.backend.setItemData(self.backend.count() - 1, f"{command}", _TOOLTIP_ROLE)
+                item = self.backend.model().item(self.backend.count() - 1)
+                item.setEnabled(False)
+                item.setToolTip(command)
                 missing.append(f"{name} is not installed: <code>{command}</code>")
         self._missing = "<br>".join(missing)
         self.remark.setText(self._missing)

@@ -46,9 +46,7 @@ def mask_from(layer: Labels | Shapes, image: Image, *, keep: bool) -> Mask:
     return lambda shape: _weights(_painted(labels, name, shape), keep)
 
 
-def cropping_from(
-    layer: Shapes, image: Image, rotation_axis: RotationAxis
-) -> tuple[slice, slice]:
+def cropping_from(layer: Shapes, image: Image, rotation_axis: RotationAxis) -> tuple[slice, slice]:
     """Return the window that the shapes of a layer span, rows and columns of the loop's images.
 
     Raises
@@ -85,9 +83,8 @@ def _outlines(layer: Shapes, image: Image) -> list[NDArray[np.float64]]:
 def _filled(
     outlines: list[NDArray[np.float64]], kinds: list[str], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    shapes = Shapes(outlines, shape_type=kinds)
-    filled: NDArray[np.bool_] = shapes.to_labels(labels_shape=shape) > 0
-    return filled
+    labels = Shapes(outlines, shape_type=kinds).to_labels(labels_shape=shape)
+    return np.asarray(labels).astype(np.bool_)
 
 
 def _painted(labels: Any, name: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultGroup"]
 
-_ARROWS = (("↑", (-1, 0), "up"), ("↓", (1, 0), "down"), ("←", (0, -1), "left"), ("→", (0, 1), "right"))
+_ARROWS = (
+    ("↑", (-1, 0), "up"),
+    ("↓", (1, 0), "down"),
+    ("←", (0, -1), "left"),
+    ("→", (0, 1), "right"),
+)
 
 
 class ResultGroup(QWidget):
@@ -66,8 +71,7 @@ class ResultGroup(QWidget):
         self.difference = QCheckBox("Show the difference")
         self.new_layers = QCheckBox("New layers on the next run")
         self._arrows = [
-            small_button(text, f"Move the projection in view {word}")
-            for text, _, word in _ARROWS
+            small_button(text, f"Move the projection in view {word}") for text, _, word in _ARROWS
         ]
         self._set_up()
         self._lay_out()
@@ -126,7 +130,14 @@ class ResultGroup(QWidget):
 
     def allow_steering(self, allowed: bool) -> None:
         """Let the user choose an iteration or nudge; not while the loop is at work."""
-        for widget in (self.slider, self.load, self.save, self.step, self.start_from, *self._arrows):
+        for widget in (
+            self.slider,
+            self.load,
+            self.save,
+            self.step,
+            self.start_from,
+            *self._arrows,
+        ):
             widget.setEnabled(allowed)
 
     def close_down(self) -> None:
@@ -170,7 +181,7 @@ class ResultGroup(QWidget):
         layout.addRow("Iteration", row(self.slider, self.number))
         layout.addRow("Run from", self.start_from)
         layout.addRow(self.in_view)
-        layout.addRow("In view", row(self.freeze, *self._arrows, self.step, stretch=5))
+        layout.addRow(row(self.freeze, *self._arrows, self.step, stretch=5))
         layout.addRow(row(self.save, self.load, stretch=None))
         layout.addRow("Apply to", row(self.other, self.apply))
         layout.addRow(self.difference)

@@ -17,8 +17,20 @@ _RECENT = 5  # iterations whose pace stands for those to come
 
 
 def time_left(seconds: list[float], iterations: int) -> str:
-    """Return how long so many more iterations take at the recent pace, in words."""
-    recent = seconds[-_RECENT:]
+    """Return how long so many more iterations take at the recent pace, in words.
+
+    Parameters
+    ----------
+    seconds : list of float
+        What the iterations took so far. The first one is no measure: it reads and compiles.
+    iterations : int
+        To come, at most.
+    """
+    if not iterations:
+        return "the last one"
+    recent = seconds[1:][-_RECENT:]
+    if not recent:
+        return "time left not known yet"
     left = sum(recent) / len(recent) * iterations
     if left < 1.5:
         return "about a second left"
@@ -46,6 +58,7 @@ class RunBar(QWidget):
         self.bar.setMaximumHeight(6)
         self.status = hint("Ready.")
         self._activity: progress | None = None
+        self._news: tuple[int, str] | None = None
         self._seconds: list[float] = []
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -115,11 +128,19 @@ class RunBar(QWidget):
         self.bar.setValue(record.iteration)
         level = f", binning {record.binning}" if record.binning > 1 else ""
         move = f"largest move {record.largest_move:.3f} px"
-        wait = time_left(self._seconds, left) if left else "last iteration"
+        wait = time_left(self._seconds, left)
         self.status.setText(f"Iteration {record.iteration} of {iterations}{level}: {move}, {wait}")
-        if self._activity is not None:
-            self._activity.set_description(f"Aligning: {move}, {wait}")
-            self._activity.update(max(record.iteration - self._activity.n, 0))
+        self._news = (record.iteration, f"Aligning: {move}, {wait}")
+
+    def tell_activity(self) -> None:
+        """Bring napari's activity dock up to date; Qt handles other events meanwhile."""
+        activity, news, self._news = self._activity, self._news, None
+        if activity is None or news is None:
+            return
+        number, text = news
+        activity.set_description(text)
+        if self._activity is not None:  # not closed meanwhile
+            activity.update(max(number - activity.n, 0))
 
     def close_activity(self) -> None:
         """Take the run out of napari's activity dock."""

@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 
 from ..io.angles import read_angles, spread_angles
 from ._editors import Editor
-from ._frames import Placement
 from ._layer_combo import LayerCombo
+from ._layers import placement_of
 from ._layout import form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
 from ._parameters_group import label_of, parameter_editor
@@ -48,7 +48,7 @@ class ScanGroup(QWidget):
 
     Attributes
     ----------
-    layer, mask, crop : LayerCombo
+    layer, marks, crop : LayerCombo
         The projections, and what is drawn over them.
     angle_source, first, last, file : QWidget
         Where the angles come from.
@@ -66,7 +66,7 @@ class ScanGroup(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self.layer = LayerCombo(viewer, _is_stack)
-        self.mask = LayerCombo(viewer, lambda layer: isinstance(layer, Labels | Shapes), "none")
+        self.marks = LayerCombo(viewer, lambda layer: isinstance(layer, Labels | Shapes), "none")
         self.crop = LayerCombo(viewer, lambda layer: isinstance(layer, Shapes), "none")
         self.painted = QComboBox()
         self.painted.addItems([IGNORE, KEEP])
@@ -90,7 +90,7 @@ class ScanGroup(QWidget):
 
     def close_down(self) -> None:
         """Let go of the viewer."""
-        for combo in (self.layer, self.mask, self.crop):
+        for combo in (self.layer, self.marks, self.crop):
             combo.close_down()
 
     @property
@@ -109,14 +109,15 @@ class ScanGroup(QWidget):
             The file of angles cannot be read.
         """
         layer = self._chosen_layer()
-        mask = self.mask.layer
+        mask = self.marks.layer
         masks = []
         if mask is not None:
             masks.append(mask_from(mask, layer, keep=self.painted.currentText() == KEEP))
         weights = layer.metadata.get("weights")
         if weights is not None:
             masks.append(lambda shape: np.asarray(weights, dtype=np.float32))
-        return ScanSource(layer.data, self.angles(), self._placement(layer), tuple(masks))
+        place = placement_of(layer, self.axis.currentData())
+        return ScanSource(layer.data, self.angles(), place, tuple(masks))
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the loop that are set here.
@@ -177,7 +178,7 @@ class ScanGroup(QWidget):
         point = self._viewer.dims.point
         if layer is None or len(point) < 3:
             return None
-        index = round((point[-3] - layer.translate[0]) / layer.scale[0])
+        index = int(round((point[-3] - layer.translate[0]) / layer.scale[0]))
         return min(max(index, 0), len(layer.data) - 1)
 
     def is_ignored(self, index: int) -> bool:
@@ -202,15 +203,6 @@ class ScanGroup(QWidget):
             )
         return layer
 
-    def _placement(self, layer: Image) -> Placement:
-        scale, translate, units = (
-            tuple(values)
-            for values in (layer.scale, layer.translate, (str(unit) for unit in layer.units))
-        )
-        return Placement(
-            scale, translate, units, self.axis.currentData(), layer.name, layer.data.shape[-2:]
-        )
-
     def _make_angle_controls(self) -> None:
         self.angle_source = QComboBox()
         self.angle_source.addItems([FROM_LAYER, FROM_FILE, FIRST_LAST])
@@ -233,12 +225,13 @@ class ScanGroup(QWidget):
 
     def _make_axis_controls(self) -> None:
         self.axis = QComboBox()
-        self.axis.addItem("vertical, along the rows' index", "vertical")
-        self.axis.addItem("horizontal, along the columns'", "horizontal")
+        self.axis.addItem("vertical (up and down)", "vertical")
+        self.axis.addItem("horizontal (left to right)", "horizontal")
         self.center = QDoubleSpinBox()
         self.center.setRange(-0.01, 10**5)
         self.center.setDecimals(2)
         self.center.setSpecialValueText("found by the program")
+        self.center.setValue(self.center.minimum())
         self.center.setSuffix(" px")
 
     def _lay_out(self) -> None:
@@ -257,7 +250,7 @@ class ScanGroup(QWidget):
         layout.addRow("Rotation axis", self.axis)
         layout.addRow("Centre", self.center)
         layout.addRow("Ignored", row(self.ignored.widget, self._add_view))
-        layout.addRow("Mask", row(self.mask, self._new_mask))
+        layout.addRow("Mask", row(self.marks, self._new_mask))
         layout.addRow("What is painted", self.painted)
         layout.addRow("Crop", row(self.crop, self._new_crop))
         layout.addRow(label_of("transmission"), self.transmission.widget)
@@ -265,7 +258,7 @@ class ScanGroup(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addLayout(layout)
-        self.mask.layer_changed.connect(self._on_mask)
+        self.marks.layer_changed.connect(self._on_mask)
         self._on_mask(None)
 
     def _explain(self) -> None:
@@ -279,7 +272,7 @@ class ScanGroup(QWidget):
                 "first pixel's middle. Left to the program, it is estimated and refined in the "
                 "loop, or, with 'Estimate the centre' off, the middle of the image.",
             ),
-            (self.mask, "A Labels or Shapes layer that marks pixels"),
+            (self.marks, "A Labels or Shapes layer that marks pixels"),
             (self.painted, "What the marked pixels of the mask mean"),
             (
                 self.crop,
@@ -336,7 +329,7 @@ class ScanGroup(QWidget):
                 empty, name="mask", scale=layer.scale, translate=layer.translate, units=layer.units
             )
             made.mode = "paint"
-            self.mask.choose(made)
+            self.marks.choose(made)
 
     def _add_crop(self) -> None:
         layer = self.layer.layer
@@ -363,4 +356,3 @@ def _is_stack(layer: Any) -> bool:
         and not layer.multiscale
         and role_in(layer.metadata) is None
     )
-

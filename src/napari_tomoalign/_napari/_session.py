@@ -85,6 +85,7 @@ class Session:
             raise ValueError(f"there is no iteration {number}: choose 0 to {len(self.history)}")
         self.shown = number
         self.edited = False
+        self.center: float | None
         if number:
             record = self.history[number - 1]
             self.shifts, self.center = np.array(record.shifts), record.center

@@ -14,15 +14,15 @@ import numpy as np
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from ..geometry import turn_projections
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
-from ._files import FILTER, Loaded, ShiftFiles
+from ._files import FILTER, ShiftFiles
 from ._frames import moved_frame
 from ._layers import AlignmentLayers
-from ._layout import SPACING, folding
+from ._layout import Scrolled, folding
 from ._metadata import KEY
 from ._parameters_group import ParametersGroup
 from ._preview import Preview
@@ -33,10 +33,12 @@ from ._run import Arrival, Runner
 from ._run_bar import RunBar
 from ._scan_group import ScanGroup
 from ._session import Session
+from ._shift_files import Loaded
 
 if TYPE_CHECKING:
-    import napari
     from napari.layers import Image
+
+    import napari
 
 __all__ = ["AlignmentWidget"]
 
@@ -51,7 +53,7 @@ def _told(
     """Tell the user about an error as napari does, and leave the widget ready."""
 
     @wraps(method)
-    def wrapped(self: AlignmentWidget, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def wrapped(self: AlignmentWidget, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except _EXPECTED as error:
@@ -99,7 +101,8 @@ class AlignmentWidget(QWidget):
         self._source_layer: Image | None = None
         self._steered = False
         self._after_end: Callable[[], None] | None = None
-        self._docked = False
+        self._docked = self._closed = False
+        self._subscriptions: list[tuple[Any, Callable[..., None]]] = []
         self._drawing = QTimer(self)
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(_DRAW_EVERY)
@@ -218,6 +221,7 @@ class AlignmentWidget(QWidget):
             self.session.state = arrival.state
             self.layers.show(arrival.frames)
         self._show_session()
+        self.run_bar.tell_activity()
 
     def _on_paused(self) -> None:
         self._draw()
@@ -394,9 +398,9 @@ class AlignmentWidget(QWidget):
 
     def close_down(self) -> None:
         """End a run that is under way and let go of the viewer; the layers stay."""
-        if not self._docked and not self._drawing.parent():
+        if self._closed:
             return
-        self._docked = False
+        self._closed = True
         self.runner.stop()
         self._drawing.stop()
         self.run_bar.close_activity()
@@ -414,20 +418,12 @@ class AlignmentWidget(QWidget):
 
     def _lay_out(self) -> None:
         self._result_folding = folding("Result", self.result, expanded=False)
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, 4, 0)
-        column.setSpacing(SPACING)
-        column.addWidget(folding("Scan", self.scan, expanded=True))
-        column.addWidget(folding("Reconstruction", self.reconstruction, expanded=False))
-        column.addWidget(folding("Alignment", self.parameters, expanded=True))
-        column.addWidget(self._result_folding)
-        column.addStretch()
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self._scroll.setWidget(inner)
-        self._scroll.setMinimumWidth(inner.minimumSizeHint().width() + 16)
+        self._scroll = Scrolled(
+            folding("Scan", self.scan, expanded=True),
+            folding("Reconstruction", self.reconstruction, expanded=False),
+            folding("Alignment", self.parameters, expanded=True),
+            self._result_folding,
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
         outer.addWidget(self._scroll, 1)

@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": ("_simulate", "make a scan with known shifts"),
     "apply": ("_apply", "move a scan, or another channel or binning of it, by shifts once found"),
     "export": ("_export", "write shifts for another program"),
+    "view": ("_view", "open a finished run in napari"),
     "backends": ("_backends", "list the reconstruction engines: installed, or how to install"),
 }
 
@@ -57,23 +58,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         What follows the program's name; by default what the shell gave.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(next((word for word in given if not word.startswith("-")), None))
-    arguments = parser.parse_args(given)
+    debug = "--debug" in given
     try:
+        parser = _parser(next((word for word in given if not word.startswith("-")), None))
+        arguments = parser.parse_args(given)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             code = arguments.run(arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        if arguments.debug:
+        if debug:
             raise
         print(f"error: {interrupt or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (Exception, SystemExit) as error:
-        if arguments.debug or isinstance(error, SystemExit):
+    except Exception as error:
+        if debug:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 2
