@@ -17,7 +17,7 @@ import pytest
 
 from napari_tomoalign import AlignmentParameters, alignment_error
 from napari_tomoalign.cli import main
-from napari_tomoalign.cli._align import PARAMETERS
+from napari_tomoalign.cli._align import PARAMETERS, Interrupt
 from napari_tomoalign.cli._main import COMMANDS
 from napari_tomoalign.cli._options import (
     indices,
@@ -355,6 +355,52 @@ def test_results_are_not_overwritten_unasked(
     assert main(again) == 0
 
 
+def test_a_first_run_says_that_it_compiles(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_tomoalign.backends._builtin import BuiltinBackend
+
+    monkeypatch.setattr(BuiltinBackend, "startup_note", lambda self: "compiling, once")
+    options = ["-o", str(tmp_path), "--backend", "builtin", "--maxiter", "1"]
+    assert main(["align", str(scan), *options]) == 0
+    assert capsys.readouterr().err.startswith("note: compiling, once\n")
+
+
+# -- apply and export -------------------------------------------------------------------------
+
+
+def test_apply_moves_the_scan_as_align_does(
+    aligned: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "moved.h5"
+    assert main(["apply", str(aligned / "shifts.h5"), str(scan), "-o", str(out)]) == 0
+    with h5py.File(out) as one, h5py.File(aligned / "aligned.h5") as other:
+        assert np.allclose(one["exchange/data"][:], other["exchange/data"][:], atol=1e-5)
+    line = refused(capsys, "apply", aligned / "shifts.h5", out, "-o", tmp_path / "twice.h5")
+    assert "aligned" in line
+    assert not (tmp_path / "twice.h5").exists()
+    line = refused(capsys, "apply", aligned / "shifts.h5", scan, "-o", out)
+    assert "exists already" in line
+    line = refused(capsys, "apply", aligned / "shifts.h5", scan, "-o", out, "--order", "9")
+    assert "expected 3 or fourier, got '9'" in line
+
+
+def test_export_writes_for_other_programs(
+    aligned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_tomoalign.io import import_shifts, read_shifts
+
+    shifts = aligned / "shifts.h5"
+    assert main(["export", str(shifts), "-o", str(tmp_path / "series.xf")]) == 0
+    found = read_shifts(shifts).shifts
+    assert np.allclose(import_shifts(tmp_path / "series.xf"), found, atol=1e-5)
+    mumott = tmp_path / "mumott.npz"
+    assert main(["export", str(shifts), "-o", str(mumott), "--format", "mumott"]) == 0
+    with np.load(mumott) as file:
+        assert np.allclose(file["j_offsets"], -found[:, 0])
+    assert "csv, imod" in refused(capsys, "export", shifts, "-o", tmp_path / "shifts.what")
+
+
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
@@ -436,6 +482,39 @@ def test_a_killed_run_goes_on_as_if_it_had_never_stopped(
     whole, parts = (read_shifts(f"{place}/shifts.h5") for place in ("whole", "killed"))
     assert [record.iteration for record in parts.history] == [1, 2, 3, 4, 5, 6]
     assert np.array_equal(whole.shifts, parts.shifts)
+
+
+def test_ctrl_c_before_the_first_iteration_leaves_nothing(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("slow.py").write_text(SLOW.format(seconds=60))
+    options = ["-o", "out", "--algorithm", "slow:pipeline", *QUICK]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_tomoalign", "align", scan, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(Path("out"), process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == (
+        "error: interrupted before the first iteration; nothing was written"
+    )
+    assert not Path("out").exists()
+
+
+def test_a_second_ctrl_c_aborts(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)  # not while the loop runs: nothing to interrupt
+        assert interrupt.asked
+        with pytest.raises(KeyboardInterrupt, match="aborted by a second Ctrl-C"):
+            signal.raise_signal(signal.SIGINT)
+    assert "once more aborts" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # -- what is refused, before any work ---------------------------------------------------------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..io.shifts import ShiftsFile
     from ..results import AlignmentResult, AlignmentState
 
-__all__ = ["PARAMETERS", "USAGE", "add_arguments", "run"]
+__all__ = ["PARAMETERS", "USAGE", "Interrupt", "add_arguments", "run"]
 
 USAGE = "SCAN [SCAN ...] -o DIR [options]"
 
@@ -112,9 +112,10 @@ class _Job:
     output: Path
     settings: dict[str, Any]
     true_shifts: NDArray[np.float64] | None
+    note: str | None
 
 
-class _Interrupt:
+class Interrupt:
     """The first Ctrl-C ends the run and keeps what was reached, the second one aborts."""
 
     def __init__(self) -> None:
@@ -144,10 +145,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = _prepare(arguments)
     print(f"{job.name}: {outline(job.scan)}", flush=True)
+    if job.note and arguments.progress:
+        print(f"note: {job.note}", file=sys.stderr)
     made = not job.output.exists()
     job.output.mkdir(parents=True, exist_ok=True)
     try:
-        with _Interrupt() as interrupt:
+        with Interrupt() as interrupt:
             result = _iterate(job, interrupt, arguments.progress)
             written = write_result(
                 job.output, result, job.scan, overwrite=True, suffix=f".{arguments.format}"
@@ -178,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 130 if interrupt.asked else 0
 
 
-def _iterate(job: _Job, interrupt: _Interrupt, progress: bool) -> AlignmentResult:
+def _iterate(job: _Job, interrupt: Interrupt, progress: bool) -> AlignmentResult:
     """Run the loop with a progress bar and a checkpoint for every iteration."""
     from tqdm import tqdm
 
@@ -256,9 +259,18 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
         history, generator_state = stored.for_scan(scan).resume
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _shifts(arguments.truth, "--truth", scan, arguments)
-    check_inputs(lines.projections, lines.angles, weights=lines.weights, **settings)
+    checked = check_inputs(lines.projections, lines.angles, weights=lines.weights, **settings)
+    startup_note = getattr(checked.backend, "startup_note", lambda: None)
     name = ", ".join(Path(path).name for path in arguments.scan)
-    return _Job(name, scan, lines, output, settings, scan.true_shifts if truth is None else truth)
+    return _Job(
+        name,
+        scan,
+        lines,
+        output,
+        settings,
+        scan.true_shifts if truth is None else truth,
+        startup_note(),
+    )
 
 
 def _parameters(arguments: argparse.Namespace, stored: ShiftsFile | None) -> AlignmentParameters:
