@@ -1,5 +1,6 @@
 """Shifts are applied once, with the right sign, to channels, binnings and scans of any size."""
 
+import io
 from dataclasses import replace
 
 import h5py
@@ -274,5 +275,9 @@ def test_a_stack_and_a_volume_of_their_own(tmp_path, case):
     volume = write_volume(tmp_path / "v.mrc", result.reconstruction, scan, binning=2)
 
     assert read_scan(stack).source["aligned"] == "shifts of mine"
-    with mrcfile.open(volume) as file:
+    with mrcfile.open(volume) as file:  # warns where header and data do not agree
         assert file.voxel_size.x == pytest.approx(70.0)
+        assert file.header.dmax == result.reconstruction.max()
+        assert file.header.dmean == pytest.approx(result.reconstruction.mean(), rel=1e-5)
+        assert file.header.rms == pytest.approx(result.reconstruction.std(), rel=1e-4)
+    assert mrcfile.validate(volume, print_file=io.StringIO())

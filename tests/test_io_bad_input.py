@@ -290,6 +290,36 @@ def test_a_crash_while_writing_leaves_the_old_file_and_no_half_one(tmp_path):
     assert os.listdir(tmp_path) == ["out.txt"]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError("3600 requested and 1656 written"),  # NumPy's tofile
+        RuntimeError("Can't write (errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_in_the_words_of_each_library(tmp_path, error):
+    def fill():
+        with atomic_path(tmp_path / "out.bin") as aside:
+            aside.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(DiskFull, match=r"is full: out\.bin could not be written"):
+        fill()
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_error_is_not_called_a_full_disk(tmp_path):
+    def fail():
+        with atomic_path(tmp_path / "out.bin"):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        fail()
+    assert not isinstance(caught.value, DiskFull)
+
+
 def no_space(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 

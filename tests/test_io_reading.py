@@ -1,5 +1,6 @@
 """Every format gives the same scan, and only what is used is read."""
 
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -153,6 +154,25 @@ def test_a_lazy_scan_reads_only_the_frames_asked_for(tmp_path, monkeypatch):
     projections[3]
 
     assert asked == [(slice(3, 4), slice(0, 10), slice(None))]
+
+
+def test_a_scan_larger_than_memory_opens_at_once(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        data = file.create_dataset(
+            "/exchange/data", shape=(4000, 2000, 2048), dtype="u2", chunks=(1, 2000, 2048)
+        )
+        data[1234, :, :] = 7
+        file["/exchange/theta"] = np.linspace(0, 180, 4000)
+    tracemalloc.start()
+
+    scan = read_scan(tmp_path / "scan.h5", lazy=True, binning=2)
+    frame = scan.projections[1234]
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scan.projections.shape == (4000, 1000, 1024)
+    np.testing.assert_array_equal(frame, 7)
+    assert peak < 120e6  # of 32 GB
 
 
 def test_rows_and_binning_of_a_horizontal_axis(tmp_path):

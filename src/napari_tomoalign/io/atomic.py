@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -95,9 +96,13 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 
 
 def _is_full(error: BaseException) -> bool:
-    """Tell whether the disk was full, in the words of Python or of the HDF5 library."""
+    """Tell whether the disk was full, in the words of Python, NumPy or the HDF5 library."""
     if isinstance(error, DiskFull):
         return False
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    return isinstance(error, (OSError, RuntimeError)) and "No space left on device" in str(error)
+    words = str(error)
+    short = re.search(r"\d+ requested and \d+ written", words)  # how NumPy says it
+    return isinstance(error, (OSError, RuntimeError)) and (
+        "No space left on device" in words or short is not None
+    )

@@ -197,29 +197,43 @@ def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
     """
     n_frames = stack.shape[0]
     picked = np.unique(np.linspace(0, n_frames - 1, min(n_frames, 16)).round().astype(int))
-    sample = np.concatenate([stack.read(i, i + 1) for i in picked]).astype(np.float64)
+    samples = [_sample(stack.read(index, index + 1)[0]) for index in picked]
+    everywhere = np.concatenate([sample for sample, _ in samples])
+    borders = np.concatenate([border for _, border in samples])
     counts = stack.dtype.kind != "f"
-    if sample.ndim == 3:
-        level, words = _background_of(sample, counts)
+    if everywhere.ndim == 1:
+        level, words = _background_of(everywhere, borders, counts)
         return level, (f"background: {words}",)
-    found = [_background_of(sample[..., channel], counts) for channel in range(sample.shape[3])]
+    found = [
+        _background_of(everywhere[:, channel], borders[:, channel], counts)
+        for channel in range(everywhere.shape[1])
+    ]
     return (
         np.array([level for level, _ in found], dtype=np.float32),
         tuple(f"background of channel {i}: {words}" for i, (_, words) in enumerate(found)),
     )
 
 
-def _background_of(sample: NDArray[np.float64], counts: bool) -> tuple[float, str]:
-    n_rows, n_columns = sample.shape[1:]
+def _sample(image: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return pixels of all of an image and of its borders, some ten thousand of each."""
+    n_rows, n_columns = image.shape[:2]
     edge = max(1, min(n_rows, n_columns) // 20)
     border = np.ones((n_rows, n_columns), dtype=bool)
     border[edge : n_rows - edge, edge : n_columns - edge] = False
-    border_values = sample[:, border]
-    border_values = border_values[np.isfinite(border_values)]
-    if not border_values.size:
+    pixels = image.reshape(n_rows * n_columns, *image.shape[2:])
+    parts = [pixels, pixels[border.ravel()]]
+    everywhere, borders = (part[:: 1 + len(part) // 30000].astype(np.float64) for part in parts)
+    return everywhere, borders
+
+
+def _background_of(
+    everywhere: NDArray[np.float64], borders: NDArray[np.float64], counts: bool
+) -> tuple[float, str]:
+    borders = borders[np.isfinite(borders)]
+    if not borders.size:
         return 0.0, "no finite pixel at the borders, nothing subtracted"
-    low, high = np.percentile(sample[np.isfinite(sample)], [1, 99])
-    background = _mode(border_values)
+    low, high = np.percentile(everywhere[np.isfinite(everywhere)], [1, 99])
+    background = _mode(borders)
     if low == high or abs(background) < 0.01 * (high - low):
         return 0.0, f"{background:.6g}, close enough to 0, nothing subtracted"
     if background > low + 0.25 * (high - low):

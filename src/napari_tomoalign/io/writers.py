@@ -212,18 +212,32 @@ def _write_mrc(
     path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
 ) -> None:
     import mrcfile
+    from mrcfile.dtypes import HEADER_DTYPE
 
-    with mrcfile.new_mmap(path, shape, mrc_mode=2, overwrite=True) as file:
-        start = 0
-        for block in blocks:
-            file.data[start : start + len(block)] = block
-            start += len(block)
-        file.update_header_stats()
-        metres = METRES.get(info.pixel_unit)
-        if info.pixel_size is not None and metres is not None:
-            file.voxel_size = info.pixel_size * metres * 1e10
+    with mrcfile.new(path, data=np.zeros((1, 1, 1), dtype=np.float32), overwrite=True) as file:
         if info.aligned_with:
             file.add_label(f"aligned by napari-tomoalign: {info.aligned_with}"[:80])
+    metres = METRES.get(info.pixel_unit)
+    angstrom = 1.0 if info.pixel_size is None or metres is None else info.pixel_size * metres * 1e10
+    # written block by block and not mapped into memory: there, a full disk ends the whole program
+    with path.open("r+b") as raw:
+        header = np.frombuffer(raw.read(HEADER_DTYPE.itemsize), dtype=HEADER_DTYPE)[0].copy()
+        sums = []
+        for block in blocks:
+            values = np.ascontiguousarray(block, dtype=np.float32)
+            raw.write(values.data)
+            wide = values.astype(np.float64)
+            sums.append((wide.min(), wide.max(), wide.sum(), (wide**2).sum()))
+        lows, highs, totals, squares = np.transpose(sums)
+        header["nz"], header["ny"], header["nx"] = shape
+        header["mz"], header["my"], header["mx"] = shape
+        header["cella"] = tuple(angstrom * size for size in reversed(shape))
+        header["dmin"], header["dmax"] = lows.min(), highs.max()
+        mean = totals.sum() / np.prod(shape)
+        header["dmean"] = mean
+        header["rms"] = np.sqrt(max(0.0, squares.sum() / np.prod(shape) - mean**2))
+        raw.seek(0)
+        raw.write(header.tobytes())
 
 
 def write_aligned(
