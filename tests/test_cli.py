@@ -342,6 +342,29 @@ def test_data_and_angles_of_any_layout_can_be_pointed_at(
     assert "/entry/images" in text
 
 
+def test_channels_are_aligned_on_one_and_all_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_tomoalign.io import write_scan
+    from napari_tomoalign.phantom import simulate
+
+    made = simulate(24, 20, jitter=1.5, drift=1, seed=1)
+    files = [str(tmp_path / f"{name}.h5") for name in ("iron", "noise")]
+    noise = np.random.default_rng(0).normal(size=made.projections.shape).astype(np.float32)
+    for file, values in zip(files, (made.projections, noise), strict=True):
+        write_scan(file, values, made.angles, true_shifts=made.shifts)
+    out = tmp_path / "out"
+    options = ["-o", str(out), "--channel", "iron", *QUICK]
+    assert main(["align", *files, *options]) == 0
+    text = capsys.readouterr().out
+    assert "2 channels" in text
+    assert float(re.search(r"shifts are ([0-9.]+) px", text).group(1)) < 0.1
+    with h5py.File(out / "aligned.h5") as file:
+        assert file["exchange/data"].shape == (20, 24, 24, 2)
+    line = refused(capsys, "align", *files, "-o", tmp_path / "other", "--channel", "7")
+    assert re.search("no channel 7.*iron, noise", line)
+
+
 def test_results_are_not_overwritten_unasked(
     aligned: Path, scan: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -115,6 +115,12 @@ def test_the_slice_after_is_sharper_than_before(
     assert compare(result, scan.projections).row == 0  # all the same contrast: the first
 
 
+def test_a_hole_in_the_data_does_not_spread(result: AlignmentResult, scan: SimulatedScan) -> None:
+    holed = scan.projections.copy()
+    holed[3, 12, 4] = np.nan
+    assert np.isfinite(compare(result, holed, row=12).slices[1]).all()
+
+
 def test_a_stack_with_channels_is_refused(result: AlignmentResult) -> None:
     with pytest.raises(ValueError, match=r"got shape \(30, 24, 24, 2\); take one channel"):
         compare(result, np.zeros((30, 24, 24, 2)))

@@ -47,7 +47,7 @@ def compare(
     result : AlignmentResult
         What was found.
     projections : (n_angles, n_rows, n_columns) array
-        Line integrals, as they were measured.
+        Line integrals, as they were measured; only the rows that are needed are read.
     initial_shifts : (n_angles, 2) array, optional
         Pixels. Default: none.
     initial_center : float, optional
@@ -59,7 +59,7 @@ def compare(
     passes : int
         How often a reconstruction that can go on from a volume goes on.
     """
-    stack = np.asarray(projections)
+    stack: Any = projections if hasattr(projections, "shape") else np.asarray(projections)
     if stack.ndim != 3:
         raise ValueError(
             f"projections must be (n_angles, n_rows, n_columns), got shape {stack.shape}; "
@@ -85,11 +85,12 @@ def compare(
     return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
 
 
-def _moved_row(stack: NDArray[Any], shifts: NDArray[np.float64], row: int) -> NDArray[np.float32]:
+def _moved_row(stack: Any, shifts: NDArray[np.float64], row: int) -> NDArray[np.float32]:
     """Return one row of the stack moved by minus the shifts."""
     margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + 8
     first = max(row - margin, 0)
-    window = np.asarray(stack[:, first : row + margin + 1], dtype=np.float32)
+    window = np.array(stack[:, first : row + margin + 1], dtype=np.float32)
+    window[~np.isfinite(window)] = 0
     return shift_stack(window, -shifts)[:, row - first]
 
 

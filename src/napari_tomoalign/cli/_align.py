@@ -141,7 +141,7 @@ class Interrupt:
 def run(arguments: argparse.Namespace) -> int:
     """Align; return 130 where Ctrl-C ended it, else 0."""
     from ..io import write_result
-    from ..report import compare, describe, write_report
+    from ..report import describe
 
     job = _prepare(arguments)
     print(f"{job.name}: {outline(job.scan)}", flush=True)
@@ -155,20 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
             written = write_result(
                 job.output, result, job.scan, overwrite=True, suffix=f".{arguments.format}"
             )
-            comparison = compare(
-                result,
-                job.lines.projections,
-                initial_shifts=job.settings["initial_shifts"],
-                initial_center=job.settings["center"],
-            )
-            report = write_report(
-                job.output,
-                result,
-                comparison,
-                true_shifts=job.true_shifts,
-                scan=job.scan,
-                title=job.name,
-            )
+            report = _report(job, result, [path.name for path in written.values()])
     finally:
         if made and not any(job.output.iterdir()):
             job.output.rmdir()
@@ -179,6 +166,32 @@ def run(arguments: argparse.Namespace) -> int:
         again = shlex.join(["align", *arguments.scan, "--resume", str(job.output)])
         print(f"interrupted: what was reached is written; to go on: napari-tomoalign {again}")
     return 130 if interrupt.asked else 0
+
+
+def _report(job: _Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, Path]:
+    """Draw the run and write the picture and the page."""
+    from ..io import DiskFull
+    from ..report import compare, write_report
+
+    comparison = compare(
+        result,
+        job.lines.projections,
+        initial_shifts=job.settings["initial_shifts"],
+        initial_center=job.settings["center"],
+    )
+    try:
+        return write_report(
+            job.output,
+            result,
+            comparison,
+            true_shifts=job.true_shifts,
+            scan=job.scan,
+            title=job.name,
+        )
+    except DiskFull as error:
+        raise DiskFull(
+            error.errno, f"{error.strerror}. Saved in {job.output}: {', '.join(saved)}"
+        ) from error
 
 
 def _iterate(job: _Job, interrupt: Interrupt, progress: bool) -> AlignmentResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -113,10 +114,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 def _one_line(error: BaseException) -> str:
     """Return the message of an error on one line; name the type where the message is not ours."""
-    text = " ".join(str(error).split())
-    if isinstance(error, KeyError):
-        text = text.strip("'\"")
-    expected = (ValueError, TypeError, OSError, RuntimeError)
+    text = re.sub(r"^\[Errno \d+\] ", "", " ".join(str(error).split()))
+    expected = (ValueError, TypeError, OSError, RuntimeError, ImportError)
     return text if text and isinstance(error, expected) else f"{type(error).__name__}: {text}"
 
 

@@ -34,6 +34,7 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--angle-range",
+        "--first-last",
         nargs=2,
         type=float,
         metavar=("FIRST", "LAST"),

@@ -385,7 +385,7 @@ def write_result(
         )
         saved.append(paths["reconstruction"].name)
         shape = scan.projections.shape
-        turned = shape if scan.rotation_axis == "vertical" else (shape[0], shape[2], shape[1])
+        turned = shape[:3] if scan.rotation_axis == "vertical" else (shape[0], shape[2], shape[1])
         write_stack(
             paths["aligned"],
             _moved_blocks(scan, result.shifts),
