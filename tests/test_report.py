@@ -46,6 +46,7 @@ def result(scan: SimulatedScan) -> AlignmentResult:
             standard_error=error,
             confidence=confidence,
             seconds=0.25,
+            notes=(f"note of iteration {number}",),
         )
         for number in range(1, 9)
     )
@@ -73,6 +74,7 @@ def test_the_words_say_what_the_numbers_are(result: AlignmentResult, scan: Simul
     assert words["center"].startswith("rotation axis at pixel 11.50")
     assert "standard error 0.020 px" in words["along axis"]
     assert words["flagged"].startswith(f"1 of 30 projections do not fit: {scan.blank[0]} ")
+    assert words["note"] == "note of iteration 8"
     assert words["diagnosis"] == result.diagnosis[0]
     # 0.02 px in each direction is 0.028 px; the gauge takes a little of it.
     found = float(re.search(r"are ([0-9.]+) px", words["truth"]).group(1))

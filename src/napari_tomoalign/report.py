@@ -150,6 +150,7 @@ def describe(
                 f"{listed(flagged)} (counted from 0)",
             )
         )
+    lines += [("note", sentence) for sentence in result.history[-1].notes]
     lines += [("diagnosis", sentence) for sentence in result.diagnosis]
     if true_shifts is not None:
         scored = np.setdiff1d(np.arange(len(result.shifts)), flagged)
