@@ -14,6 +14,7 @@ from napari_tomoalign.applying import common_view, fourier_shift_stack, move
 from napari_tomoalign.io import (
     apply_shifts,
     read_scan,
+    read_shifts,
     write_aligned,
     write_result,
     write_scan,
@@ -221,6 +222,44 @@ def test_apply_to_a_binned_reading(tmp_path, case):
     expected = still.reshape(6, 20, 2, 23, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(raw_values(out), expected, atol=1e-2)
     assert read_scan(out).pixel_size == pytest.approx(7.0)
+
+
+def test_the_shifts_file_notes_where_it_was_applied(tmp_path, case):
+    result, scan, _ = case
+    path = write_scan(tmp_path / "scan.h5", scan.projections, scan.angles)
+    shifts = write_shifts(tmp_path / "shifts.h5", result, scan)
+    assert read_shifts(shifts).applied == ""
+
+    for name in ("one.h5", "two.tif", "one.h5"):
+        apply_shifts(shifts, path, tmp_path / name, overwrite=True)
+
+    noted = read_shifts(shifts)
+    assert noted.applied == "one.h5; two.tif"
+    np.testing.assert_array_equal(noted.shifts, result.shifts)
+    assert len(noted.history) == len(result.history)
+
+
+def test_angles_beside_the_output_are_not_overwritten(tmp_path, case):
+    result, scan, _ = case
+    shifts = write_shifts(tmp_path / "shifts.h5", result, scan)
+    (tmp_path / "aligned.tlt").write_text("mine")
+
+    with pytest.raises(FileExistsError, match=r"aligned\.tlt exists already"):
+        apply_shifts(shifts, scan, tmp_path / "aligned.mrc")
+
+    assert (tmp_path / "aligned.tlt").read_text() == "mine"
+    assert not (tmp_path / "aligned.mrc").exists()
+
+
+def test_a_result_with_channels_has_its_stack_in_hdf5(tmp_path, case):
+    result, scan, still = case
+    channels = replace(scan, projections=np.stack([scan.projections] * 2, axis=-1))
+
+    paths = write_result(tmp_path / "out", result, channels, suffix=".mrc")
+
+    assert paths["aligned"].name == "aligned.h5"
+    assert paths["reconstruction"].name == "reconstruction.mrc"
+    np.testing.assert_allclose(raw_values(paths["aligned"])[..., 1], still, atol=3e-3)
 
 
 def test_apply_to_another_scan_warns(tmp_path, case):

@@ -209,6 +209,26 @@ def test_hdf5_dataset_that_is_not_there(tmp_path):
         read_scan(path, data="/entry/x")
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("Can't read data (required filter 'blosc' is not registered)", "pip install hdf5plugin"),
+        ("Can't read data (inflate() failed)", "truncated or damaged, copy it again"),
+    ],
+)
+def test_frames_that_cannot_be_decoded(tmp_path, monkeypatch, error, remedy):
+    path = a_file(tmp_path, ".h5")
+    scan = read_scan(path, lazy=True)
+
+    def fail(*_):
+        raise OSError(error)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+
+    with pytest.raises(ScanFileError, match=rf"frames 3 to 3 cannot be read: .*{remedy}"):
+        scan.projections[3]
+
+
 def test_fields_of_another_shape(tmp_path):
     path = write_scan(tmp_path / "scan.h5", STACK, ANGLES, white=np.ones((2, 10, 11)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..geometry import turn_projections
 from .lazy import blocks_of
 from .reading import read_scan
 from .scan import Scan
-from .shifts import ShiftsFile, read_shifts
+from .shifts import ShiftsFile, note_applied, read_shifts
 from .writers import StackInfo, write_stack
 
 __all__ = ["apply_shifts"]
@@ -59,7 +60,7 @@ def apply_shifts(
     Returns
     -------
     Path
-        ``out``.
+        ``out``. A shifts file that was given by its path notes it.
 
     Raises
     ------
@@ -103,7 +104,11 @@ def apply_shifts(
         extra={"rotation_center": fitted.center - view[1].start},
     )
     blocks = _blocks(scan, fitted.shifts, order, view)
-    return write_stack(out, blocks, (shape[0], *turned, *shape[3:]), info, overwrite=overwrite)
+    path = write_stack(out, blocks, (shape[0], *turned, *shape[3:]), info, overwrite=overwrite)
+    if not isinstance(shifts, ShiftsFile):
+        with suppress(PermissionError):  # shifts on a disk that can only be read
+            note_applied(found, path)
+    return path
 
 
 def _with_what(found: ShiftsFile, order: Order) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         It is no HDF5 file, or only the beginning of one.
     """
     import h5py
+
+    with suppress(ImportError):  # decoders of the compressions that beamlines use, where installed
+        importlib.import_module("hdf5plugin")
 
     try:
         file = h5py.File(path, "r")

@@ -78,9 +78,14 @@ class RawStack:
                     if run.size
                 ]
             except OSError as error:
+                remedy = (
+                    "its compression needs a plugin: pip install hdf5plugin"
+                    if "filter" in str(error)
+                    else "the file seems to be truncated or damaged, copy it again from where it "
+                    "came"
+                )
                 raise ScanFileError(
-                    f"frames {start} to {stop - 1} cannot be read: {error}; the file seems to be "
-                    "truncated or damaged, copy it again from where it came"
+                    f"frames {start} to {stop - 1} cannot be read: {error}; {remedy}"
                 ) from error
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

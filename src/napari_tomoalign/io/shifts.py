@@ -26,7 +26,14 @@ from .lazy import blocks_of
 from .scan import Scan
 from .shifts_layout import from_hdf5, to_hdf5
 
-__all__ = ["Checkpoint", "ShiftsFile", "data_hash", "read_shifts", "write_shifts"]
+__all__ = [
+    "Checkpoint",
+    "ShiftsFile",
+    "data_hash",
+    "note_applied",
+    "read_shifts",
+    "write_shifts",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,7 @@ class ShiftsFile:
 
     @property
     def resume(self) -> tuple[tuple[IterationRecord, ...], Mapping[str, Any]]:
-        """What `align` takes as ``resume`` to go on from here.
+        """History and generator state, to go on from here with ``resume=Resume(*this)``.
 
         Raises
         ------
@@ -136,7 +143,8 @@ class ShiftsFile:
         scan : Scan
             What the shifts are to be used on.
         check : bool
-            Compare the scan's data with the hash, which reads all of it.
+            Compare the scan's data with the hash, which reads all of it. At another binning there
+            is nothing to compare.
 
         Raises
         ------
@@ -278,6 +286,14 @@ def read_shifts(path: str | os.PathLike[str]) -> ShiftsFile:
         It is no shifts file, or a damaged one.
     """
     return ShiftsFile(**from_hdf5(Path(path)))
+
+
+def note_applied(shifts: ShiftsFile, out: Path) -> None:
+    """Note in the shifts file itself that its shifts were applied, and where the result is."""
+    if shifts.path is None or out.name in shifts.applied.split("; "):
+        return
+    applied = "; ".join(filter(None, (shifts.applied, out.name)))
+    _write(shifts.path, replace(shifts, applied=applied), overwrite=True)
 
 
 class Checkpoint:

@@ -150,6 +150,10 @@ def write_stack(
         raise ValueError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(known)}")
     if len(shape) == 4 and suffix not in _HDF5:
         raise ValueError(f"{path}: several channels fit into HDF5 only; take the suffix .h5")
+    beside = path.with_suffix(".tlt")
+    with_angles = info.angles is not None and suffix not in _HDF5
+    if with_angles:
+        refuse_existing(beside, overwrite=overwrite)
     with atomic_path(path, overwrite=overwrite) as aside:
         require_room(path, 4 * int(np.prod(shape)))
         if suffix in _HDF5:
@@ -158,9 +162,9 @@ def write_stack(
             _write_tiff(aside, blocks, shape, info)
         else:
             _write_mrc(aside, blocks, shape, info)
-    if info.angles is not None and suffix not in _HDF5:
+    if info.angles is not None and with_angles:
         lines = "".join(f"{angle:.6f}\n" for angle in np.rad2deg(info.angles))
-        with atomic_path(path.with_suffix(".tlt"), overwrite=True) as aside:
+        with atomic_path(beside, overwrite=overwrite) as aside:
             aside.write_text(lines)
     return path
 
@@ -351,7 +355,8 @@ def write_result(
     overwrite : bool
         Replace files that are there.
     suffix : str
-        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``.
+        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``. Several channels fit into
+        HDF5 only: their stack is ``aligned.h5`` in any case.
 
     Returns
     -------
@@ -366,12 +371,16 @@ def write_result(
         The message says what was saved.
     """
     paths = _result_paths(Path(directory), suffix)
+    if scan.projections.ndim == 4:
+        paths["aligned"] = paths["aligned"].with_suffix(".h5")
     for path in paths.values():
         refuse_existing(path, overwrite=overwrite)
     with_what = "shifts.h5 of this folder, cubic spline, once from the original"
     saved: list[str] = []
     try:
-        write_shifts(paths["shifts"], result, scan, applied="aligned" + suffix, overwrite=overwrite)
+        write_shifts(
+            paths["shifts"], result, scan, applied=paths["aligned"].name, overwrite=overwrite
+        )
         saved.append(paths["shifts"].name)
         export_shifts(read_shifts(paths["shifts"]), paths["csv"], overwrite=overwrite)
         saved.append(paths["csv"].name)
