@@ -346,7 +346,7 @@ def no_space(*_, **__):
 
 def test_a_disk_that_fills_says_what_was_saved(tmp_path, monkeypatch, result_and_scan):
     result, scan = result_and_scan
-    monkeypatch.setattr("napari_tomoalign.io.writers._write_hdf5", no_space)
+    monkeypatch.setattr("napari_tomoalign.io.stack_files._write_hdf5", no_space)
 
     with pytest.raises(DiskFull) as caught:
         write_result(tmp_path / "out", result, scan)
@@ -378,7 +378,7 @@ def test_apply_on_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, result_
         path.write_bytes(b"half")
         no_space()
 
-    monkeypatch.setattr(f"napari_tomoalign.io.writers.{name}", begin)
+    monkeypatch.setattr(f"napari_tomoalign.io.stack_files.{name}", begin)
     (tmp_path / "new").mkdir()
 
     with pytest.raises(DiskFull, match="make room, or write to another disk"):

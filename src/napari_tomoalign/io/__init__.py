@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .applying import apply_shifts
 from .atomic import atomic_path
+from .channels import scan_for_alignment
 from .errors import DiskFull, ScanFileError
 from .exports import (
     EXPORT_FORMATS,
@@ -18,7 +19,7 @@ from .exports import (
     to_nxtomo,
     to_tomopy,
 )
-from .reading import SCAN_SUFFIXES, can_read, load, read_scan, scan_for_alignment
+from .reading import SCAN_SUFFIXES, can_read, load, read_scan
 from .scan import Scan
 from .shifts import Checkpoint, ShiftsFile, data_hash, read_shifts, write_shifts
 from .writers import (

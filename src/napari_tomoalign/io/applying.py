@@ -18,7 +18,7 @@ from .lazy import blocks_of
 from .reading import read_scan
 from .scan import Scan
 from .shifts import ShiftsFile, note_applied, read_shifts
-from .writers import StackInfo, write_stack
+from .stack_files import StackInfo, write_stack
 
 __all__ = ["apply_shifts"]
 
