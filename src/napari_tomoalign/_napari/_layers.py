@@ -122,7 +122,7 @@ class AlignmentLayers:
         dims.axis_labels = AXIS_LABELS
         volume = frames["reconstruction"]
         dims.set_point(0, volume.translate[0] + volume.scale[0] * (len(volume.data) // 2))
-        self._viewer.grid.enabled = True
+        self._viewer.canvas.grid.enabled = True
         self._follow_ndisplay()
         self._viewer.reset_view()
 

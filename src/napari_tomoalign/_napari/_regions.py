@@ -83,8 +83,9 @@ def _outlines(layer: Shapes, image: Image) -> list[NDArray[np.float64]]:
 def _filled(
     outlines: list[NDArray[np.float64]], kinds: list[str], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    labels = Shapes(outlines, shape_type=kinds).to_labels(labels_shape=shape)
-    return np.asarray(labels).astype(np.bool_)
+    labels: NDArray[np.int_] = Shapes(outlines, shape_type=kinds).to_labels(labels_shape=shape)
+    filled: NDArray[np.bool_] = labels > 0
+    return filled
 
 
 def _painted(labels: Any, name: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

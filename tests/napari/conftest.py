@@ -1,0 +1,196 @@
+"""Tests in a real viewer; skipped, and saying so, where there is no napari, Qt or display."""
+
+import importlib.util
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+INSTALL = 'pip install "napari-tomoalign[test]"'
+
+
+def _missing() -> str | None:
+    """Return why a viewer cannot be had here, or None where it can."""
+    for package in ("napari", "pytestqt"):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed: {INSTALL}"
+    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6", "PyQt5")):
+        return f"no Qt binding is installed: {INSTALL}"
+    if not sys.platform.startswith("linux"):
+        return None
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return None
+    if importlib.util.find_spec("pytest_xvfb") is None or shutil.which("Xvfb") is None:
+        return "there is no display: install Xvfb and pytest-xvfb, or set DISPLAY"
+    return None
+
+
+REASON = _missing()
+
+
+class _Skipped(pytest.Module):
+    """A module that is not even imported."""
+
+    def collect(self):
+        pytest.skip(REASON, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    if REASON is not None:
+        return _Skipped.from_parent(parent, path=module_path)
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    if REASON is not None:
+        return
+    here = os.path.dirname(__file__)
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(
+                pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")
+            )
+
+
+@pytest.fixture
+def phantom():
+    """A scan small enough to be aligned in a moment."""
+    from napari_tomoalign.phantom import simulate
+
+    return simulate(32, 24, jitter=1.5, drift=1.0)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def stack(viewer, phantom):
+    """The scan's layer."""
+    return viewer.add_image(phantom.projections, name="scan", metadata={"angles": phantom.angles})
+
+
+@pytest.fixture
+def widget(viewer, stack, qtbot):
+    """The widget in its dock, with the list of algorithms filled."""
+    from napari_tomoalign._napari._widget import AlignmentWidget
+
+    made = AlignmentWidget(viewer)
+    if hasattr(viewer, "window"):
+        viewer.window.add_dock_widget(made, name="Align projections")
+    else:
+        qtbot.addWidget(made)
+    qtbot.waitUntil(lambda: made.reconstruction.algorithm.count() > 1, timeout=20_000)
+    yield made
+    made.close_down()
+    _await_workers(qtbot)
+
+
+@pytest.fixture
+def loop(monkeypatch):
+    """A stand-in for the loop: says what reached it, and yields what it is told to."""
+    from napari_tomoalign._napari import _run
+
+    stand_in = Loop()
+    monkeypatch.setattr(_run, "iterate_alignment", stand_in)
+    return stand_in
+
+
+class Loop:
+    """Yields states of a still alignment; counts them, and may fail at one of them."""
+
+    def __init__(self):
+        self.arguments = {}
+        self.states = 3
+        self.error = None
+        self.fails_at = 1
+        self.started = 0
+        self.done = 0
+        self.pause = 0.0
+
+    def __call__(self, projections, angles, **arguments):
+        from time import sleep
+
+        self.arguments = {"projections": projections, "angles": angles, **arguments}
+        self.started += 1
+        self.done = 0
+        for number in range(1, self.states + 1):
+            sleep(self.pause)
+            if self.error is not None and number == self.fails_at:
+                raise self.error
+            self.done = number
+            yield make_state(projections, angles, number, last=number == self.states)
+
+
+@pytest.fixture(name="make_state")
+def make_state_fixture():
+    return make_state
+
+
+def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None):
+    """Return a state as the loop would; shifts grow with the number, so that they tell."""
+    from napari_tomoalign import AlignmentParameters, AlignmentState, IterationRecord, ScanGeometry
+
+    n, n_rows, n_columns = (len(angles), *(size // binning for size in projections.shape[1:]))
+    geometry = ScanGeometry(np.asarray(angles), n_rows, n_columns, (n_columns - 1) / 2)
+    images = np.full(geometry.projections_shape, number if fill is None else fill, np.float32)
+    records = tuple(
+        IterationRecord(
+            iteration=i,
+            binning=binning,
+            center=(projections.shape[2] - 1) / 2,
+            shifts=np.full((n, 2), (i, -i), dtype=float),
+            moves=np.ones((n, 2)),
+            drawn=np.arange(n),
+            largest_move=1.0 / i,
+            rms_move=0.5 / i,
+            residual=0.1 / i,
+            residuals=np.full(n, 0.1),
+            standard_error=np.full((n, 2), 0.01),
+            confidence=np.ones(n),
+            seconds=0.01,
+        )
+        for i in range(1, number + 1)
+    )
+    return AlignmentState(
+        history=records,
+        reconstruction=np.full(geometry.volume_shape, 1.0 + number, np.float32),
+        projections=images,
+        reference=images + 1,
+        geometry=geometry,
+        parameters=AlignmentParameters(),
+        backend="builtin",
+        converged=last,
+        message=f"converged after {number} iterations" if last else f"iteration {number}",
+        generator_state={"number": number},
+    )
+
+
+@pytest.fixture
+def run(qtbot):
+    """Do something to a widget and wait until the run that it starts has ended."""
+
+    def act(widget, action=None, timeout=60_000):
+        with qtbot.waitSignal(widget.runner.ended, timeout=timeout):
+            (action or widget.run_bar.run.click)()
+
+    return act
+
+
+@pytest.fixture
+def told():
+    """What napari told the user since the test began."""
+    from napari.utils.notifications import notification_manager
+
+    notification_manager.records.clear()
+    return lambda: [record.message for record in notification_manager.records]
+
+
+def _await_workers(qtbot):
+    """Wait for the workers; one that does not end fails the test."""
+    from qtpy.QtCore import QThreadPool
+
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000)

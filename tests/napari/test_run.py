@@ -1,0 +1,286 @@
+"""Run, Pause, Step, Stop; errors; what is removed or closed meanwhile. The real loop, mostly."""
+
+import gc
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from napari_tomoalign import alignment_error
+
+NAMES = ["scan", "reference", "projections", "reconstruction"]
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_the_small_sample_ends_aligned(viewer, qtbot, npe2pm):
+    with npe2pm.tmp_plugin(package="napari-tomoalign"):
+        (scan,) = viewer.open_sample("napari-tomoalign", "small")
+        _, widget = viewer.window.add_plugin_dock_widget("napari-tomoalign", "Align projections")
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        widget.run_bar.run.click()
+    angles, truth = scan.metadata["angles"], scan.metadata["true_shifts"]
+    assert alignment_error(np.zeros_like(truth), truth, angles) > 1
+    assert alignment_error(widget.session.shifts, truth, angles) < 0.1
+    assert names(viewer) == ["small phantom", *NAMES[1:]]
+    assert widget.session.state.converged
+    assert "onverged" in widget.run_bar.status.text()
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
+    widget.close_down()
+
+
+def test_layers_belong_to_the_last_state(viewer, widget, run):
+    run(widget)
+    state = widget.session.state
+    np.testing.assert_array_equal(viewer.layers["reference"].data, state.reference)
+    np.testing.assert_array_equal(viewer.layers["projections"].data, state.projections)
+    np.testing.assert_array_equal(viewer.layers["reconstruction"].data[:, 0], state.reconstruction)
+    own = viewer.layers["reference"].metadata["napari_tomoalign"]
+    np.testing.assert_array_equal(own["shifts"], state.shifts)
+    assert own["source"] == "scan"
+    assert own["parameters"]["maxiter"] == 40
+    assert own["backend"] == "builtin"
+
+
+def test_step_does_one_iteration_and_run_goes_on(widget, loop, qtbot, run):
+    loop.states = 4
+    for expected in (1, 2):
+        with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+            widget.run_bar.step.click()
+        qtbot.wait(50)  # time in which a loop that does not stand still would go on
+        assert loop.done == expected
+        assert len(widget.session.history) == expected
+    assert "Paused" in widget.run_bar.status.text()
+    run(widget)
+    assert loop.started == 1
+    assert len(widget.session.history) == 4
+
+
+def test_pause_stands_still_and_run_goes_on(widget, loop, qtbot, run):
+    loop.states, loop.pause = 100, 0.02
+    widget.run_bar.run.click()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    assert not widget.run_bar.run.isEnabled()
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.pause.click()
+    at = loop.done
+    qtbot.wait(100)
+    assert loop.done == at < 100
+    assert widget.run_bar.run.isEnabled()
+    widget.run_bar.run.click()
+    qtbot.waitUntil(lambda: loop.done > at, timeout=5000)
+    run(widget, widget.run_bar.stop.click)
+    assert loop.started == 1
+
+
+def test_stop_answers_within_one_iteration_and_keeps_what_was_reached(
+    viewer, widget, loop, qtbot, run
+):
+    loop.states, loop.pause = 1000, 0.05
+    widget.run_bar.run.click()
+    qtbot.waitUntil(lambda: loop.done >= 3, timeout=5000)
+    at = loop.done
+    run(widget, widget.run_bar.stop.click, timeout=1000)
+    assert loop.done <= at + 1
+    assert len(widget.session.history) == loop.done
+    np.testing.assert_array_equal(widget.session.shifts[0], (loop.done, -loop.done))
+    assert viewer.layers["reference"].data[0, 0, 0] == loop.done + 1
+    assert "kept" in widget.run_bar.status.text()
+    assert widget.result.runs_from_shown
+    assert widget.run_bar.run.isEnabled()
+    assert not widget.run_bar.stop.isEnabled()
+
+
+def test_stop_while_paused(widget, loop, qtbot, run):
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    run(widget, widget.run_bar.stop.click)
+    assert not widget.runner.is_running
+    assert len(widget.session.history) == 1
+
+
+def test_the_window_stays_at_hand_while_the_loop_works(widget, loop, qtbot, run):
+    loop.states, loop.pause = 2, 1.0
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()  # making the layers is napari's own affair
+    qtbot.wait(400)
+    widget.run_bar.run.click()
+    longest, before = 0.0, time.perf_counter()
+    while loop.done < 2:
+        qtbot.wait(5)
+        now = time.perf_counter()
+        longest, before = max(longest, now - before), now
+    assert longest < 0.3
+    qtbot.waitUntil(lambda: not widget.runner.is_running, timeout=5000)
+
+
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, MemoryError])
+def test_an_error_is_told_and_leaves_the_widget_ready(widget, loop, run, told, kind):
+    loop.error, loop.fails_at = kind("the detector is on fire: put it out"), 2
+    run(widget)
+    assert any("the detector is on fire: put it out" in text for text in told())
+    assert "error" in widget.run_bar.status.text()
+    assert widget.run_bar.run.isEnabled()
+    assert len(widget.session.history) == 1
+    loop.error = None
+    run(widget)
+    assert len(widget.session.history) == 3
+
+
+def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, told):
+    from napari_tomoalign import align
+
+    spoilt = phantom.projections.copy()
+    spoilt[3, 4, 5] = np.nan
+    with pytest.raises(ValueError, match="NaN") as headless:
+        align(spoilt, phantom.angles, progress=False)
+    viewer.layers["scan"].data = spoilt
+    run(widget)
+    assert str(headless.value) in told()
+
+
+def test_an_error_before_the_run_is_told(viewer, widget, told):
+    viewer.layers["scan"].metadata = {}
+    widget.scan.angle_source.setCurrentText("from the layer")
+    widget.run_bar.run.click()
+    assert any("carries no angles" in text and "metadata['angles']" in text for text in told())
+    assert not widget.runner.is_running
+    assert widget.run_bar.run.isEnabled()
+
+
+def test_running_twice_is_refused(widget, loop, qtbot, run, told):
+    loop.states, loop.pause = 100, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 1, timeout=5000)
+    widget.run()
+    assert any("a run is under way" in text for text in told())
+    assert loop.started == 1
+    run(widget, widget.stop)
+
+
+def test_a_second_run_updates_the_same_layers(viewer, widget, loop, run):
+    run(widget)
+    before = {layer.name: layer for layer in viewer.layers}
+    run(widget)
+    assert {layer.name: layer for layer in viewer.layers} == before
+    widget.result.new_layers.setChecked(True)
+    run(widget)
+    assert len(viewer.layers) == 7
+    assert names(viewer)[:4] == NAMES
+
+
+def test_removing_the_input_mid_run_stops_and_keeps(viewer, widget, loop, qtbot, told):
+    loop.states, loop.pause = 1000, 0.02
+    widget.run_bar.run.click()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+        viewer.layers.remove("scan")
+    assert any("removed" in text for text in told())
+    assert len(widget.session.history) == loop.done < 1000
+    assert names(viewer) == NAMES[1:]
+    widget.run_bar.run.click()
+    assert any("no stack of projections" in text for text in told())
+
+
+def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot, run):
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    viewer.layers.remove("projections")
+    run(widget)
+    assert "projections" not in names(viewer)
+    run(widget)
+    assert "projections" in names(viewer)
+
+
+def test_closing_the_window_mid_run_ends_the_thread(
+    make_napari_viewer, phantom, loop, qtbot, monkeypatch
+):
+    from qtpy.QtCore import QThreadPool
+
+    from napari_tomoalign._napari._widget import AlignmentWidget
+
+    viewer = make_napari_viewer()
+    viewer.add_image(phantom.projections, metadata={"angles": phantom.angles})
+    widget = AlignmentWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    loop.states, loop.pause = 10_000, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    viewer.close()
+    qtbot.waitUntil(
+        lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000
+    )
+    assert loop.done < 10_000
+
+
+def test_closing_the_dock_mid_run_ends_the_thread(viewer, widget, loop, qtbot):
+    loop.states, loop.pause = 10_000, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+        viewer.window.remove_dock_widget(widget)
+    assert loop.done < 10_000
+    viewer.add_image(np.zeros((4, 8, 8)))  # nothing of the widget is called any more
+    viewer.dims.ndisplay = 3
+
+
+def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
+    from napari_tomoalign._napari._widget import AlignmentWidget
+
+    widget = AlignmentWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    run(widget)
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
+    gone = weakref.ref(widget.session)
+    viewer.window.remove_dock_widget(widget)
+    del widget
+    gc.collect()
+    qtbot.waitUntil(lambda: gone() is None, timeout=2000)
+
+
+def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
+    """Of 200 states only the latest is held; the history keeps no images."""
+    states = []
+    loop.states = 200
+    from napari_tomoalign._napari import _run
+
+    real = _run.frames_of
+
+    def watched(state, *args, **kwargs):
+        states.append(weakref.ref(state.reconstruction))
+        return real(state, *args, **kwargs)
+
+    _run.frames_of = watched
+    try:
+        run(widget)
+    finally:
+        _run.frames_of = real
+    gc.collect()
+    assert len(states) == 200
+    assert sum(state() is not None for state in states) <= 2
+    assert len(widget.session.history) == 200
+
+
+def test_progress_is_shown_in_the_widget_and_in_the_activity_dock(widget, loop, qtbot):
+    from napari.utils import progress
+
+    widget.parameters.editors["maxiter"].set(20)
+    loop.states = 5
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    text = widget.run_bar.status.text()
+    assert "Iteration 2 of 20" in text
+    assert "largest move 0.500 px" in text
+    assert "left" in text
+    assert widget.run_bar.bar.value() == 2
+    (bar,) = progress._all_instances
+    assert bar.n == 2
+    assert bar.total == 20
+    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+        widget.run_bar.stop.click()
+    assert not progress._all_instances
