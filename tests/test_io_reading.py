@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_tomoalign.io import can_read, load, read_scan, scan_for_alignment, write_scan
+from napari_tomoalign.io import (
+    ScanFileError,
+    can_read,
+    load,
+    read_scan,
+    scan_for_alignment,
+    write_scan,
+)
 from napari_tomoalign.io.lazy import LazyProjections
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -199,6 +206,21 @@ def test_flats_are_turned_and_cut_with_the_projections(tmp_path):
 
     expected = -np.log(transmission).swapaxes(1, 2)[:, 3:9]
     np.testing.assert_allclose(scan.projections, expected, atol=1e-5)
+
+
+def test_the_arrays_of_a_zarr_group_are_named_when_there_are_several(tmp_path):
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    group = zarr.open_group(tmp_path / "scan.zarr", mode="w")
+    group.create_group("iron").create_array("stack", data=STACK)
+    group.create_array("other", data=2 * STACK)
+    group.attrs["angles"] = list(DEGREES)
+
+    scan = read_scan(tmp_path / "scan.zarr", data="/iron/stack")
+
+    np.testing.assert_array_equal(scan.projections, STACK)
+    np.testing.assert_allclose(scan.angles, np.deg2rad(DEGREES))
+    with pytest.raises(ScanFileError, match=r"in it are other \(8, 10, 12\), iron/stack \(8, 10"):
+        read_scan(tmp_path / "scan.zarr")
 
 
 def test_nxtomo_fields_translations_and_units(tmp_path):

@@ -73,9 +73,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
 
 
 def _stack_name(group: Any, path: Path, options: ReadOptions) -> str:
-    arrays: dict[str, Any] = {
-        str(name): array for name, array in group.members(max_depth=None) if _is_array(array)
-    }
+    arrays = dict(_arrays_in(group))
     stacks = [name for name, array in arrays.items() if len(array.shape) in (3, 4)]
     wanted = (options.data or "").strip("/")
     if wanted in arrays:
@@ -89,6 +87,13 @@ def _stack_name(group: Any, path: Path, options: ReadOptions) -> str:
         f"{path}: cannot tell which array holds the projections; in it are {inside}. Name it, for "
         f"example data={(stacks or ['projections'])[0]!r} (--data)"
     )
+
+
+def _arrays_in(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, array in group.arrays():
+        yield prefix + name, array
+    for name, below in group.groups():
+        yield from _arrays_in(below, f"{prefix}{name}/")
 
 
 def _is_array(item: Any) -> bool:
