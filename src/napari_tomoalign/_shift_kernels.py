@@ -16,7 +16,7 @@ def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
     """Write, for every output position on a line, four coefficients' indices and weights."""
     for i in range(n):
         position = min(max(i - shift, 0.0), n - 1.0)
-        low = int(math.floor(position))
+        low = math.floor(position)
         f = position - low
         weight[i, 0] = (1 - f) ** 3 / 6
         weight[i, 1] = 2 / 3 - f * f * (2 - f) / 2
@@ -72,14 +72,14 @@ def evaluate_weights(weights: Any, shifts: Any) -> Any:
             y = r - shifts[a, 0]
             if y < 0 or y > n_rows - 1:
                 continue
-            y0 = int(math.floor(y))
-            y1 = int(math.ceil(y))
+            y0 = math.floor(y)
+            y1 = math.ceil(y)
             for c in range(n_columns):
                 x = c - shifts[a, 1]
                 if x < 0 or x > n_columns - 1:
                     continue
-                x0 = int(math.floor(x))
-                x1 = int(math.ceil(x))
+                x0 = math.floor(x)
+                x1 = math.ceil(x)
                 out[a, r, c] = min(
                     min(weights[a, y0, x0], weights[a, y0, x1]),
                     min(weights[a, y1, x0], weights[a, y1, x1]),
@@ -93,10 +93,10 @@ def inside(shifts: Any, n_rows: int, n_columns: int) -> Any:
     n_images = len(shifts)
     out = np.zeros((n_images, n_rows, n_columns), np.float32)
     for a in prange(n_images):
-        top = min(max(0, int(math.ceil(shifts[a, 0]))), n_rows)
-        bottom = max(min(n_rows, int(math.floor(n_rows - 1 + shifts[a, 0])) + 1), 0)
-        left = min(max(0, int(math.ceil(shifts[a, 1]))), n_columns)
-        right = max(min(n_columns, int(math.floor(n_columns - 1 + shifts[a, 1])) + 1), 0)
+        top = min(max(0, math.ceil(shifts[a, 0])), n_rows)
+        bottom = max(min(n_rows, math.floor(n_rows - 1 + shifts[a, 0]) + 1), 0)
+        left = min(max(0, math.ceil(shifts[a, 1])), n_columns)
+        right = max(min(n_columns, math.floor(n_columns - 1 + shifts[a, 1]) + 1), 0)
         for r in range(top, bottom):
             for c in range(left, right):
                 out[a, r, c] = 1.0

@@ -1,40 +1,42 @@
 """The phase-matching loop: reconstruct, reproject, register, smooth, update, again.
 
-The method is the one of mumott's phase-matching alignment, with the differences that SPEC.md
-section 3 lists; the joint reprojection is that of Gürsoy et al. 2017 (doi
-10.1038/s41598-017-12141-9). One generator is the whole algorithm.
+The method is the one of mumott's phase-matching alignment, with the differences that the README
+lists; the joint reprojection is that of Gürsoy et al. 2017 (doi 10.1038/s41598-017-12141-9). One
+generator is the whole algorithm: nobody else steps it.
 """
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .backends import Backend
+from .filtering import smooth
+from .frames import TRUSTED, fit_confidence
 from .gauge import gauge_part
-from .geometry import ScanGeometry
 from .inputs import Resume, Run, check_inputs
-from .pyramid import Level, choose_levels, enlarge
+from .model import Model, evaluate
+from .outcome import make_record, make_state, result_from_state
+from .pyramid import Level
 from .registration import Registration, correlate, gauss_newton
-from .results import AlignmentResult, AlignmentState, IterationRecord, freeze
+from .results import AlignmentResult, AlignmentState, IterationRecord
+from .schedule import Schedule
 from .smoothing import center_of_mass_term, cut_off, relaxation
+from .start import Start, prepare
 
 __all__ = ["Resume", "align", "check_inputs", "iterate_alignment", "result_from_state"]
 
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
 
-_CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
-_COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
-_COARSE_ITERATIONS = 10  # at most, at one coarse level
+_TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
+_WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
 
 def iterate_alignment(
@@ -73,156 +75,127 @@ def iterate_alignment(
 
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
-    """Drain the levels, coarse to fine, each until its shifts rest."""
-    parameters = run.parameters
-    rng = np.random.default_rng(parameters.seed)
-    history: tuple[IterationRecord, ...] = ()
-    shifts = np.zeros((run.geometry.n_angles, 2))
-    if run.initial_shifts is not None:
-        shifts = run.initial_shifts.copy()
-    levels = parameters.levels or choose_levels(run.geometry.n_columns)
-    levels = levels[-parameters.maxiter :]
-    model: _Model | None = None
-    for position, binning in enumerate(levels):
-        last = position == len(levels) - 1
-        level = Level.of(run.projections, run.weights, run.geometry, binning)
-        allowed = parameters.maxiter - len(history) - (len(levels) - 1 - position)
-        if not last:
-            allowed = min(allowed, _COARSE_ITERATIONS)
-        tolerance = parameters.tolerance
-        if not last:
-            tolerance = max(tolerance, _COARSE_TOLERANCE * binning)
-        latest = np.where(run.valid, np.inf, 0.0)  # the last move of each projection
-        captured = position > 0
-        started = time.perf_counter()
-        model = _evaluate(run, level, shifts, model, warm=False)
-        for count in range(1, allowed + 1):
-            drawn = _draw(run, rng)
-            found = _register(run, level, model, drawn, captured)
-            moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
-            shifts = shifts + moves
-            shifts -= gauge_part(shifts - shifts.mean(axis=0) * 0, run.geometry.angles) * _free(run)
-            latest[drawn] = np.abs(moves[drawn]).max(axis=1)
-            rests = bool(latest.max() < tolerance)
-            captured = captured or bool(latest.max() < _CAPTURED * binning)
-            model = _evaluate(run, level, shifts, model, warm=False)
-            record = _record(
-                run,
-                level,
-                model,
-                len(history) + 1,
-                shifts,
-                moves,
-                found,
-                drawn,
-                notes,
-                time.perf_counter() - started,
-            )
-            started = time.perf_counter()
-            history = (*history, record)
-            done = last and rests
-            yield _state(run, model, history, done, done or (last and count == allowed), rng)
-            if rests:
-                break
+    """Run the steps of SPEC.md section 2, level by level, until the schedule ends."""
+    start = prepare(run)
+    rng = np.random.default_rng(run.parameters.seed)
+    schedule = Schedule(run.parameters, start.registered, run.geometry.n_columns)
+    shifts, center = start.shifts, start.geometry.center
+    confidence = start.usable.astype(np.float64)
+    error = np.full(shifts.shape, np.nan)
+    history = _replay(run, start, schedule, rng)
+    if history:
+        confidence, error = history[-1].confidence, history[-1].standard_error.copy()
+    level = start.level(schedule.binning)
+    began = time.perf_counter()
+    model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
+    while not schedule.finished:
+        drawn = _draw(run, start, rng)
+        found = _register(run, level, model, drawn, confidence, schedule.captured)
+        moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
+        error[drawn] = found.standard_error * level.pixel
+        confidence = _confidence(run, start, model, schedule.captured)
+        step = schedule.accelerate(_absolute(shifts, center), moves)
+        shifts, center = _update(run, shifts + step, center, confidence)
+        model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
+        record = make_record(
+            model,
+            iteration=len(history) + 1,
+            binning=level.binning,
+            center=center,
+            shifts=shifts,
+            moves=moves,
+            drawn=drawn,
+            standard_error=error,
+            confidence=confidence,
+            seconds=time.perf_counter() - began,
+            notes=notes,
+        )
+        history = (*history, record)
+        schedule.feed(record)
+        yield make_state(run, start, schedule, model, history, rng)
+        began = time.perf_counter()
+        if schedule.binning != level.binning:
+            level = start.level(schedule.binning)
+            model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
 
 
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """The reconstruction at some shifts, with what it was made of and what it predicts."""
-
-    measured: Stack
-    weights: Stack
-    volume: Stack
-    reprojected: Stack
-    geometry: ScanGeometry
-
-
-def _evaluate(
-    run: Run, level: Level, shifts: Array, before: _Model | None, *, warm: bool
-) -> _Model:
-    """Move the original data by minus the shifts, reconstruct and reproject: steps 1 to 3."""
-    workers = run.parameters.workers
-    measured, weights = level.moved(shifts, workers)
-    geometry = level.geometry
-    initial = None
-    if warm and before is not None:
-        initial = before.volume
-        if before.geometry.volume_shape != geometry.volume_shape:
-            initial = enlarge(initial, geometry, geometry.n_columns / before.geometry.n_columns)
-    volume = _reconstruct(run, measured, weights, geometry, initial)
-    reprojected = np.asarray(run.backend.project(volume, geometry), np.float32)
-    return _Model(measured, weights, volume, reprojected, geometry)
+def _replay(
+    run: Run, start: Start, schedule: Schedule, rng: np.random.Generator
+) -> tuple[IterationRecord, ...]:
+    """Bring schedule and generator to where a resumed run stood; return its history."""
+    if run.resume is None:
+        return ()
+    before = _absolute(run.resume.history[0].shifts, 0.0)  # momentum never sees the first one
+    for record in run.resume.history:
+        schedule.accelerate(before, record.moves)
+        schedule.feed(record)
+        before = _absolute(record.shifts, record.center)
+    schedule.finished = False
+    rng.bit_generator.state = dict(run.resume.generator_state)
+    return tuple(run.resume.history)
 
 
-def _reconstruct(
-    run: Run, measured: Stack, weights: Stack, geometry: ScanGeometry, initial: Stack | None
-) -> Stack:
-    if callable(run.algorithm):
-        volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
-        if volume.shape != geometry.volume_shape:
-            raise ValueError(
-                f"reconstruction_pipeline returned shape {volume.shape}, expected (slice, y, x) "
-                f"= {geometry.volume_shape}"
-            )
-        return volume
-    backend = run.backend
-    return backend.reconstruct(
-        measured,
-        geometry,
-        algorithm=run.algorithm,
-        weights=weights if backend.accepts_weights(run.algorithm) else None,
-        initial=initial if backend.accepts_initial(run.algorithm) else None,
-        **run.options,
-    )
+def _absolute(shifts: Array, center: float) -> Array:
+    """Return the shifts with the centre in them, where momentum sees both move."""
+    absolute: Array = shifts + np.array([0.0, center])
+    return absolute
 
 
-def _draw(run: Run, rng: np.random.Generator) -> NDArray[np.intp]:
+def _draw(run: Run, start: Start, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw the projections of this iteration, without replacement: step 5."""
-    valid = np.flatnonzero(run.valid)
+    candidates = np.flatnonzero(start.registered)
     share = run.parameters.relative_sample_size
     if share >= 1:
-        return valid
-    count = int(np.ceil(len(valid) * share))
-    return np.sort(rng.choice(valid, size=count, replace=False))
+        return candidates
+    count = int(np.ceil(len(candidates) * share - 1e-9))
+    return np.sort(rng.choice(candidates, size=count, replace=False))
 
 
 def _register(
-    run: Run, level: Level, model: _Model, drawn: NDArray[np.intp], captured: bool
+    run: Run,
+    level: Level,
+    model: Model,
+    drawn: NDArray[np.intp],
+    confidence: Array,
+    captured: bool,
 ) -> Registration:
-    """Crop and register each pair: step 6. Shifts in pixels of the level."""
+    """Crop and register each pair: step 6. Shifts in pixels of the level.
+
+    Frames that do not fit are captured again rather than refined, and move only onto a peak like
+    the others'.
+    """
     parameters = run.parameters
-    rows, columns = _window(run, level)
+    rows, columns = level.window(parameters.projection_cropping, run.geometry)
     measured = model.measured[drawn, rows, columns]
-    reprojected = model.reprojected[drawn, rows, columns]
     weights = model.weights[drawn, rows, columns]
-    if captured and parameters.gauss_newton:
-        return gauss_newton(measured, reprojected, weights, workers=parameters.workers)
-    return correlate(
-        measured,
-        reprojected,
-        weights,
+    reprojected = smooth(model.reprojected[drawn, rows, columns], _TEMPLATE_BLUR)
+    found = gauss_newton(measured, reprojected, weights, workers=parameters.workers)
+    refined = np.full(len(drawn), captured and parameters.gauss_newton)
+    refined &= confidence[drawn] >= TRUSTED
+    if refined.all():
+        return found
+    shifts, peak = found.shifts.copy(), found.peak.copy()
+    again = np.flatnonzero(~refined)
+    captures = correlate(
+        measured[again],
+        reprojected[again],
+        weights[again],
         upsampling=parameters.upsampling,
         normalization=parameters.normalization,
         workers=parameters.workers,
     )
-
-
-def _window(run: Run, level: Level) -> tuple[slice, slice]:
-    cropping = run.parameters.projection_cropping
-    if cropping is None:
-        return slice(None), slice(None)
-    full = (run.geometry.n_rows, run.geometry.n_columns)
-    windows = []
-    for window, n, pixel in zip(cropping, full, level.pixel, strict=True):
-        start, stop, _ = window.indices(n)
-        windows.append(slice(int(start // pixel), int(-(-stop // pixel))))
-    return windows[0], windows[1]
+    shifts[again], peak[again] = captures.shifts, captures.peak
+    usual = (
+        np.median(peak[confidence[drawn] >= TRUSTED]) if (confidence[drawn] >= TRUSTED).any() else 0
+    )
+    shifts[(peak < _WEAK_PEAK * usual) & np.isfinite(shifts).all(axis=1)] = 0.0
+    return Registration(shifts, peak, found.standard_error)
 
 
 def _moves(
     run: Run,
     level: Level,
-    model: _Model,
+    model: Model,
     found: Registration,
     drawn: NDArray[np.intp],
     shifts: Array,
@@ -236,101 +209,46 @@ def _moves(
     if lost.any():
         names = ", ".join(str(i) for i in drawn[lost])
         notes = (f"projection {names}: no shift could be found, so it was not moved",)
-        registered = np.where(lost[:, None], 0.0, registered)
+        registered[lost] = 0.0
     moves = np.zeros_like(shifts)
     moves[drawn] = cut_off(registered, parameters.shift_cutoff)
-    smooth = relaxation(shifts, parameters.relaxation_weight, rng)
-    smooth += level.pixel * center_of_mass_term(
-        model.measured,
-        model.weights,
-        model.volume,
-        model.geometry,
-        parameters.center_of_mass_shift_weight,
+    moves[drawn] += relaxation(shifts, parameters.relaxation_weight, rng)[drawn]
+    moves[drawn] += (
+        level.pixel
+        * center_of_mass_term(
+            model.measured,
+            model.weights,
+            model.volume,
+            model.geometry,
+            parameters.center_of_mass_shift_weight,
+        )[drawn]
     )
-    moves[drawn] += smooth[drawn]
-    return moves * _free(run), notes
+    return moves * run.directions, notes
 
 
-def _free(run: Run) -> Array:
-    """Return 1 for each direction (row, column) that is aligned and 0 for the others."""
-    parameters = run.parameters
-    return np.array([parameters.align_vertical, parameters.align_horizontal], dtype=np.float64)
+def _confidence(run: Run, start: Start, model: Model, captured: bool) -> Array:
+    """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something."""
+    if not captured or not run.parameters.down_weight:
+        return start.usable.astype(np.float64)
+    difference, _ = model.misfit()
+    pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
+    return fit_confidence(np.sqrt(difference / pixels), start.usable)
 
 
-def _record(
-    run: Run,
-    level: Level,
-    model: _Model,
-    iteration: int,
-    shifts: Array,
-    moves: Array,
-    found: Registration,
-    drawn: NDArray[np.intp],
-    notes: tuple[str, ...],
-    seconds: float,
-) -> IterationRecord:
-    lengths = np.hypot(*moves[drawn].T)
-    weighted = np.einsum(
-        "nij,nij,nij->n",
-        model.weights,
-        model.measured - model.reprojected,
-        model.measured - model.reprojected,
-    )
-    power = np.einsum("nij,nij,nij->n", model.weights, model.measured, model.measured)
-    standard_error = np.full(shifts.shape, np.nan)
-    standard_error[drawn] = found.standard_error * level.pixel
-    return IterationRecord(
-        iteration=iteration,
-        binning=level.binning,
-        center=run.geometry.center,
-        shifts=freeze(shifts.copy()),
-        moves=freeze(moves.copy()),
-        drawn=freeze(drawn),
-        largest_move=float(lengths.max()),
-        rms_move=float(np.sqrt(np.mean(lengths**2))),
-        residual=float(np.sqrt(weighted.sum() / max(power.sum(), 1e-30))),
-        residuals=freeze(np.sqrt(weighted / np.maximum(power, 1e-30))),
-        standard_error=freeze(standard_error),
-        confidence=freeze(np.ones(len(shifts))),
-        seconds=seconds,
-        notes=notes,
-    )
+def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:
+    """Take out of the new shifts what the object's position and the axis account for: step 12.
 
-
-def _state(
-    run: Run,
-    model: _Model,
-    history: tuple[IterationRecord, ...],
-    converged: bool,
-    ended: bool,
-    rng: np.random.Generator,
-) -> AlignmentState:
-    record = history[-1]
-    tolerance = run.parameters.tolerance
-    if converged:
-        message = (
-            f"converged after {len(history)} iterations: the largest move, "
-            f"{record.largest_move:.3g} px, is below {tolerance:g} px"
-        )
-    elif ended:
-        message = (
-            f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "
-            f"largest move of {record.largest_move:.3g} px (tolerance {tolerance:g} px)"
-        )
-    else:
-        message = f"iteration {len(history)}: largest move {record.largest_move:.3g} px"
-    return AlignmentState(
-        history=history,
-        reconstruction=freeze(model.volume),
-        projections=freeze(model.reprojected),
-        reference=freeze(model.measured),
-        geometry=model.geometry,
-        parameters=run.parameters,
-        backend=run.backend.name,
-        converged=converged,
-        message=message,
-        generator_state=rng.bit_generator.state,
-    )
+    The gauge of SPEC.md section 4 goes with the volume, which is made anew; a constant in the
+    columns is the position of the axis, and goes there unless the caller has fixed it.
+    """
+    angles = run.geometry.angles
+    shifts = shifts - gauge_part(shifts, angles, confidence) * run.directions
+    if run.moves_center:
+        constant = float(np.average(shifts[:, 1], weights=confidence))
+        moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
+        shifts[:, 1] -= moved - center
+        center = moved
+    return shifts, center
 
 
 def align(
@@ -421,36 +339,3 @@ def align(
     if stopped and not state.converged:
         state = replace(state, message=f"{stopped} after iteration {state.iteration}")
     return result_from_state(state)
-
-
-def result_from_state(state: AlignmentState) -> AlignmentResult:
-    """Return the result of a run that ended, or was stopped, at a state."""
-    return AlignmentResult(
-        shifts=state.shifts,
-        reconstruction=state.reconstruction,
-        projections=state.projections,
-        reference=state.reference,
-        angles=state.geometry.angles,
-        center=state.center,
-        history=state.history,
-        converged=state.converged,
-        message=state.message,
-        diagnosis=(),
-        parameters=state.parameters,
-        backend=state.backend,
-        versions=_versions(state.backend),
-        generator_state=state.generator_state,
-    )
-
-
-def _versions(backend: str) -> dict[str, str]:
-    """Return the versions of what took part."""
-    versions = {"python": platform.python_version()}
-    names = ["napari-tomoalign", "numpy", "scipy"]
-    names.append({"builtin": "numba"}.get(backend, backend))
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions

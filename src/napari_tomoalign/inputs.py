@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,18 @@ class Run:
     resume: Resume | None
     notes: tuple[str, ...]
 
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """1 for each direction (row, column) that is aligned and 0 for the others."""
+        settings = self.parameters
+        return np.array([settings.align_vertical, settings.align_horizontal], dtype=np.float64)
+
+    @property
+    def moves_center(self) -> bool:
+        """Whether the loop may find the rotation centre."""
+        settings = self.parameters
+        return not self.center_known and settings.center_estimation and settings.align_horizontal
+
 
 def check_inputs(
     projections: ArrayLike,
@@ -96,7 +109,7 @@ def check_inputs(
     _check_cropping(settings, n_rows, n_columns)
     _check_levels(settings.levels, n_columns)
     if resume is not None:
-        _check_resume(resume, n)
+        _check_resume(resume, n, settings.maxiter)
     engine, algorithm, options = _pipeline(backend, settings)
     data, data_weights, notes = _line_integrals(stack, given, settings)
     return Run(
@@ -190,7 +203,7 @@ def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[
 def _center(center: float | None, n_columns: int) -> float:
     if center is None:
         return (n_columns - 1) / 2
-    if isinstance(center, bool) or not np.isscalar(center) or not np.isreal(center):
+    if isinstance(center, bool) or not isinstance(center, numbers.Real):
         raise TypeError(f"center must be a column, a number of pixels; got {center!r}")
     if not 0 <= float(center) <= n_columns - 1:
         raise ValueError(
@@ -249,7 +262,7 @@ def _check_levels(levels: tuple[int, ...] | None, n_columns: int) -> None:
         )
 
 
-def _check_resume(resume: Resume, n: int) -> None:
+def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
     if not resume.history:
         raise ValueError("resume has an empty history: start a new run instead")
     before = len(resume.history[-1].shifts)
@@ -257,6 +270,11 @@ def _check_resume(resume: Resume, n: int) -> None:
         raise ValueError(
             f"resume belongs to a scan of {before} projections, this one has {n}: it is another "
             "scan"
+        )
+    if len(resume.history) >= maxiter:
+        raise ValueError(
+            f"resume has {len(resume.history)} iterations behind it and maxiter is {maxiter}: "
+            "raise maxiter to go on"
         )
 
 

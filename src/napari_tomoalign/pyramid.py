@@ -1,17 +1,16 @@
-"""Coarse to fine: binned levels of a scan, and how shifts and volumes pass between them."""
+"""Coarse to fine: binned levels of a scan."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from .geometry import ScanGeometry
 from .shifting import SplineStack, shift_weights
 
-__all__ = ["Level", "bin_stack", "choose_levels", "enlarge"]
+__all__ = ["Level", "bin_stack", "choose_levels"]
 
 Stack = NDArray[np.float32]
 
@@ -87,11 +86,29 @@ class Level:
         coarse = geometry.with_changes(
             n_rows=binned.shape[1],
             n_columns=binned.shape[2],
-            center=(geometry.center - (binning - 1) / 2) / binning,
-            volume_width=max(binned.shape[2], -(-geometry.volume_width // binning)),
+            center=_binned(geometry.center, binning),
+            volume_width=_binned_width(geometry, binned.shape[2], binning),
         )
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
+
+    def centred(self, center: float) -> ScanGeometry:
+        """Return the geometry with the axis at a column of the full image."""
+        return self.geometry.with_changes(center=_binned(center, self.binning))
+
+    def window(
+        self, cropping: tuple[slice, slice] | None, full: ScanGeometry
+    ) -> tuple[slice, slice]:
+        """Return a window of the full image on this level."""
+        if cropping is None:
+            return slice(None), slice(None)
+        windows = []
+        for wanted, n, pixel in zip(
+            cropping, (full.n_rows, full.n_columns), self.pixel, strict=True
+        ):
+            first, last, _ = wanted.indices(n)
+            windows.append(slice(int(first // pixel), int(-(-last // pixel))))
+        return windows[0], windows[1]
 
     def moved(self, shifts: NDArray[np.float64], workers: int | None) -> tuple[Stack, Stack]:
         """Return data and weights moved by minus the shifts (pixels of the full image)."""
@@ -103,32 +120,11 @@ class Level:
         )
 
 
-def enlarge(volume: Stack, geometry: ScanGeometry, factor: float) -> Stack:
-    """Return a volume of a coarser level on this level's grid, axis on axis, linearly.
+def _binned(center: float, binning: int) -> float:
+    return (center - (binning - 1) / 2) / binning
 
-    Parameters
-    ----------
-    volume : (n_rows, n, n) array
-        At the coarser level.
-    geometry : ScanGeometry
-        Of this level.
-    factor : float
-        How many of this level's columns one of the coarser level's covers; values are divided
-        by it, so that line integrals stay.
-    """
-    shape = geometry.volume_shape
-    rows = shape[0] / volume.shape[0]
-    coarse_axis = (volume.shape[1] - 1) / 2
-    scale = np.array([1 / round(rows), 1 / factor, 1 / factor])
-    offset = np.array(
-        [
-            (1 / round(rows) - 1) / 2,
-            coarse_axis - geometry.volume_axis / factor,
-            coarse_axis - geometry.volume_axis / factor,
-        ]
-    )
-    larger: Stack = scipy.ndimage.affine_transform(
-        volume, scale, offset, output_shape=shape, output=np.float32, order=1, mode="nearest"
-    )
-    larger /= np.float32(factor)
-    return larger
+
+def _binned_width(geometry: ScanGeometry, n_columns: int, binning: int) -> int:
+    """Return the grid's width at a level: the detector's, plus an equal margin on both sides."""
+    margin = (geometry.volume_width - geometry.n_columns) / 2 / binning
+    return n_columns + 2 * int(np.ceil(margin))

@@ -10,7 +10,7 @@ larger index.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from .filtering import to_border
 from .shifting import shift_stack
 
 __all__ = ["Registration", "correlate", "gauss_newton"]
@@ -107,7 +108,7 @@ class _Sums:
         self.phase = normalization == "phase"
         total = np.maximum(weights.sum(axis=(1, 2), keepdims=True), 1e-6)
         measured = measured - (weights * measured).sum(axis=(1, 2), keepdims=True) / total
-        reprojected = reprojected - reprojected.mean(axis=(1, 2), keepdims=True)
+        reprojected = to_border(reprojected)  # so that it can be evaluated between the pixels
         weighted = weights * measured
 
         def forward(images: Stack) -> NDArray[np.complex64]:
@@ -137,7 +138,7 @@ class _Sums:
 
     def best(self, upsampling: int) -> tuple[Array, Array]:
         """Return the shifts and the correlation coefficients at the peaks."""
-        score = self._score(*self.grids, self.overlap, self.measured_sum, self.measured_variance)
+        score = self._score(self.grids, (self.overlap, self.measured_sum, self.measured_variance))
         allowed = self.overlap > _LEAST_OVERLAP * self.overlap.max(axis=(1, 2), keepdims=True)
         score = np.where(allowed & np.isfinite(score), score, -np.inf)
         n = len(score)
@@ -161,15 +162,18 @@ class _Sums:
         shifts[~found] = np.nan
         return shifts, np.where(found, np.clip(peak, -1, 1), -1.0)
 
-    def _score(self, cross, total, squares, overlap, measured_sum, measured_variance):  # type: ignore[no-untyped-def]
+    def _score(self, fields: Sequence[Stack], around: Sequence[Stack]) -> Stack:
         """Return the weighted correlation coefficient (or the whitened peak) at some shifts."""
+        cross, total, squares = fields
+        overlap, measured_sum, measured_variance = around
         if self.phase:
             return cross
         variance = np.maximum(squares - total**2 / overlap, 0) * measured_variance
         largest = variance.max(axis=(1, 2), keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             coefficient = (cross - measured_sum * total / overlap) / np.sqrt(variance)
-        return np.where(variance > 1e-4 * largest, coefficient, -np.inf)
+        score: Stack = np.where(variance > 1e-4 * largest, coefficient, -np.inf)
+        return score
 
     def _zoom(
         self, around: Array, reach: float, step: float, local: list[Stack]
@@ -190,7 +194,7 @@ class _Sums:
             twice[-1] = 1.0
         right = (right * twice[:, None] / (self.size[0] * self.size[1])).astype(np.complex64)
         grids = [((left @ s) @ right).real for s in (self.cross, self.sum, self.squares)]
-        score = self._score(*grids, *local)
+        score = self._score(grids, local)
         flat = score.reshape(len(score), -1)
         at = flat.argmax(axis=1)
         i, j = np.unravel_index(at, score.shape[1:])

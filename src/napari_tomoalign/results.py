@@ -37,7 +37,7 @@ class IterationRecord:
     shifts : (n_angles, 2) array
         Total shifts after the iteration, (row, column), pixels of the full image.
     moves : (n_angles, 2) array
-        What the iteration added, before the gauge was removed; 0 where nothing was drawn.
+        What the iteration found, before momentum and the gauge; 0 where nothing was drawn.
     drawn : (n_drawn,) array of int
         The projections that were registered.
     largest_move, rms_move : float
@@ -98,6 +98,8 @@ class AlignmentState:
         The stop rule is met; no further state follows.
     message : str
         In words: converged, and at what largest move; or how far it is.
+    diagnosis : tuple of str
+        In the last state: what seems wrong, and what to do about it.
     generator_state : mapping
         State of the random generator, so that a run can be resumed bit by bit.
     """
@@ -111,6 +113,7 @@ class AlignmentState:
     backend: str
     converged: bool
     message: str
+    diagnosis: tuple[str, ...] = ()
     generator_state: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -17,7 +17,8 @@ def cut_off(moves: Array, longest: float | None) -> Array:
     if longest is None:
         return moves
     length = np.maximum(np.hypot(moves[:, 0], moves[:, 1]), 1e-12)
-    return moves * np.minimum(1.0, longest / length)[:, None]
+    cut: Array = moves * np.minimum(1.0, longest / length)[:, None]
+    return cut
 
 
 def relaxation(shifts: Array, weight: float, rng: np.random.Generator) -> Array:
@@ -41,7 +42,8 @@ def relaxation(shifts: Array, weight: float, rng: np.random.Generator) -> Array:
     d = shifts - shifts.mean(axis=0)
     threshold = np.abs(rng.normal(0.0, 1.0, d.shape) * d.std(axis=0))
     r = np.sign(d) * np.maximum(0.0, np.abs(d) - threshold)
-    return -weight * np.clip(r, -1.0, 1.0)
+    step: Array = -weight * np.clip(r, -1.0, 1.0)
+    return step
 
 
 def center_of_mass_term(
@@ -89,6 +91,7 @@ def center_of_mass_term(
     safe = np.where(mass > 0, mass, 1.0)
     rows = weighted.sum(axis=2, dtype=np.float64) @ np.arange(measured.shape[1]) / safe
     columns = weighted.sum(axis=1, dtype=np.float64) @ np.arange(measured.shape[2]) / safe
-    step = np.clip(np.column_stack([rows, columns]) - expected, -1.0, 1.0)
+    step: Array = np.clip(np.column_stack([rows, columns]) - expected, -1.0, 1.0)
     step[~(mass > 0)] = 0.0
-    return weight * step
+    step *= weight
+    return step

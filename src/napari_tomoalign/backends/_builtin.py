@@ -61,7 +61,7 @@ class BuiltinBackend:
     name = "builtin"
     algorithms: Sequence[str] = tuple(_OPTIONS)
     default_algorithm = "gradient"
-    default_options: Mapping[str, Any] = {"num_iter": 10}
+    default_options: Mapping[str, Any] = {"num_iter": 20}
 
     def __init__(self, workers: int | None = None) -> None:
         available = numba.get_num_threads()

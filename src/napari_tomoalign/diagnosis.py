@@ -1,0 +1,115 @@
+"""What seems wrong with a scan or a run, and what to do about it, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .frames import TRUSTED
+from .inputs import Run
+from .results import IterationRecord
+from .schedule import Schedule
+from .start import Start
+
+__all__ = ["diagnose"]
+
+_POOR_FIT = 0.35  # residual above which the reprojections explain the data badly
+_UNCERTAIN = 0.2  # pixels: a median standard error above this is worth a warning
+_FAR = 0.25  # of the image: shifts beyond it may have been out of reach
+
+
+def diagnose(
+    run: Run, start: Start, schedule: Schedule, history: tuple[IterationRecord, ...]
+) -> tuple[str, ...]:
+    """Return one sentence or two for each likely trouble, the frames first; empty where none."""
+    found = list(run.notes)
+    found += _frames(start, history[-1])
+    found += _scan(run, start, history[-1])
+    found += _course(run, schedule, history)
+    return tuple(found)
+
+
+def _names(indices: list[int] | tuple[int, ...]) -> str:
+    shown = ", ".join(str(i) for i in indices[:12])
+    return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
+
+
+def _frames(start: Start, record: IterationRecord) -> list[str]:
+    found = []
+    frames = start.frames
+    if frames.blank:
+        found.append(
+            f"blank frames: projection {_names(frames.blank)} shows no contrast; not moved and "
+            "not used: leave such frames out of the scan"
+        )
+    if frames.saturated:
+        found.append(
+            f"saturated frames: projection {_names(frames.saturated)} has many pixels at its "
+            "largest value: mask them with weights, or measure with less exposure"
+        )
+    for first, second in frames.duplicates:
+        worse = first if record.residuals[first] > record.residuals[second] else second
+        found.append(
+            f"duplicated frames: projections {first} and {second} are the same image; {worse} "
+            "fits its angle worse, so it is probably the copy: leave it out"
+        )
+    known = {*frames.blank, *(i for pair in frames.duplicates for i in pair)}
+    foreign = [int(i) for i in np.flatnonzero(record.confidence < TRUSTED) if i not in known]
+    if foreign:
+        found.append(
+            f"frames that do not fit: projection {_names(foreign)} differs from what the others "
+            "predict (another object, a wrong angle, or lost); not used in the reconstruction: "
+            "look at them, and put them in ignored_subset or correct them by hand"
+        )
+    return found
+
+
+def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
+    found = []
+    outline = start.outline
+    if outline.truncated:
+        found.append(
+            f"truncation: the object, or a background offset, reaches the side borders (at "
+            f"{outline.sides:.0%} of its thick parts); centres of mass were not used and the grid "
+            "was widened. If the sample ends inside the image, subtract the background"
+        )
+    n_angles, n_columns = len(record.shifts), run.geometry.n_columns
+    if n_angles < 12:
+        found.append(
+            f"few angles: {n_angles} projections leave much of the object undetermined; expect "
+            "larger errors, and measure more if you can"
+        )
+    size = np.array([run.geometry.n_rows, n_columns])
+    far = np.abs(record.shifts).max(axis=0) > _FAR * size
+    if (far * run.directions).any():
+        largest = np.abs(record.shifts).max()
+        found.append(
+            f"large drift: shifts reach {largest:.0f} px, more than a quarter of the image, which "
+            "may be beyond capture: align coarsely first and pass initial_shifts"
+        )
+    return found
+
+
+def _course(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> list[str]:
+    found = []
+    record = history[-1]
+    error = float(np.nanmedian(np.hypot(*record.standard_error.T)))
+    if error > _UNCERTAIN:
+        found.append(
+            f"uncertain: the median standard error of a shift is {error:.2f} px; the images are "
+            "too noisy or too smooth for more: measure longer or bin"
+        )
+    if record.residual > _POOR_FIT:
+        reason = (
+            "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
+            if run.center_known
+            else "the angles may be wrong, the sample may have changed during the scan, or the "
+            "background may have a ramp or an offset: check them"
+        )
+        found.append(f"poor fit: reprojections miss {record.residual:.0%} of the data; {reason}")
+    if not schedule.converged:
+        moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
+        found.append(
+            f"still moving: projection {_names([int(i) for i in moving])}; raise maxiter, loosen "
+            "shift_tolerance, or look at those frames"
+        )
+    return found

@@ -1,0 +1,67 @@
+"""Tapers and filters that images go through before they are registered."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["fill_ignored", "smooth", "taper", "to_border"]
+
+Stack = NDArray[np.float32]
+
+
+def smooth(images: Stack, sigma: float) -> Stack:
+    """Return images under a Gaussian of ``sigma`` pixels, each by itself."""
+    from scipy.ndimage import gaussian_filter
+
+    blurred: Stack = gaussian_filter(images, (0, sigma, sigma), mode="nearest")
+    return blurred
+
+
+def taper(n: int, width: int) -> NDArray[np.float32]:
+    """Return a window of length n that rises from 0 to 1 over ``width`` pixels at both ends."""
+    distance = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
+    ramp = np.clip(distance / max(width, 1), 0, 1)
+    return (0.5 - 0.5 * np.cos(np.pi * ramp)).astype(np.float32)
+
+
+def to_border(images: Stack) -> Stack:
+    """Return images minus the mean of their border, tapered to 0 at the edges.
+
+    An image that ends in a step cannot be interpolated in Fourier space; one that ends in 0 can.
+    """
+    n_rows, n_columns = images.shape[1:]
+    edge = images[:, [0, -1], :].sum(axis=(1, 2)) + images[:, :, [0, -1]].sum(axis=(1, 2))
+    border = edge / (2 * (n_rows + n_columns))
+    window = np.outer(taper(n_rows, n_rows // 16), taper(n_columns, n_columns // 16))
+    tapered: Stack = (images - border[:, None, None].astype(np.float32)) * window
+    return tapered
+
+
+def fill_ignored(images: Stack, weights: Stack) -> Stack:
+    """Return images whose ignored pixels follow from the pixels around them.
+
+    Normalised convolution (Knutsson and Westin 1993): a pixel of weight 0 becomes the weighted
+    mean of its surroundings, taken as near as there is any. What garbage it held is forgotten, so
+    that it cannot spread when the image is interpolated.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    filled = np.array(images, dtype=np.float32)
+    for image, weight in zip(filled, weights, strict=True):
+        known = np.where(weight > 0, image * weight, np.float32(0))
+        missing = weight < 1
+        if not missing.any():
+            continue
+        estimate = np.zeros_like(image)
+        found = np.zeros(image.shape, bool)
+        sigma = 0.7
+        while not found.all() and sigma < max(image.shape):
+            share = gaussian_filter(weight, sigma, mode="nearest")
+            total = gaussian_filter(known, sigma, mode="nearest")
+            near = ~found & (share > 0.05)
+            np.divide(total, share, out=estimate, where=near)
+            found |= near
+            sigma *= 2
+        image[missing] = (known + (1 - weight) * estimate)[missing]
+    return filled

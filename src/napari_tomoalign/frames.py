@@ -1,0 +1,108 @@
+"""Frames that cannot be trusted: blank, saturated and duplicated ones, and those that do not fit.
+
+A frame must earn trust before it moves: what shows no contrast gets no shift, and what does not
+fit the others has no say in the reconstruction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pyramid import bin_stack
+
+__all__ = ["TRUSTED", "FrameReport", "fit_confidence", "inspect_frames"]
+
+TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction and moves freely
+
+_BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
+_SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
+_COARSE = 16  # pixels along the longer side of the image in which contrast is measured
+_FITS, _FOREIGN = 4.0, 8.0  # robust standard scores of the residual: confidence 1, confidence 0
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """Frames that are suspect by themselves, before any registration.
+
+    Attributes
+    ----------
+    blank : tuple of int
+        No contrast: shutter closed, or no object in the beam.
+    saturated : tuple of int
+        A large share of the pixels has exactly the frame's largest value.
+    duplicates : tuple of (int, int)
+        Pairs of frames that are the same to the bit.
+    """
+
+    blank: tuple[int, ...] = ()
+    saturated: tuple[int, ...] = ()
+    duplicates: tuple[tuple[int, int], ...] = ()
+
+
+def inspect_frames(
+    projections: NDArray[np.float32], weights: NDArray[np.float32] | None = None
+) -> FrameReport:
+    """Look at each frame by itself.
+
+    Parameters
+    ----------
+    projections : (n_angles, n_rows, n_columns) array
+    weights : array of the same shape, optional
+        Ignored pixels count as the frame's mean.
+    """
+    n, n_rows, n_columns = projections.shape
+    block = max(1, -(-max(n_rows, n_columns) // _COARSE))
+    contrast = np.empty(n)
+    saturated: list[int] = []
+    seen: dict[bytes, int] = {}
+    duplicates: list[tuple[int, int]] = []
+    for i, frame in enumerate(projections):
+        image = frame
+        if weights is not None:
+            used = weights[i] > 0
+            image = np.where(used, frame, frame[used].mean() if used.any() else 0.0)
+        coarse = bin_stack(image[None], min(block, n_rows), min(block, n_columns))
+        contrast[i] = coarse.std()
+        if contrast[i] > 0 and np.mean(frame == frame.max()) > _SATURATED_SHARE:
+            saturated.append(i)
+        digest = hashlib.blake2b(np.ascontiguousarray(frame).tobytes(), digest_size=16).digest()
+        if digest in seen:
+            duplicates.append((seen[digest], i))
+        else:
+            seen[digest] = i
+    blank = np.flatnonzero(contrast <= _BLANK_CONTRAST * np.median(contrast))
+    if len(blank) == n:  # nothing but blank frames: that is not this function's to say
+        blank = blank[:0]
+    blanks = tuple(int(i) for i in blank)
+    pairs = tuple(pair for pair in duplicates if not set(pair) & set(blanks))
+    return FrameReport(blanks, tuple(i for i in saturated if i not in blanks), pairs)
+
+
+def fit_confidence(
+    misfit: NDArray[np.float64], candidates: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return how well each frame fits, compared with the others: 1 (well) to 0 (foreign).
+
+    The misfit's robust standard score (median and median absolute deviation of the candidates)
+    is mapped linearly: up to 4 gives 1, from 8 on gives 0.
+
+    Parameters
+    ----------
+    misfit : (n,) array
+        RMS difference between measured and reprojected frame.
+    candidates : (n,) array of bool
+        The frames that may be trusted at all; the others get 0.
+    """
+    confidence = np.zeros(len(misfit))
+    if not candidates.any():
+        return confidence
+    usual = float(np.median(misfit[candidates]))
+    spread = 1.4826 * float(np.median(np.abs(misfit[candidates] - usual)))
+    spread = max(spread, 0.03 * usual, 1e-30)
+    score = (misfit - usual) / spread
+    confidence[candidates] = np.clip((_FOREIGN - score) / (_FOREIGN - _FITS), 0, 1)[candidates]
+    return confidence

@@ -1,0 +1,90 @@
+"""The first three steps of an iteration: move the data, reconstruct, reproject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import ScanGeometry
+from .inputs import Run
+from .pyramid import Level
+
+__all__ = ["Model", "evaluate"]
+
+Array = NDArray[np.float64]
+Stack = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The reconstruction at some shifts, what it was made of and what it predicts.
+
+    Attributes
+    ----------
+    measured, weights, reprojected : (n_angles, n_rows, n_columns) array of float32
+        The data moved by minus the shifts, the weights moved alike, and the reprojections.
+    volume : (n_rows, volume_width, volume_width) array of float32
+    geometry : ScanGeometry
+        Of the level, with the centre that was used.
+    """
+
+    measured: Stack
+    weights: Stack
+    volume: Stack
+    reprojected: Stack
+    geometry: ScanGeometry
+
+    def misfit(self) -> tuple[Array, Array]:
+        """Return the weighted sums of squares of the difference and of the data, each frame."""
+        difference = np.empty(len(self.measured))
+        power = np.empty(len(self.measured))
+        for i, weight in enumerate(self.weights):  # one frame at a time: no third stack
+            difference[i] = np.sum(weight * (self.measured[i] - self.reprojected[i]) ** 2)
+            power[i] = np.sum(weight * self.measured[i] ** 2)
+        return difference, power
+
+
+def evaluate(
+    run: Run, level: Level, shifts: Array, center: float, trusted: NDArray[np.bool_]
+) -> Model:
+    """Move the original data by minus the shifts, reconstruct from trusted frames, reproject.
+
+    Every reconstruction starts afresh: one that starts from the last has the last shifts in its
+    memory and holds the loop back.
+    """
+    measured, weights = level.moved(shifts, run.parameters.workers)
+    geometry = level.centred(center)
+    if trusted.all():
+        volume = _reconstruct(run, measured, weights, geometry)
+    else:
+        part = geometry.with_changes(angles=geometry.angles[trusted])
+        volume = _reconstruct(run, measured[trusted], weights[trusted], part)
+    reprojected = np.asarray(run.backend.project(volume, geometry), np.float32)
+    return Model(measured, weights, volume, reprojected, geometry)
+
+
+def _reconstruct(run: Run, measured: Stack, weights: Stack, geometry: ScanGeometry) -> Stack:
+    if callable(run.algorithm):
+        volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
+    else:
+        weighted = run.backend.accepts_weights(run.algorithm)
+        volume = run.backend.reconstruct(
+            measured,
+            geometry,
+            algorithm=run.algorithm,
+            weights=weights if weighted else None,
+            **run.options,
+        )
+    if volume.shape != geometry.volume_shape:
+        raise ValueError(
+            f"the reconstruction has shape {volume.shape}, expected (slice, y, x) = "
+            f"{geometry.volume_shape}: see reconstruction_pipeline"
+        )
+    if not np.isfinite(volume.sum(dtype=np.float64)):
+        raise ValueError(
+            "the reconstruction holds NaN or infinite values: another algorithm, or other "
+            "reconstruction_pipeline_kwargs (fewer iterations, weaker regularisation), may help"
+        )
+    return volume

@@ -1,0 +1,109 @@
+"""Which level comes next, when shifts count as captured, and when to stop: SPEC.md, step 12.
+
+Everything here follows from the records so far, so a resumed run stands exactly where it stood.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .acceleration import Anderson
+from .parameters import AlignmentParameters
+from .pyramid import choose_levels
+from .results import IterationRecord
+
+__all__ = ["Schedule"]
+
+Array = NDArray[np.float64]
+
+_CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
+_COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
+_COARSE_ITERATIONS = 10  # at most, at one coarse level
+
+
+class Schedule:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    parameters : AlignmentParameters
+    valid : (n_angles,) array of bool
+        The projections that are registered at all.
+    n_columns : int
+        Of the full images.
+
+    Attributes
+    ----------
+    binning : int
+        Of the level that the next iteration runs at.
+    captured : bool
+        The cross-correlation has done its part at this level.
+    converged, finished : bool
+        The stop rule is met; no further iteration.
+    """
+
+    def __init__(
+        self, parameters: AlignmentParameters, valid: NDArray[np.bool_], n_columns: int
+    ) -> None:
+        levels = parameters.levels or choose_levels(n_columns)
+        self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
+        self._parameters = parameters
+        self._valid = valid
+        self._iteration = 0
+        self.converged = False
+        self.finished = False
+        self._enter(0)
+
+    def _enter(self, position: int) -> None:
+        """Begin a level."""
+        self._position = position
+        self._momentum = Anderson()
+        self._latest = np.where(self._valid, np.inf, 0.0)  # the last move of each projection
+        self.captured = position > 0
+        later = len(self._levels) - 1 - position
+        self._allowed = self._parameters.maxiter - self._iteration - later
+        if later:
+            self._allowed = min(self._allowed, _COARSE_ITERATIONS)
+
+    @property
+    def binning(self) -> int:
+        """Binning of the current level."""
+        return self._levels[self._position]
+
+    @property
+    def _last(self) -> bool:
+        return self._position == len(self._levels) - 1
+
+    @property
+    def tolerance(self) -> float:
+        """Pixels: moves below it rest, at the current level."""
+        tolerance = self._parameters.tolerance
+        return tolerance if self._last else max(tolerance, _COARSE_TOLERANCE * self.binning)
+
+    def accelerate(self, shifts: Array, moves: Array) -> Array:
+        """Return the step to take from ``shifts``, given the moves that were found there.
+
+        Momentum only once captured, and only where an iteration has no chance in it.
+        """
+        chance = self._parameters.relative_sample_size < 1 or self._parameters.relaxation_weight > 0
+        if not self.captured or chance:
+            return moves
+        self._momentum.remember(shifts, moves)
+        return self._momentum.step()
+
+    def feed(self, record: IterationRecord) -> None:
+        """Take in an iteration: does the level rest, is it the next one's turn, is it the end."""
+        self._iteration = record.iteration
+        self._allowed -= 1
+        drawn = record.drawn
+        self._latest[drawn] = np.abs(record.moves[drawn]).max(axis=1)
+        largest = float(self._latest[self._valid].max())
+        self.captured = self.captured or largest < _CAPTURED * self.binning
+        rests = largest < self.tolerance
+        if not self._last:
+            if rests or self._allowed < 1:
+                self._enter(self._position + 1)
+            return
+        self.converged = rests
+        self.finished = rests or self._allowed < 1
