@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -28,6 +29,7 @@ from napari_tomoalign.cli._options import (
     windows,
 )
 
+SAMPLE = Path(__file__).parent.parent / "sample_data"
 SMALL = ["--size", "24", "--n-angles", "24", "--jitter", "1.5", "--drift", "1"]
 QUICK = ["--backend", "builtin", "--no-progress"]
 
@@ -263,6 +265,34 @@ def test_info_says_what_was_recognised(scan: Path, capsys: pytest.CaptureFixture
     assert "-log" in text
     assert "true shifts" in text
     assert "about 442 kB to align it" in text
+
+
+def test_the_sample_data_are_what_their_command_makes(tmp_path: Path) -> None:
+    command = re.search(
+        r"^napari-tomoalign (simulate .*)$", (SAMPLE / "README.md").read_text(), re.M
+    )
+    words = command.group(1).split()
+    again = tmp_path / "scan.h5"
+    assert main([str(again) if word == "sample_data/scan.h5" else word for word in words]) == 0
+    with h5py.File(SAMPLE / "scan.h5") as there, h5py.File(again) as here:
+        names: list[str] = []
+        there.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
+        assert {"exchange/data", "exchange/theta", "simulation/shifts"} <= set(names)
+        for name in names:
+            assert np.array_equal(there[name][()], here[name][()]), name
+    csv = "scan_shifts.csv"
+    assert (SAMPLE / csv).read_bytes() == (tmp_path / csv).read_bytes()
+    assert (SAMPLE / "scan.h5").stat().st_size < 400_000
+
+
+def test_the_sample_data_are_aligned_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = ["--truth", str(SAMPLE / "scan_shifts.csv")]
+    assert main(["align", str(SAMPLE / "scan.h5"), "-o", str(tmp_path), *QUICK, *truth]) == 0
+    text = capsys.readouterr().out
+    assert float(re.search(r"shifts are ([0-9.]+) px", text).group(1)) < 0.04
+    assert "converged after" in text
 
 
 # -- align ------------------------------------------------------------------------------------
@@ -633,6 +663,27 @@ def test_scans_that_cannot_be_aligned_are_refused(
     truth = tmp_path / "truth.csv"
     truth.write_text("".join(scan.with_name("scan_shifts.csv").read_text().splitlines(True)[:-1]))
     assert "--truth" in line(scan, "--truth", str(truth))
+
+
+def test_a_full_disk_says_what_was_saved(
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import napari_tomoalign.report
+    from napari_tomoalign.io import DiskFull
+
+    def full(*arguments: object, **settings: object) -> None:
+        raise DiskFull(errno.ENOSPC, "the disk is full")
+
+    monkeypatch.setattr(napari_tomoalign.report, "write_report", full)
+    out = tmp_path / "out"
+    assert main(["align", str(scan), "-o", str(out), *QUICK, "--maxiter", "1"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: the disk is full. Saved in {out}: "
+        "shifts.h5, shifts.csv, aligned.h5, reconstruction.h5\n"
+    )
 
 
 def test_nowhere_to_put_the_results(scan: Path, capsys: pytest.CaptureFixture[str]) -> None:
