@@ -68,6 +68,14 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
+def windowless(qapp):
+    """A viewer without its window: several times as quick, where no window is needed."""
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+@pytest.fixture
 def stack(viewer, phantom):
     """The scan's layer."""
     return viewer.add_image(phantom.projections, name="scan", metadata={"angles": phantom.angles})

@@ -31,11 +31,8 @@ SET = {
 
 
 @pytest.fixture
-def viewer(qapp):
-    """A viewer without its window, which the controls do not need: five times as quick."""
-    from napari.components import ViewerModel
-
-    return ViewerModel()
+def viewer(windowless):
+    return windowless
 
 
 @pytest.fixture

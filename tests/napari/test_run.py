@@ -210,9 +210,7 @@ def test_closing_the_window_mid_run_ends_the_thread(
     widget.run()
     qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
     viewer.close()
-    qtbot.waitUntil(
-        lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=20_000)
     assert loop.done < 10_000
 
 

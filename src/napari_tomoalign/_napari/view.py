@@ -17,7 +17,7 @@ from ._metadata import KEY
 if TYPE_CHECKING:
     from napari import Viewer
 
-__all__ = ["open_run", "view"]
+__all__ = ["open_run", "read_run", "view"]
 
 _SUFFIXES = (".h5", ".tif", ".mrc")
 
@@ -37,7 +37,7 @@ def view(directory: str | Path) -> None:
     ScanFileError
         A file of the run is damaged.
     """
-    frames, file = _read_run(Path(directory))
+    frames, file = read_run(Path(directory))
     import napari
 
     viewer = napari.Viewer(title=f"{Path(directory).resolve().name} - napari-tomoalign")
@@ -59,7 +59,7 @@ def open_run(viewer: Viewer, frames: dict[str, Frame], file: ShiftsFile) -> None
     viewer.status = file.message
 
 
-def _read_run(directory: Path) -> tuple[dict[str, Frame], ShiftsFile]:
+def read_run(directory: Path) -> tuple[dict[str, Frame], ShiftsFile]:
     """Read the shifts, the aligned stack and the reconstruction of a run."""
     if not (directory / "shifts.h5").is_file():
         raise FileNotFoundError(
