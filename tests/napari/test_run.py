@@ -234,7 +234,7 @@ def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
     qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
     gone = weakref.ref(widget.session)
     viewer.window.remove_dock_widget(widget)
-    del widget
+    widget = None
     gc.collect()
     qtbot.waitUntil(lambda: gone() is None, timeout=2000)
 

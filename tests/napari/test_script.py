@@ -161,7 +161,7 @@ def test_a_finished_run_is_read(finished, axis, suffix):
 def test_a_finished_run_is_opened(viewer, finished):
     from napari_tomoalign._napari.view import open_run, read_run
 
-    folder, result = finished()
+    folder, _ = finished()
     open_run(viewer, *read_run(folder))
     assert [layer.name for layer in viewer.layers] == ["reference", "reconstruction"]
     assert "Run" in viewer.window.dock_widgets

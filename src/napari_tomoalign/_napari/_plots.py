@@ -111,9 +111,9 @@ class RunPlots(FigureCanvasQTAgg):
                 fontsize=8,
                 frameon=False,
                 labelcolor=text,
-                handlelength=1,
-                columnspacing=1.2,
-                handletextpad=0.5,
+                handlelength=0.8,
+                columnspacing=1.0,
+                handletextpad=0.4,
             )
         self.draw_idle()
 
@@ -126,7 +126,7 @@ class RunPlots(FigureCanvasQTAgg):
         self._doubtful = shifts.plot([], [], "x", markersize=5, label="little confidence")[0]
         self._largest, self._rms, self._residual = (
             moves.plot([], [], ".-", markersize=3, linewidth=1, label=label)[0]
-            for label in ("largest, px", "RMS move, px", "residual")
+            for label in ("largest move", "RMS move", "residual")
         )
         self._lines = (self._row, self._column, self._largest, self._rms, self._residual)
         self._cursors = [

@@ -178,7 +178,7 @@ class ScanGroup(QWidget):
         point = self._viewer.dims.point
         if layer is None or len(point) < 3:
             return None
-        index = int(round((point[-3] - layer.translate[0]) / layer.scale[0]))
+        index: int = round((point[-3] - layer.translate[0]) / layer.scale[0])
         return min(max(index, 0), len(layer.data) - 1)
 
     def is_ignored(self, index: int) -> bool:

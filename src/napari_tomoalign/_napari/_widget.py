@@ -189,7 +189,7 @@ class AlignmentWidget(QWidget):
         self._result_folding.expand(animate=False)
         self.run_bar.show_start(parameters.maxiter)
         self.runner.start(self._request, steps=steps)
-        QTimer.singleShot(0, self._reveal_plots)
+        QTimer.singleShot(0, self.show_plots)
 
     def _where_from(
         self, angles: NDArray[np.float64], parameters: AlignmentParameters
@@ -379,7 +379,8 @@ class AlignmentWidget(QWidget):
         )
         self.result.plots.show_angle(float(angles[index]))
 
-    def _reveal_plots(self) -> None:
+    def show_plots(self) -> None:
+        """Scroll to the plots."""
         self._scroll.ensureWidgetVisible(self.result.plots, 0, 0)
 
     def _on_theme(self, event: Any = None) -> None:
