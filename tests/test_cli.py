@@ -308,7 +308,8 @@ def test_align_writes_everything(aligned: Path, scan: Path) -> None:
     }
     truth = read_scan(scan)
     found = read_shifts(aligned / "shifts.h5")
-    assert alignment_error(found.shifts, truth.true_shifts, truth.angles) < 0.1
+    on_detector = found.shifts + np.array([0, found.center - 11.5])
+    assert alignment_error(on_detector, truth.true_shifts, truth.angles) < 0.1
 
 
 def test_align_says_what_it_found(
@@ -393,6 +394,21 @@ def test_channels_are_aligned_on_one_and_all_moved(
         assert file["exchange/data"].shape == (20, 24, 24, 2)
     line = refused(capsys, "align", *files, "-o", tmp_path / "other", "--channel", "7")
     assert re.search("no channel 7.*iron, noise", line)
+
+
+@pytest.mark.parametrize("center", [None, 13.5])
+def test_an_axis_off_the_middle_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], center: float | None
+) -> None:
+    """A constant in the columns and the place of the axis say the same."""
+    path = tmp_path / "off.h5"
+    assert main(["simulate", "-o", str(path), *SMALL, "--center-offset", "2"]) == 0
+    options = [] if center is None else ["--center", str(center)]
+    assert main(["align", str(path), "-o", str(tmp_path / "out"), *QUICK, *options]) == 0
+    text = capsys.readouterr().out
+    assert float(re.search(r"shifts are ([0-9.]+) px", text).group(1)) < 0.1
+    if center is not None:
+        assert "rotation axis at pixel 13.50" in text
 
 
 def test_results_are_not_overwritten_unasked(

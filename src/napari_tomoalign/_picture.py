@@ -68,7 +68,8 @@ def plot_run(
     comparison : Comparison, optional
         See `compare`; without it the lowest row of the figure is left out.
     true_shifts : (n_angles, 2) array, optional
-        Drawn beside those that were found, where they are known.
+        Drawn beside those that were found, where they are known; for a rotation axis at the
+        result's ``center``.
     title : str
         Such as the name of the scan.
 

@@ -125,7 +125,7 @@ def describe(
     result : AlignmentResult
         What was found.
     true_shifts : (n_angles, 2) array, optional
-        Where they are known.
+        Where they are known, for a rotation axis at the result's ``center``.
     """
     seconds = sum(record.seconds for record in result.history)
     algorithm = result.parameters.to_dict()["reconstruction_pipeline"]

@@ -77,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--truth",
         metavar="FILE",
         type=Path,
-        help="true shifts, to say how far the found ones are (default: those in a simulated scan)",
+        help="true shifts for an axis in the middle of the images, to say how far the found ones "
+        "are from them (default: those in a simulated scan)",
     )
     group = parser.add_argument_group("the results")
     group.add_argument(
@@ -113,6 +114,18 @@ class _Job:
     settings: dict[str, Any]
     true_shifts: NDArray[np.float64] | None
     note: str | None
+
+    def truth_for(self, center: float) -> NDArray[np.float64] | None:
+        """Return the true shifts as they read with the axis at a column.
+
+        A constant in the columns and the place of the axis are the same thing, so shifts mean
+        something only together with it.
+        """
+        if self.true_shifts is None:
+            return None
+        middle = (self.scan.projections.shape[2] - 1) / 2
+        moved: NDArray[np.float64] = self.true_shifts - np.array([0.0, center - middle])
+        return moved
 
 
 class Interrupt:
@@ -160,7 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
         if made and not any(job.output.iterdir()):
             job.output.rmdir()
     names = ", ".join(path.name for path in (*written.values(), *report))
-    pairs = [*describe(result, job.true_shifts), ("files", f"{job.output}: {names}")]
+    pairs = [*describe(result, job.truth_for(result.center)), ("files", f"{job.output}: {names}")]
     print_pairs(pairs)
     if interrupt.asked:
         again = shlex.join(["align", *arguments.scan, "--resume", str(job.output)])
@@ -184,7 +197,7 @@ def _report(job: _Job, result: AlignmentResult, saved: list[str]) -> tuple[Path,
             job.output,
             result,
             comparison,
-            true_shifts=job.true_shifts,
+            true_shifts=job.truth_for(result.center),
             scan=job.scan,
             title=job.name,
         )

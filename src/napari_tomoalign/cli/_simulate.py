@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE",
         type=Path,
-        help="the scan, Data Exchange HDF5 (.h5); the true shifts are written beside it too, "
+        help="the scan, Data Exchange HDF5 (.h5); the true shifts, for a rotation axis in the "
+        "middle, are written beside it too, "
         "as FILE with _shifts.csv in place of its suffix",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
@@ -58,19 +59,21 @@ def run(arguments: argparse.Namespace) -> int:
     given = chosen(arguments, _OPTIONS)
     scan = simulate(**given)
     counts = as_counts(scan, photons=scan.photons, seed=given.get("seed", 0))
+    middle = (counts.data.shape[2] - 1) / 2
+    shifts = counts.shifts + np.array([0.0, counts.center - middle])
     write_scan(
         path,
         counts.data,
         scan.angles,
         white=counts.data_white,
         dark=counts.data_dark,
-        true_shifts=counts.shifts,
+        true_shifts=shifts,
         overwrite=arguments.overwrite,
     )
-    _write_shifts(beside, scan.angles, counts.shifts, arguments.overwrite)
+    _write_shifts(beside, scan.angles, shifts, arguments.overwrite)
     n_angles, n_rows, n_columns = counts.data.shape
     print(f"{path}: {n_angles} projections of {n_rows} x {n_columns} pixels, counts")
-    print(f"{beside}: the true shifts (row, column) in pixels")
+    print(f"{beside}: the true shifts (row, column), pixels, for an axis in the middle")
     return 0
 
 
