@@ -139,11 +139,14 @@ def test_the_figure_shows_what_was_found(result: AlignmentResult, scan: Simulate
     assert figure.get_suptitle() == "scan.h5: largest move 0.004 px"
     order = np.argsort(result.angles)
     for direction, name in enumerate(("along", "across")):
-        found, true = titles[f"Shifts {name} the rotation axis"].get_lines()[:2]
-        assert np.array_equal(found.get_ydata(), result.shifts[order, direction])
+        found, doubtful, true = titles[f"Shifts {name} the rotation axis"].get_lines()
+        fits = result.confidence[order] > 0
+        degrees, shifts = np.degrees(result.angles[order]), result.shifts[order, direction]
+        assert np.array_equal(found.get_ydata(), shifts[fits])
+        assert np.array_equal(found.get_xdata(), degrees[fits])
+        assert np.array_equal(doubtful.get_xdata(), degrees[~fits])
         # The truth is drawn in the gauge of what was found, so the two lie on each other.
-        assert np.allclose(true.get_ydata(), found.get_ydata(), atol=0.05)
-        assert np.allclose(found.get_xdata(), np.degrees(result.angles[order]))
+        assert np.allclose(true.get_ydata(), shifts, atol=0.05)
     before, after = titles["Slice 0, before"].images[0], titles["Slice 0, after"].images[0]
     assert before.get_clim() == after.get_clim()
     words = [text.get_text() for text in titles["Convergence"].texts]

@@ -88,7 +88,7 @@ def plot_run(
     truth = None
     if true_shifts is not None:
         difference = result.shifts - np.asarray(true_shifts, dtype=np.float64)
-        truth = result.shifts - remove_gauge(difference, result.angles)
+        truth = result.shifts - remove_gauge(difference, result.angles, _trusted(result))
     for direction, color in ((0, _ROWS), (1, _COLUMNS)):
         span = slice(2 * direction, 2 * direction + 2)
         upper = figure.add_subplot(grid[0, span])
@@ -114,6 +114,12 @@ def _tidy(axes: Axes, title: str, horizontal: str, vertical: str, pad: float | N
     axes.set_axisbelow(True)
 
 
+def _trusted(result: AlignmentResult) -> NDArray[np.bool_]:
+    """Return which projections fit: all, where none does."""
+    trusted: NDArray[np.bool_] = result.confidence >= _FLAGGED_BELOW
+    return trusted if trusted.any() else np.ones(len(trusted), bool)
+
+
 def _draw_shifts(
     upper: Axes,
     lower: Axes,
@@ -124,14 +130,25 @@ def _draw_shifts(
 ) -> None:
     """Draw the shifts of one direction, and below them how sure they are."""
     order = np.argsort(result.angles, kind="stable")
+    trusted = _trusted(result)[order]
     degrees = np.degrees(result.angles)[order]
     shifts = result.shifts[order, direction]
     error = result.standard_error[order, direction]
-    upper.fill_between(degrees, shifts - error, shifts + error, color=color, alpha=0.25, lw=0)
-    upper.plot(degrees, shifts, "o-", color=color, ms=2.5, lw=1, label="found")
+    upper.plot(degrees[trusted], shifts[trusted], "o-", color=color, ms=2.5, lw=1, label="found")
+    if not trusted.all():
+        upper.plot(
+            degrees[~trusted],
+            shifts[~trusted],
+            "o",
+            color=_FLAG,
+            ms=4,
+            mfc="none",
+            label="does not fit",
+        )
     if truth is not None:
         upper.plot(degrees, truth[order, direction], "k+", ms=5, mew=0.7, label="true")
-        upper.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    if len(upper.get_lines()) > 1:
+        upper.legend(fontsize=8, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     where = ("along", "across")[direction]
     _tidy(upper, f"Shifts {where} the rotation axis", "", "shift / px")
     upper.tick_params(labelbottom=False)
@@ -140,14 +157,14 @@ def _draw_shifts(
         degrees, 2 * error, width, -error, color=color, alpha=0.3, lw=0, label="± standard error"
     )
     lower.axhline(0, color=color, lw=0.8)
+    sizes = np.abs(error[trusted & np.isfinite(error)])
     if truth is not None:
         difference = shifts - truth[order, direction]
-        lower.plot(degrees, difference, "k+", ms=5, mew=0.7, label="found - true")
-    if truth is not None or np.isfinite(error).any():
+        lower.plot(degrees[trusted], difference[trusted], "k+", ms=5, mew=0.7, label="found - true")
+        sizes = np.concatenate([sizes, np.abs(difference[trusted])])
+    reach = float(np.percentile(sizes, 98)) if sizes.size else 0.0
+    if sizes.size:
         lower.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", borderaxespad=0)
-    reach = np.nanpercentile(np.abs(error), 98) if np.isfinite(error).any() else 0.0
-    if truth is not None:
-        reach = max(reach, float(np.percentile(np.abs(difference), 98)))
     lower.set_ylim(-3.2 * reach or -1, 2 * reach or 1)
     _tidy(lower, "", "angle / degrees", "error / px")
 
@@ -198,11 +215,12 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
                 color=_QUIET,
             )
     handles = [*axes.get_lines()[:3], right.get_lines()[0]]
-    axes.legend(
+    right.legend(
         handles,
         ["largest move", "RMS move", "tolerance of the move", "residual"],
         fontsize=8,
-        frameon=False,
+        edgecolor="none",
+        framealpha=0.85,
         loc="upper right",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
