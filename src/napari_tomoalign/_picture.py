@@ -20,6 +20,10 @@ __all__ = ["Comparison", "flagged_projections", "listed", "plot_run"]
 
 _FLAGGED_BELOW = 0.5
 _ROWS, _COLUMNS, _RESIDUAL, _FLAG, _QUIET = "#0072B2", "#D55E00", "#009E73", "#CC3311", "#666666"
+_ABOVE: dict[str, Any] = {
+    **{"fontsize": 8, "frameon": False, "ncols": 4, "borderaxespad": 0.2},
+    **{"columnspacing": 1.0, "handlelength": 1.5, "handletextpad": 0.4},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +152,7 @@ def _draw_shifts(
     if truth is not None:
         upper.plot(degrees, truth[order, direction], "k+", ms=5, mew=0.7, label="true")
     if len(upper.get_lines()) > 1:
-        upper.legend(fontsize=8, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+        upper.legend(loc="lower right", bbox_to_anchor=(1, 1), **_ABOVE)
     where = ("along", "across")[direction]
     _tidy(upper, f"Shifts {where} the rotation axis", "", "shift / px")
     upper.tick_params(labelbottom=False)
@@ -215,13 +219,12 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
                 color=_QUIET,
             )
     handles = [*axes.get_lines()[:3], right.get_lines()[0]]
-    right.legend(
+    axes.legend(
         handles,
-        ["largest move", "RMS move", "tolerance of the move", "residual"],
-        fontsize=8,
-        edgecolor="none",
-        framealpha=0.85,
-        loc="upper right",
+        ["largest move", "RMS move", "tolerance", "residual"],
+        loc="lower right",
+        bbox_to_anchor=(1, 1.045),
+        **_ABOVE,
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
