@@ -11,18 +11,23 @@ import pytest
 INSTALL = 'pip install "napari-tomoalign[test]"'
 
 
+def _installed(package):
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None  # this folder looks like a package, too
+
+
 def _missing() -> str | None:
     """Return why a viewer cannot be had here, or None where it can."""
     for package in ("napari", "pytestqt"):
-        if importlib.util.find_spec(package) is None:
+        if not _installed(package):
             return f"{package} is not installed: {INSTALL}"
-    if not any(importlib.util.find_spec(name) for name in ("PyQt6", "PySide6", "PyQt5")):
+    if not any(_installed(name) for name in ("PyQt6", "PySide6", "PyQt5")):
         return f"no Qt binding is installed: {INSTALL}"
     if not sys.platform.startswith("linux"):
         return None
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return None
-    if importlib.util.find_spec("pytest_xvfb") is None or shutil.which("Xvfb") is None:
+    if not _installed("pytest_xvfb") or shutil.which("Xvfb") is None:
         return "there is no display: install Xvfb and pytest-xvfb, or set DISPLAY"
     return None
 

@@ -2,14 +2,15 @@
 
     python tests/napari/make_screenshot.py [OUT.png]
 
-Without a screen: ``xvfb-run -a -s "-screen 0 1600x1200x24" python tests/napari/make_screenshot.py``.
+Without a screen, put ``xvfb-run -a -s "-screen 0 1600x1200x24"`` before it.
 """
 
 import sys
 from pathlib import Path
 
-import napari
 from qtpy.QtCore import QTimer
+
+import napari
 
 OUT = Path(__file__).with_name("screenshot.png")
 SIZE = (1280, 860)

@@ -308,6 +308,15 @@ def test_difference_is_shown_on_request(viewer, widget, loop, reaches):
     assert "difference" not in viewer.layers
 
 
+def test_difference_of_a_run_that_is_over(viewer, widget, loop, reaches, qtbot):
+    loop.states = 1
+    reaches()
+    with qtbot.waitSignal(widget.preview.difference_ready, timeout=5000):
+        widget.result.difference.setChecked(True)
+    data = {name: viewer.layers[name].data for name in ("difference", "reference", "projections")}
+    np.testing.assert_array_equal(data["difference"], data["reference"] - data["projections"])
+
+
 def test_a_lazy_layer_is_read_in_the_background_only(viewer, widget, reaches, phantom):
     dask = pytest.importorskip("dask.array")
     lazy = dask.from_array(phantom.projections, chunks=(4, 32, 32))

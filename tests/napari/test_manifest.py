@@ -87,6 +87,18 @@ def test_a_data_exchange_file_is_opened(plugin, windowless, phantom, tmp_path):
     assert layer.name == "scan"
 
 
+def test_a_large_file_stays_on_disk(plugin, windowless, phantom, tmp_path, monkeypatch):
+    from napari_tomoalign._napari import _readers
+
+    monkeypatch.setattr(_readers, "IN_MEMORY", 1000)
+    path = write_scan(tmp_path / "scan.h5", phantom.projections, phantom.angles)
+    (layer,) = windowless.open(path, plugin="napari-tomoalign")
+    assert not isinstance(layer.data, np.ndarray)
+    windowless.dims.set_point(0, 7)
+    np.testing.assert_allclose(layer._slice.image.raw, phantom.projections[7], atol=1e-6)
+    np.testing.assert_allclose(np.asarray(layer.data), phantom.projections, atol=1e-6)
+
+
 def test_an_nxtomo_file_is_opened(plugin, windowless, phantom, tmp_path):
     path = tmp_path / "scan.nxs"
     with h5py.File(path, "w") as file:

@@ -214,6 +214,37 @@ def test_closing_the_window_mid_run_ends_the_thread(
     assert loop.done < 10_000
 
 
+def test_closing_the_window_with_its_button_mid_run_ends_the_run(viewer, widget, loop, qtbot):
+    from qtpy.QtGui import QCloseEvent
+    from qtpy.QtWidgets import QApplication
+
+    viewer.window._qt_window.show()
+    loop.states, loop.pause = 10_000, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+        QApplication.sendEvent(viewer.window._qt_window, QCloseEvent())
+    assert loop.done < 10_000
+
+
+def test_what_deserves_a_word_is_shown(widget, loop, run, monkeypatch):
+    from dataclasses import replace
+
+    from napari_tomoalign._napari import _run
+
+    real = _run.result_from_state
+    monkeypatch.setattr(
+        _run,
+        "result_from_state",
+        lambda state: replace(real(state), diagnosis=("the axis may be 3 px off: give a centre",)),
+    )
+    run(widget)
+    assert "the axis may be 3 px off: give a centre" in widget.result.notes.text()
+    loop.error, loop.fails_at = ValueError("no"), 2
+    run(widget)
+    assert not widget.result.notes.text()
+
+
 def test_closing_the_dock_mid_run_ends_the_thread(viewer, widget, loop, qtbot):
     loop.states, loop.pause = 10_000, 0.02
     widget.run()

@@ -11,7 +11,9 @@ from qtpy.QtCore import QObject, Signal
 
 from ..applying import move
 from ..geometry import turn_projections
-from ._request import RunRequest
+from ..results import AlignmentState
+from ._frames import Frame, frames_of
+from ._request import RunRequest, ScanSource
 
 __all__ = ["Preview"]
 
@@ -32,11 +34,14 @@ class Preview(QObject):
     -------
     ready(stack)
         (n_angles, n_rows, n_columns), as measured, moved by minus the shifts; read-only.
+    difference_ready(frames)
+        What the layer ``difference`` shows of a state, by role.
     failed(error)
         It could not be done.
     """
 
     ready = Signal(object)
+    difference_ready = Signal(object)
     failed = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -58,6 +63,17 @@ class Preview(QObject):
         self._next = (request, shifts.copy())
         if not self._busy:
             self._start()
+
+    def ask_difference(self, state: AlignmentState, scan: ScanSource) -> None:
+        """Ask for ``reference - projections`` of a state."""
+        worker = create_worker(
+            _difference,
+            state,
+            scan,
+            _start_thread=False,
+            _connect={"returned": self.difference_ready.emit, "errored": self.failed.emit},
+        )
+        worker.start()
 
     def forget(self) -> None:
         """Drop what is kept and what is waiting."""
@@ -90,6 +106,11 @@ class Preview(QObject):
     def _on_finished(self) -> None:
         self._busy = False
         self._start()
+
+
+def _difference(state: AlignmentState, scan: ScanSource) -> dict[str, Frame]:
+    frames = frames_of(state, scan.place, difference=True, scan=scan)
+    return {"difference": frames["difference"]}
 
 
 def _move(request: RunRequest, shifts: NDArray[np.float64], last: _Moved | None) -> _Moved:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..io import can_read, read_scan
+from ..io import can_read, load, read_scan
 from ..io.scan import Scan
 
 __all__ = ["get_reader", "scan_layers"]
+
+IN_MEMORY = 2**30
+"""Bytes of a file up to which it is read at once."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -28,10 +31,17 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
     if not all(Path(each).is_file() and can_read(each) for each in paths):
         return None
     return lambda asked: [
-        layer
-        for each in ([asked] if isinstance(asked, str) else asked)
-        for layer in scan_layers(read_scan(each), Path(each).stem)
+        layer for each in ([asked] if isinstance(asked, str) else asked) for layer in _open(each)
     ]
+
+
+def _open(path: str) -> list[LayerData]:
+    """Read a file; a large one of one channel stays on disk, and its images are read as shown."""
+    lazy = Path(path).stat().st_size > IN_MEMORY
+    scan = read_scan(path, lazy=lazy)
+    if lazy and scan.projections.ndim > 3:
+        scan = load(scan)
+    return scan_layers(scan, Path(path).stem)
 
 
 def scan_layers(scan: Scan, name: str) -> list[LayerData]:

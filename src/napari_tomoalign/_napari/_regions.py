@@ -84,14 +84,13 @@ def _filled(
     outlines: list[NDArray[np.float64]], kinds: list[str], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
     labels: NDArray[np.int_] = Shapes(outlines, shape_type=kinds).to_labels(labels_shape=shape)
-    filled: NDArray[np.bool_] = labels > 0
-    return filled
+    return labels > 0
 
 
 def _painted(labels: Any, name: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    painted = np.asarray(labels) != 0
+    painted: NDArray[np.bool_] = np.asarray(labels) != 0
     while painted.ndim > len(shape):
-        painted = painted.any(axis=0)
+        painted = np.logical_or.reduce(painted, axis=0)
     if painted.shape != shape[-painted.ndim :]:
         raise ValueError(
             f"the mask {name!r} has shape {painted.shape}, but the projections have {shape}: give "

@@ -98,8 +98,6 @@ class RunRequest:
         Of the loop.
     start : mapping
         ``initial_shifts`` or ``resume``, or neither.
-    difference : bool
-        Show ``reference - projections`` too.
     """
 
     scan: ScanSource
@@ -107,7 +105,6 @@ class RunRequest:
     backend: str
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
-    difference: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""

@@ -61,6 +61,7 @@ class ResultGroup(QWidget):
         self.start_from = QComboBox()
         self.start_from.addItem("the scan as it is", False)
         self.start_from.addItem("the shifts on show", True)
+        self.notes = hint()
         self.in_view = hint("No projection in view.")
         self.freeze = QCheckBox("Freeze")
         self.step = QDoubleSpinBox()
@@ -118,6 +119,11 @@ class ResultGroup(QWidget):
         self.in_view.setText(text)
         with QSignalBlocker(self.freeze):
             self.freeze.setChecked(frozen)
+
+    def show_notes(self, notes: tuple[str, ...]) -> None:
+        """Show what deserves a word, one remark a line."""
+        self.notes.setText("\n".join(f"⚠ {note}" for note in notes))
+        self.notes.setVisible(bool(notes))
 
     @property
     def runs_from_shown(self) -> bool:
@@ -190,6 +196,7 @@ class ResultGroup(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(SPACING)
         outer.addWidget(self.plots)
+        outer.addWidget(self.notes)
         outer.addLayout(layout)
 
     def _connect(self) -> None:

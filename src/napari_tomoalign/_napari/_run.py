@@ -11,7 +11,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
-from ..alignment import iterate_alignment
+from ..alignment import iterate_alignment, result_from_state
 from ..results import AlignmentState
 from ._frames import Frame, frames_of
 from ._request import RunRequest
@@ -66,8 +66,14 @@ class _Gate:
             self.worker.pause()
 
 
-def _drain(request: RunRequest, mailbox: Mailbox, gate: _Gate) -> Generator[Any, None, None]:
-    """Run the loop; yield (record, state of the random generator) after each iteration."""
+def _drain(
+    request: RunRequest, mailbox: Mailbox, gate: _Gate, difference: threading.Event
+) -> Generator[Any, None, tuple[str, ...]]:
+    """Run the loop; yield (record, state of the random generator) after each iteration.
+
+    Returns what seems wrong with the scan or the run, in words.
+    """
+    state: AlignmentState | None = None
     try:
         scan = request.scan.load()
         states = iterate_alignment(
@@ -83,7 +89,7 @@ def _drain(request: RunRequest, mailbox: Mailbox, gate: _Gate) -> Generator[Any,
                     frames_of(
                         state,
                         request.scan.place,
-                        difference=request.difference,
+                        difference=difference.is_set(),
                         scan=request.scan,
                     ),
                 )
@@ -91,6 +97,7 @@ def _drain(request: RunRequest, mailbox: Mailbox, gate: _Gate) -> Generator[Any,
             if not (state.converged or state.iteration >= state.parameters.maxiter):
                 gate.passed()
             yield state.record, state.generator_state
+        return () if state is None else result_from_state(state).diagnosis
     except (RuntimeError, StopIteration) as error:
         raise WorkFailed(str(error)) from error
 
@@ -106,6 +113,13 @@ class Runner(QObject):
         The loop stands still between two iterations.
     ended(error)
         The run is over; the error, or None where it ended by itself or was stopped.
+
+    Attributes
+    ----------
+    difference : threading.Event
+        Set: states come with ``reference - projections``; may be changed during a run.
+    diagnosis : tuple of str
+        What seems wrong with the scan or the run that ended by itself, in words.
     """
 
     advanced = Signal(object, object)
@@ -115,6 +129,8 @@ class Runner(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.mailbox = Mailbox()
+        self.difference = threading.Event()
+        self.diagnosis: tuple[str, ...] = ()
         self._gate = _Gate(None)
         self._worker: GeneratorWorker | None = None
         self._standing = False
@@ -141,6 +157,7 @@ class Runner(QObject):
             Pause after so many iterations.
         """
         self.mailbox = Mailbox()
+        self.diagnosis = ()
         self._gate = _Gate(steps)
         self._standing = False
         worker = create_worker(
@@ -148,10 +165,12 @@ class Runner(QObject):
             request,
             self.mailbox,
             self._gate,
+            self.difference,
             _start_thread=False,
             _connect={
                 "yielded": self._on_yielded,
                 "paused": self._on_paused,
+                "returned": self._on_returned,
                 "errored": self._on_errored,
                 "warned": tell_warning,
                 "finished": self._on_finished,
@@ -189,6 +208,9 @@ class Runner(QObject):
     def _on_paused(self) -> None:
         self._standing = True
         self.paused.emit()
+
+    def _on_returned(self, diagnosis: tuple[str, ...]) -> None:
+        self.diagnosis = diagnosis
 
     def _on_errored(self, error: Exception) -> None:
         self._error = error

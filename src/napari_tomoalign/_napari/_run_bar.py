@@ -91,7 +91,8 @@ class RunBar(QWidget):
         self._enable(run=False, pause=True, step=False, stop=True)
         self._seconds = []
         self._since = time.perf_counter()
-        self.bar.setRange(0, 0)
+        self.bar.setRange(0, iterations)
+        self.bar.setValue(0)
         self.status.setText("Starting. The first run on a computer compiles the engine first.")
         self.close_activity()
         self._activity = progress(total=iterations, desc="Aligning")

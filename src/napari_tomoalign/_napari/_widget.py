@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from ..geometry import turn_projections
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
 from ._files import FILTER, ShiftFiles
-from ._frames import moved_frame
+from ._frames import Frame, moved_frame
 from ._layers import AlignmentLayers
 from ._layout import Scrolled, folding
 from ._metadata import KEY
@@ -179,7 +179,6 @@ class AlignmentWidget(QWidget):
             backend=backend,
             parameters=parameters,
             start=start,
-            difference=self.result.difference.isChecked(),
         )
         self._source_layer = self.scan.layer.layer
         self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
@@ -278,9 +277,14 @@ class AlignmentWidget(QWidget):
             self.result.run_from_shown(True)
 
     def show_difference(self, wanted: bool) -> None:
-        """Show ``reference - projections`` from the next run on, or take that layer away."""
+        """Show ``reference - projections`` in a layer of its own, or take it away."""
         if not wanted:
+            self.runner.difference.clear()
             self.layers.remove("difference")
+            return
+        self.runner.difference.set()
+        if self.session.state is not None and self._request is not None:
+            self.preview.ask_difference(self.session.state, self._request.scan)
 
     def _steer(self) -> None:
         self._steered = True
@@ -296,6 +300,10 @@ class AlignmentWidget(QWidget):
             return
         scan = self._request.scan
         self.layers.show({"reference": moved_frame(stack, state, scan.place, scan)})
+
+    def _on_difference(self, frames: Mapping[str, Frame]) -> None:
+        if self.result.difference.isChecked():
+            self.layers.show(frames)
 
     # ---- files and other layers ----
 
@@ -357,6 +365,8 @@ class AlignmentWidget(QWidget):
     def _show_session(self) -> None:
         session = self.session
         self.result.show_session(session)
+        notes = () if session.record is None else session.record.notes
+        self.result.show_notes((*notes, *self.runner.diagnosis))
         shown = turn_projections(session.shifts, self.scan.axis.currentData())
         self.result.plots.show_run(session.history, shown, session.angles, session.shown)
         self._show_projection()
@@ -395,7 +405,15 @@ class AlignmentWidget(QWidget):
                 self._docked = True
             elif self._docked:
                 self.close_down()
+        elif event.type() == QEvent.Type.Show:
+            self.window().installEventFilter(self)
         return bool(super().event(event))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """End a run that is under way when the window is closed."""
+        if event.type() == QEvent.Type.Close and watched is self.window():
+            self.runner.stop()
+        return bool(super().eventFilter(watched, event))
 
     def close_down(self) -> None:
         """End a run that is under way and let go of the viewer; the layers stay."""
@@ -447,6 +465,7 @@ class AlignmentWidget(QWidget):
             (self.result.apply_asked, self.apply_to),
             (self.result.difference_asked, self.show_difference),
             (self.preview.ready, self._on_preview),
+            (self.preview.difference_ready, self._on_difference),
             (self.preview.failed, lambda error: show_error(str(error))),
             (self.files.loaded, self._on_loaded),
             (self.files.applied, self._on_applied),
