@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .backends import Backend
-from .filtering import smooth
+from .filtering import inside_margin, smooth
 from .frames import TRUSTED, fit_confidence
 from .gauge import gauge_part
 from .inputs import Resume, Run, check_inputs
@@ -36,6 +36,7 @@ Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
+_BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
 
@@ -75,7 +76,7 @@ def iterate_alignment(
 
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
-    """Run the steps of SPEC.md section 2, level by level, until the schedule ends."""
+    """Take the twelve steps of an iteration, level by level, until the schedule ends."""
     start = prepare(run)
     rng = np.random.default_rng(run.parameters.seed)
     schedule = Schedule(run.parameters, start.registered, run.geometry.n_columns)
@@ -167,8 +168,8 @@ def _register(
     parameters = run.parameters
     rows, columns = level.window(parameters.projection_cropping, run.geometry)
     measured = model.measured[drawn, rows, columns]
-    weights = model.weights[drawn, rows, columns]
     reprojected = smooth(model.reprojected[drawn, rows, columns], _TEMPLATE_BLUR)
+    weights = inside_margin(model.weights[drawn, rows, columns], _BLURRED_MARGIN)
     found = gauss_newton(measured, reprojected, weights, workers=parameters.workers)
     refined = np.full(len(drawn), captured and parameters.gauss_newton)
     refined &= confidence[drawn] >= TRUSTED
@@ -238,7 +239,7 @@ def _confidence(run: Run, start: Start, model: Model, captured: bool) -> Array:
 def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:
     """Take out of the new shifts what the object's position and the axis account for: step 12.
 
-    The gauge of SPEC.md section 4 goes with the volume, which is made anew; a constant in the
+    The gauge goes with the volume, which is made anew; a constant in the
     columns is the position of the axis, and goes there unless the caller has fixed it.
     """
     angles = run.geometry.angles

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_ignored", "smooth", "taper", "to_border"]
+__all__ = ["edge_window", "fill_ignored", "inside_margin", "smooth", "taper"]
 
 Stack = NDArray[np.float32]
 
@@ -18,6 +18,17 @@ def smooth(images: Stack, sigma: float) -> Stack:
     return blurred
 
 
+def inside_margin(weights: Stack, width: int) -> Stack:
+    """Return weights that are 0 along the borders, where images are large enough to spare them."""
+    inner = np.array(weights)
+    for axis in (1, 2):
+        if weights.shape[axis] > 8 * width:
+            lines = np.moveaxis(inner, axis, 0)
+            lines[:width] = 0
+            lines[-width:] = 0
+    return inner
+
+
 def taper(n: int, width: int) -> NDArray[np.float32]:
     """Return a window of length n that rises from 0 to 1 over ``width`` pixels at both ends."""
     distance = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
@@ -25,17 +36,10 @@ def taper(n: int, width: int) -> NDArray[np.float32]:
     return (0.5 - 0.5 * np.cos(np.pi * ramp)).astype(np.float32)
 
 
-def to_border(images: Stack) -> Stack:
-    """Return images minus the mean of their border, tapered to 0 at the edges.
-
-    An image that ends in a step cannot be interpolated in Fourier space; one that ends in 0 can.
-    """
-    n_rows, n_columns = images.shape[1:]
-    edge = images[:, [0, -1], :].sum(axis=(1, 2)) + images[:, :, [0, -1]].sum(axis=(1, 2))
-    border = edge / (2 * (n_rows + n_columns))
-    window = np.outer(taper(n_rows, n_rows // 16), taper(n_columns, n_columns // 16))
-    tapered: Stack = (images - border[:, None, None].astype(np.float32)) * window
-    return tapered
+def edge_window(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a window over an image that falls to 0 at its edges."""
+    n_rows, n_columns = shape
+    return np.outer(taper(n_rows, n_rows // 16), taper(n_columns, n_columns // 16))
 
 
 def fill_ignored(images: Stack, weights: Stack) -> Stack:

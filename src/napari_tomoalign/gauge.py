@@ -1,7 +1,7 @@
 """What projections cannot tell: the position of the object.
 
 Moving the object by ``(row, y, x)`` moves every projection by a constant in the rows and by
-``a cos(angle) + b sin(angle)`` in the columns (SPEC.md, section 4). Shifts are meaningful only
+``a cos(angle) + b sin(angle)`` in the columns. Shifts are meaningful only
 modulo these; a constant in the columns is the position of the axis and is not among them.
 """
 

@@ -10,7 +10,7 @@ larger index.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,13 +18,15 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from .filtering import to_border
+from .filtering import edge_window, taper
 from .shifting import shift_stack
 
 __all__ = ["Registration", "correlate", "gauss_newton"]
 
 Stack = NDArray[np.float32]
 Array = NDArray[np.float64]
+Spectra = NDArray[np.complex64]
+Score = Callable[[list[Stack]], Stack]
 
 _CHUNK_BYTES = 64 * 2**20
 _ZOOM = 10  # how much finer one zoom of the correlation is than the one before
@@ -83,123 +85,170 @@ def correlate(
     Registration
         ``standard_error`` is NaN. An image without contrast gets the shift NaN and the peak -1.
     """
-    n = len(measured)
+    n, n_rows, n_columns = measured.shape
     shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
-    size = _padded(measured.shape)
-    for part in _chunks(n, 12 * 8 * size[0] * size[1]):
-        sums = _Sums(measured[part], reprojected[part], weights[part], size, normalization, workers)
-        shifts[part], peak[part] = sums.best(upsampling)
-    return Registration(shifts, peak, np.full((n, 2), np.nan))
-
-
-class _Sums:
-    """The sums of one chunk, over the overlap at every shift, and their spectra."""
-
-    def __init__(
-        self,
-        measured: Stack,
-        reprojected: Stack,
-        weights: Stack,
-        size: tuple[int, int],
-        normalization: str | None,
-        workers: int | None,
-    ) -> None:
-        self.size = size
-        self.phase = normalization == "phase"
-        total = np.maximum(weights.sum(axis=(1, 2), keepdims=True), 1e-6)
-        measured = measured - (weights * measured).sum(axis=(1, 2), keepdims=True) / total
-        reprojected = to_border(reprojected)  # so that it can be evaluated between the pixels
-        weighted = weights * measured
-
-        def forward(images: Stack) -> NDArray[np.complex64]:
-            spectrum: NDArray[np.complex64] = scipy.fft.rfft2(images, size, workers=workers)
-            return spectrum
-
-        def inverse(spectra: NDArray[np.complex64]) -> Stack:
-            images: Stack = scipy.fft.irfft2(spectra, size, workers=workers)
-            return images
-
-        frame = np.conj(forward(np.ones((1, *measured.shape[1:]), np.float32)))
-        of_weights, of_weighted = forward(weights), forward(weighted)
-        conjugate = np.conj(forward(reprojected))
-        self.overlap = np.maximum(inverse(of_weights * frame), 1e-3)
-        self.measured_sum = inverse(of_weighted * frame)
-        squares = inverse(forward(weighted * measured) * frame)
-        self.measured_variance = np.maximum(squares - self.measured_sum**2 / self.overlap, 0)
-        # Spectra of the sums that change quickly with the shift.
-        self.cross = of_weighted * conjugate
-        self.sum = of_weights * conjugate
-        self.squares = of_weights * np.conj(forward(reprojected**2))
-        if self.phase:
-            magnitude = np.abs(self.cross)
-            floor = 1e-6 * magnitude.max(axis=(1, 2), keepdims=True) + np.float32(1e-30)
-            self.cross = self.cross / np.maximum(magnitude, floor)
-        self.grids = [inverse(s) for s in (self.cross, self.sum, self.squares)]
-
-    def best(self, upsampling: int) -> tuple[Array, Array]:
-        """Return the shifts and the correlation coefficients at the peaks."""
-        score = self._score(self.grids, (self.overlap, self.measured_sum, self.measured_variance))
-        allowed = self.overlap > _LEAST_OVERLAP * self.overlap.max(axis=(1, 2), keepdims=True)
-        score = np.where(allowed & np.isfinite(score), score, -np.inf)
-        n = len(score)
-        flat = score.reshape(n, -1)
-        at = flat.argmax(axis=1)
-        peak = flat[np.arange(n), at].astype(np.float64)
-        index = np.column_stack(np.unravel_index(at, self.size))
-        half = np.array(self.size) / 2
-        shifts = np.where(index < half, index, index - np.array(self.size)).astype(np.float64)
-        found = np.isfinite(peak)
-        local = [
-            field[np.arange(n), index[:, 0], index[:, 1]][:, None, None]
-            for field in (self.overlap, self.measured_sum, self.measured_variance)
-        ]
+    for part in _chunks(n, 12 * 4 * 4 * n_rows * n_columns):
+        pair = (measured[part], reprojected[part], weights[part])
+        if normalization == "phase":
+            spectra = [_whitened(*pair, workers)]
+            shifts[part], peak[part] = _peak(_inverse(spectra[0], _double(measured), workers))
+            score: Score = _real
+        else:
+            shifts[part], peak[part] = _peak(_coefficients(*pair, workers))
+            spectra, score = _local_sums(*pair, shifts[part], workers)
+        found = np.isfinite(shifts[part]).all(axis=1)
         step = 1.0
-        while step * upsampling > 1 + 1e-9:
+        while step * upsampling > 1 + 1e-9 and found.any():
             finer = max(step / _ZOOM, 1 / upsampling)
-            shifts, refined = self._zoom(shifts, step / 2, finer, local)
-            peak = np.where(found, refined, peak)
+            shifts[part], refined = _zoom(
+                spectra, score, np.nan_to_num(shifts[part]), step / 2, finer, _double(measured)
+            )
+            peak[part] = np.where(found, refined, -1.0)
             step = finer
-        shifts[~found] = np.nan
-        return shifts, np.where(found, np.clip(peak, -1, 1), -1.0)
+        shifts[part][~found] = np.nan
+    return Registration(shifts, np.clip(peak, -1, 1), np.full((n, 2), np.nan))
 
-    def _score(self, fields: Sequence[Stack], around: Sequence[Stack]) -> Stack:
-        """Return the weighted correlation coefficient (or the whitened peak) at some shifts."""
-        cross, total, squares = fields
-        overlap, measured_sum, measured_variance = around
-        if self.phase:
-            return cross
-        variance = np.maximum(squares - total**2 / overlap, 0) * measured_variance
-        largest = variance.max(axis=(1, 2), keepdims=True)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            coefficient = (cross - measured_sum * total / overlap) / np.sqrt(variance)
-        score: Stack = np.where(variance > 1e-4 * largest, coefficient, -np.inf)
-        return score
 
-    def _zoom(
-        self, around: Array, reach: float, step: float, local: list[Stack]
-    ) -> tuple[Array, Array]:
-        """Return the best shift on a grid of ``step`` within ``reach`` of each, and its score."""
-        count = int(np.ceil(reach / step - 1e-9))
-        offsets = np.arange(-count, count + 1) * step
-        origin = np.round(around / step) * step
-        rows = origin[:, 0, None] + offsets
-        columns = origin[:, 1, None] + offsets
-        row_frequency = np.fft.fftfreq(self.size[0])
-        column_frequency = np.fft.rfftfreq(self.size[1])
-        left = np.exp(2j * np.pi * rows[:, :, None] * row_frequency).astype(np.complex64)
-        right = np.exp(2j * np.pi * column_frequency[:, None] * columns[:, None, :])
-        twice = np.full(len(column_frequency), 2.0)
-        twice[0] = 1.0
-        if self.size[1] % 2 == 0:
-            twice[-1] = 1.0
-        right = (right * twice[:, None] / (self.size[0] * self.size[1])).astype(np.complex64)
-        grids = [((left @ s) @ right).real for s in (self.cross, self.sum, self.squares)]
-        score = self._score(grids, local)
-        flat = score.reshape(len(score), -1)
-        at = flat.argmax(axis=1)
-        i, j = np.unravel_index(at, score.shape[1:])
-        each = np.arange(len(score))
-        return np.column_stack([rows[each, i], columns[each, j]]), flat[each, at]
+def _double(images: Stack) -> tuple[int, int]:
+    """Return twice the images' size: there a correlation does not wrap round."""
+    return 2 * images.shape[1], 2 * images.shape[2]
+
+
+def _forward(images: Stack, workers: int | None) -> Spectra:
+    spectra: Spectra = scipy.fft.rfft2(images, _double(images), workers=workers)
+    return spectra
+
+
+def _inverse(spectra: Spectra, size: tuple[int, int], workers: int | None) -> Stack:
+    images: Stack = scipy.fft.irfft2(spectra, size, workers=workers)
+    return images
+
+
+def _coefficients(
+    measured: Stack, reprojected: Stack, weights: Stack, workers: int | None
+) -> Stack:
+    """Return the weighted correlation coefficient over the overlap at every whole shift."""
+    size = _double(measured)
+    measured = _centred(measured, weights)
+    reprojected = reprojected - reprojected.mean(axis=(1, 2), keepdims=True)
+    weighted = weights * measured
+    frame = np.conj(_forward(np.ones((1, *measured.shape[1:]), np.float32), workers))
+    of_weights, of_weighted = _forward(weights, workers), _forward(weighted, workers)
+    conjugate = np.conj(_forward(reprojected, workers))
+
+    def sums(spectra: Spectra) -> Stack:
+        return _inverse(spectra, size, workers)
+
+    overlap = np.maximum(sums(of_weights * frame), 1e-3)
+    measured_sum = sums(of_weighted * frame)
+    spread = sums(_forward(weighted * measured, workers) * frame) - measured_sum**2 / overlap
+    total = sums(of_weights * conjugate)
+    squares = sums(of_weights * np.conj(_forward(reprojected**2, workers)))
+    variance = np.maximum(squares - total**2 / overlap, 0) * np.maximum(spread, 0)
+    cross = sums(of_weighted * conjugate) - measured_sum * total / overlap
+    largest = variance.max(axis=(1, 2), keepdims=True)
+    allowed = overlap > _LEAST_OVERLAP * overlap.max(axis=(1, 2), keepdims=True)
+    allowed &= (variance > 1e-4 * largest) & (largest > 0)
+    coefficients: Stack = np.full_like(cross, -np.inf, dtype=np.float32)
+    np.divide(cross, np.sqrt(variance), out=coefficients, where=allowed)
+    return coefficients
+
+
+def _whitened(measured: Stack, reprojected: Stack, weights: Stack, workers: int | None) -> Spectra:
+    """Return the cross-power spectrum, its magnitude divided out."""
+    window = edge_window(measured.shape[1:])
+    first = _forward(weights * window * _centred(measured, weights), workers)
+    flat = np.ones((1, *measured.shape[1:]), np.float32)
+    second = _forward(window * _centred(reprojected, flat), workers)
+    cross = first * np.conj(second)
+    magnitude = np.abs(cross)
+    floor = 1e-6 * magnitude.max(axis=(1, 2), keepdims=True) + np.float32(1e-30)
+    white: Spectra = cross / np.maximum(magnitude, floor)
+    return white
+
+
+def _peak(scores: Stack) -> tuple[Array, Array]:
+    """Return the whole shift of the largest score and that score; NaN and -1 where none is."""
+    n, size = len(scores), np.array(scores.shape[1:])
+    flat = np.where(np.isfinite(scores), scores, -np.inf).reshape(n, -1)
+    at = flat.argmax(axis=1)
+    peak = flat[np.arange(n), at].astype(np.float64)
+    index = np.column_stack(np.unravel_index(at, scores.shape[1:]))
+    shifts = np.where(index < size / 2, index, index - size).astype(np.float64)
+    found = np.isfinite(peak) & (np.ptp(flat, axis=1) > 0)
+    shifts[~found] = np.nan
+    return shifts, np.where(found, peak, -1.0)
+
+
+def _local_sums(
+    measured: Stack, reprojected: Stack, weights: Stack, whole: Array, workers: int | None
+) -> tuple[list[Spectra], Score]:
+    """Return the spectra of the sums near a whole shift, and how they make a coefficient.
+
+    The overlap at the whole shift, tapered at its edges, stays fixed between the pixels; the
+    reprojection goes on beyond its edges as in a mirror, so that it can be interpolated.
+    """
+    n_rows, n_columns = measured.shape[1:]
+    window = np.empty_like(weights)
+    for i, (down, right) in enumerate(np.nan_to_num(whole)):
+        window[i] = np.outer(_overlap_taper(n_rows, down), _overlap_taper(n_columns, right))
+    window *= weights
+    measured = _centred(measured, window)
+    mirrored = np.pad(reprojected, ((0, 0), (0, n_rows), (0, n_columns)), mode="symmetric")
+    mirrored -= reprojected.mean(axis=(1, 2), keepdims=True)
+    conjugate = np.conj(scipy.fft.rfft2(mirrored, workers=workers))
+    of_squares = np.conj(scipy.fft.rfft2(mirrored**2, workers=workers))
+    of_window = _forward(window, workers)
+    cross = _forward(window * measured, workers) * conjugate
+    overlap = np.maximum(window.sum(axis=(1, 2)), 1e-3)[:, None, None]
+
+    def score(fields: list[Stack]) -> Stack:
+        product, total, squares = fields
+        variance = np.maximum(squares - total**2 / overlap, 1e-30)
+        coefficient: Stack = product / (np.sqrt(variance) * np.maximum(spread, 1e-30))
+        return coefficient
+
+    spread = np.sqrt(np.einsum("nij,nij,nij->n", window, measured, measured))[:, None, None]
+    return [cross, of_window * conjugate, of_window * of_squares], score
+
+
+def _overlap_taper(n: int, shift: float) -> Stack:
+    """Return a taper over the part of a line that two frames share at a whole shift."""
+    line = np.zeros(n, np.float32)
+    first, last = max(0, int(shift)), min(n, n + int(shift))
+    if last > first:
+        line[first:last] = taper(last - first, max(1, n // 16))
+    return line
+
+
+def _real(fields: list[Stack]) -> Stack:
+    return fields[0]
+
+
+def _zoom(
+    spectra: list[Spectra],
+    score: Score,
+    around: Array,
+    reach: float,
+    step: float,
+    size: tuple[int, int],
+) -> tuple[Array, Array]:
+    """Return the best shift on a grid of ``step`` within ``reach`` of each, and its score."""
+    count = int(np.ceil(reach / step - 1e-9))
+    offsets = np.arange(-count, count + 1) * step
+    origin = np.round(around / step) * step
+    rows, columns = origin[:, 0, None] + offsets, origin[:, 1, None] + offsets
+    down, along = np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])
+    left = np.exp(2j * np.pi * rows[:, :, None] * down).astype(np.complex64)
+    twice = np.where((along == 0) | (along == 0.5), 1.0, 2.0) / (size[0] * size[1])
+    right = np.exp(2j * np.pi * along[:, None] * columns[:, None, :]) * twice[:, None]
+    right = right.astype(np.complex64)
+    scores = score([((left @ s) @ right).real for s in spectra])
+    flat = scores.reshape(len(scores), -1)
+    at = flat.argmax(axis=1)
+    i, j = np.unravel_index(at, scores.shape[1:])
+    each = np.arange(len(scores))
+    return np.column_stack([rows[each, i], columns[each, j]]), flat[each, at].astype(np.float64)
 
 
 def gauss_newton(
@@ -296,11 +345,16 @@ def _solve(
     return step, error, _coefficient(measured, reprojected, weights)
 
 
+def _centred(images: Stack, weights: Stack) -> Stack:
+    """Return images minus their weighted means."""
+    total = np.maximum(weights.sum(axis=(1, 2), keepdims=True), 1e-6)
+    centred: Stack = images - (weights * images).sum(axis=(1, 2), keepdims=True) / total
+    return centred
+
+
 def _coefficient(measured: Stack, reprojected: Stack, weights: Stack) -> Array:
     """Return the weighted correlation coefficient of each pair."""
-    total = np.maximum(weights.sum(axis=(1, 2), keepdims=True), 1e-6)
-    a = measured - (weights * measured).sum(axis=(1, 2), keepdims=True) / total
-    b = reprojected - (weights * reprojected).sum(axis=(1, 2), keepdims=True) / total
+    a, b = _centred(measured, weights), _centred(reprojected, weights)
     cross = np.einsum("nij,nij,nij->n", weights, a, b)
     power = np.einsum("nij,nij,nij->n", weights, a, a) * np.einsum("nij,nij,nij->n", weights, b, b)
     coefficient: Array = np.where(power > 0, cross / np.sqrt(np.maximum(power, 1e-30)), -1.0)
@@ -312,12 +366,6 @@ def _difference(measured: Stack, reprojected: Stack, weights: Stack) -> Array:
     difference = measured - reprojected
     total: Array = np.einsum("nij,nij,nij->n", weights, difference, difference).astype(np.float64)
     return total
-
-
-def _padded(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return the size at which a correlation of the two images does not wrap round."""
-    rows, columns = (int(scipy.fft.next_fast_len(2 * n - 1, real=True)) for n in shape[1:])
-    return rows, columns
 
 
 def _chunks(n: int, bytes_each: int) -> Iterator[slice]:

@@ -1,4 +1,7 @@
-"""Which level comes next, when shifts count as captured, and when to stop: SPEC.md, step 12.
+"""Which level comes next, when shifts count as captured, and when to stop.
+
+The stop rule: every valid projection has been registered since its last move as long as the
+tolerance. Moves are Euclidean, over the enabled directions.
 
 Everything here follows from the records so far, so a resumed run stands exactly where it stood.
 """
@@ -97,7 +100,7 @@ class Schedule:
         self._iteration = record.iteration
         self._allowed -= 1
         drawn = record.drawn
-        self._latest[drawn] = np.abs(record.moves[drawn]).max(axis=1)
+        self._latest[drawn] = np.hypot(*record.moves[drawn].T)
         largest = float(self._latest[self._valid].max())
         self.captured = self.captured or largest < _CAPTURED * self.binning
         rests = largest < self.tolerance

@@ -1,4 +1,4 @@
-"""What happens to registered shifts before they are added: SPEC.md section 2, steps 8 to 10."""
+"""What happens to registered shifts before they are added: cutoff, relaxation, centre of mass."""
 
 from __future__ import annotations
 
