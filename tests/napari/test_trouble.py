@@ -1,0 +1,133 @@
+"""Errors, layers that go away, and what is kept; the window itself plays no part."""
+
+import gc
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+NAMES = ["scan", "reference", "projections", "reconstruction"]
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.fixture
+def viewer(windowless):
+    return windowless
+
+
+def test_stop_while_paused(widget, loop, qtbot, run):
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    run(widget, widget.run_bar.stop.click)
+    assert not widget.runner.is_running
+    assert len(widget.session.history) == 1
+
+
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, MemoryError])
+def test_an_error_is_told_and_leaves_the_widget_ready(widget, loop, run, told, kind):
+    loop.error, loop.fails_at = kind("the detector is on fire: put it out"), 2
+    run(widget)
+    assert any("the detector is on fire: put it out" in text for text in told())
+    assert "error" in widget.run_bar.status.text()
+    assert widget.run_bar.run.isEnabled()
+    assert len(widget.session.history) == 1
+    loop.error = None
+    run(widget)
+    assert len(widget.session.history) == 3
+
+
+def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, told):
+    from napari_tomoalign import align
+
+    spoilt = phantom.projections.copy()
+    spoilt[3, 4, 5] = np.nan
+    with pytest.raises(ValueError, match="NaN") as headless:
+        align(spoilt, phantom.angles, progress=False)
+    viewer.layers["scan"].data = spoilt
+    run(widget)
+    assert str(headless.value) in told()
+
+
+def test_an_error_before_the_run_is_told(viewer, widget, told):
+    viewer.layers["scan"].metadata = {}
+    widget.scan.angle_source.setCurrentText("from the layer")
+    widget.run_bar.run.click()
+    assert any("carries no angles" in text and "metadata['angles']" in text for text in told())
+    assert not widget.runner.is_running
+    assert widget.run_bar.run.isEnabled()
+
+
+def test_running_twice_is_refused(widget, loop, qtbot, run, told):
+    loop.states, loop.pause = 100, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 1, timeout=5000)
+    widget.run()
+    assert any("a run is under way" in text for text in told())
+    assert loop.started == 1
+    run(widget, widget.stop)
+
+
+def test_removing_the_input_mid_run_stops_and_keeps(viewer, widget, loop, qtbot, told):
+    loop.states, loop.pause = 1000, 0.02
+    widget.run_bar.run.click()
+    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+        viewer.layers.remove("scan")
+    assert any("removed" in text for text in told())
+    assert len(widget.session.history) == loop.done < 1000
+    assert names(viewer) == NAMES[1:]
+    widget.run_bar.run.click()
+    assert any("no stack of projections" in text for text in told())
+
+
+def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot, run):
+    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+        widget.run_bar.step.click()
+    viewer.layers.remove("projections")
+    run(widget)
+    assert "projections" not in names(viewer)
+    run(widget)
+    assert "projections" in names(viewer)
+
+
+def test_what_deserves_a_word_is_shown(widget, loop, run, monkeypatch):
+    from napari_tomoalign._napari import _run
+
+    real = _run.result_from_state
+    monkeypatch.setattr(
+        _run,
+        "result_from_state",
+        lambda state: replace(real(state), diagnosis=("the axis may be 3 px off: give a centre",)),
+    )
+    run(widget)
+    assert "the axis may be 3 px off: give a centre" in widget.result.notes.text()
+    loop.error, loop.fails_at = ValueError("no"), 2
+    run(widget)
+    assert not widget.result.notes.text()
+
+
+def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
+    """Of 200 states only the latest is held; the history keeps no images."""
+    states = []
+    loop.states = 200
+    from napari_tomoalign._napari import _run
+
+    real = _run.frames_of
+
+    def watched(state, *args, **kwargs):
+        states.append(weakref.ref(state.reconstruction))
+        return real(state, *args, **kwargs)
+
+    _run.frames_of = watched
+    try:
+        run(widget)
+    finally:
+        _run.frames_of = real
+    gc.collect()
+    assert len(states) == 200
+    assert sum(state() is not None for state in states) <= 2
+    assert len(widget.session.history) == 200
