@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .geometry import ScanGeometry
     from .parameters import AlignmentParameters
     from .results import AlignmentResult, AlignmentState, IterationRecord
+    from .verification import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,9 @@ _HOME = {
     "AlignmentResult": "results",
     "AlignmentState": "results",
     "IterationRecord": "results",
+    "Verification": "verification",
     "show_in": "_napari.script",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -38,12 +41,14 @@ __all__ = [
     "Backend",
     "IterationRecord",
     "ScanGeometry",
+    "Verification",
     "align",
     "alignment_error",
     "available_backends",
     "get_backend",
     "iterate_alignment",
     "show_in",
+    "verify",
 ]
 
 

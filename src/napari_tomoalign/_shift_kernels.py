@@ -64,7 +64,7 @@ def evaluate(coefficients: Any, shifts: Any) -> Any:
 
 @njit(parallel=True, cache=True, nogil=True)
 def evaluate_weights(weights: Any, shifts: Any) -> Any:
-    """Take the smallest of the four neighbours, 0 outside."""
+    """Interpolate weights linearly, 0 outside."""
     n_images, n_rows, n_columns = weights.shape
     out = np.zeros((n_images, n_rows, n_columns), np.float32)
     for a in prange(n_images):
@@ -80,10 +80,11 @@ def evaluate_weights(weights: Any, shifts: Any) -> Any:
                     continue
                 x0 = math.floor(x)
                 x1 = math.ceil(x)
-                out[a, r, c] = min(
-                    min(weights[a, y0, x0], weights[a, y0, x1]),
-                    min(weights[a, y1, x0], weights[a, y1, x1]),
-                )
+                f = np.float32(x - x0)
+                above = (1 - f) * weights[a, y0, x0] + f * weights[a, y0, x1]
+                below = (1 - f) * weights[a, y1, x0] + f * weights[a, y1, x1]
+                g = np.float32(y - y0)
+                out[a, r, c] = (1 - g) * above + g * below
     return out
 
 

@@ -92,8 +92,8 @@ def shift_weights(
 ) -> Stack:
     """Return weights moved by ``+shifts``; 0 where the image does not reach.
 
-    A pixel that would be interpolated from an ignored one is ignored: cubic splines spread a bad
-    pixel, so the smallest of the four neighbours' weights is taken.
+    Between pixels weights are interpolated linearly. Fill ignored pixels before the images are
+    moved (`filtering.fill_ignored`): cubic splines spread what they hold.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": ("_simulate", "make a scan with known shifts"),
     "apply": ("_apply", "move a scan, or another channel or binning of it, by shifts once found"),
     "export": ("_export", "write shifts for another program"),
+    "verify": ("_verify", "inject known shifts into an aligned scan and report what comes back"),
     "view": ("_view", "open a finished run in napari"),
     "backends": ("_backends", "list the reconstruction engines: installed, or how to install"),
 }

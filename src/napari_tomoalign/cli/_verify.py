@@ -1,0 +1,56 @@
+"""``verify``: inject known shifts into a scan that was aligned, and see what comes back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ._scan import add_scan_arguments, reading_options
+
+__all__ = ["USAGE", "add_arguments", "run"]
+
+USAGE = "DIR SCAN [SCAN ...] [options]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the finished run, its scan and what is injected."""
+    parser.add_argument(
+        "run_directory", metavar="DIR", type=Path, help="what align has written (its -o DIR)"
+    )
+    add_scan_arguments(parser)
+    group = parser.add_argument_group("verification")
+    group.add_argument(
+        "--jitter",
+        type=float,
+        default=2.0,
+        metavar="PX",
+        help="inject shifts between minus and plus this, pixels (default: 2)",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="of the injected shifts (default: %(default)s)"
+    )
+    group.add_argument("--backend", help="tomopy or builtin (default: that of the run)")
+    group.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify and print the verdict."""
+    from ..io import read_scan, read_shifts, scan_for_alignment
+    from ..verification import verify
+
+    stored = read_shifts(arguments.run_directory / "shifts.h5")
+    reading = reading_options(arguments)
+    if arguments.rotation_axis is None:
+        reading["rotation_axis"] = stored.rotation_axis
+    scan = scan_for_alignment(read_scan(arguments.scan, **reading))
+    checked = verify(
+        stored.for_scan(scan),
+        scan.projections,
+        weights=scan.weights,
+        backend=arguments.backend,
+        jitter=arguments.jitter,
+        seed=arguments.seed,
+        progress=not arguments.no_progress,
+    )
+    print(checked.message)
+    return 0

@@ -1,0 +1,183 @@
+"""Can the result be trusted? Displace the user's own scan by known shifts and align it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .alignment import align
+from .backends import Backend
+from .frames import TRUSTED
+from .gauge import alignment_error, remove_gauge
+from .inputs import check_inputs
+from .parameters import AlignmentParameters
+from .results import AlignmentState
+from .shifting import shift_stack, shift_weights
+
+__all__ = ["Verification", "verify"]
+
+Array = NDArray[np.float64]
+
+
+class Aligned(Protocol):
+    """What of a result is needed; a shifts file that was read has it too."""
+
+    @property
+    def shifts(self) -> Array: ...
+    @property
+    def angles(self) -> Array: ...
+    @property
+    def center(self) -> float: ...
+    @property
+    def confidence(self) -> Array: ...
+    @property
+    def standard_error(self) -> Array: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def parameters(self) -> AlignmentParameters | Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """What came back of the shifts that were injected.
+
+    Attributes
+    ----------
+    injected, recovered : (n_angles, 2) array
+        Known shifts, and those found, (row, column), pixels, both without the gauge.
+    error, error_before : float
+        RMS distance to the injected shifts, modulo the gauge, in pixels: after aligning, and had
+        nothing been aligned.
+    noise : float
+        RMS of the result's standard errors, in pixels: what the noise allows. The noise is the
+        same in both runs, so ``error`` does not hold it.
+    subset : (n_angles,) array of bool
+        The projections that are scored: those that took part.
+    converged : bool
+        Whether the second run converged.
+    """
+
+    injected: Array
+    recovered: Array
+    error: float
+    error_before: float
+    noise: float
+    subset: NDArray[np.bool_]
+    converged: bool
+
+    @property
+    def message(self) -> str:
+        """The verdict in words."""
+        share = self.error / max(self.error_before, 1e-30)
+        verdict = (
+            "shifts of this scan are recovered"
+            if share < 0.1
+            else "the alignment of this scan is only partly recovered: treat it with caution"
+            if share < 0.5
+            else "the alignment of this scan cannot be trusted"
+        )
+        return (
+            f"{verdict}: of {self.error_before:.3g} px (RMS) injected into {self.subset.sum()} "
+            f"projections, {self.error:.2g} px are left, and noise adds about {self.noise:.2g} px"
+        )
+
+
+def verify(
+    result: Aligned,
+    projections: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    backend: str | Backend | None = None,
+    jitter: float = 2.0,
+    seed: int = 0,
+    callback: Callable[[AlignmentState], object] | None = None,
+    progress: bool = True,
+    **parameters: Any,
+) -> Verification:
+    """Inject known shifts into an aligned scan, align again, and report the error.
+
+    The scan is aligned by the result's shifts and displaced by random ones in a single
+    interpolation, then aligned from nothing. The error holds what truncation, missing angles and
+    the algorithm do to this very scan. What both runs share it cannot hold: the noise, which is
+    stated beside it, and a sample that changed during the scan.
+
+    Parameters
+    ----------
+    result : AlignmentResult or ShiftsFile
+        Of the scan.
+    projections : (n_angles, n_rows, n_columns[, n_channels]) array
+        The scan as it was given to `align`.
+    weights : array, optional
+        As they were given to `align`.
+    backend : str or Backend, optional
+        Default: the one of the result.
+    jitter : float
+        Injected shifts are uniform between minus and plus this, pixels, in the directions that
+        were aligned.
+    seed : int
+        Of the injected shifts.
+    callback, progress
+        See `align`.
+    **parameters
+        Changes to the parameters of the result.
+
+    Raises
+    ------
+    ValueError
+        ``jitter`` is not above 0, or the projections do not fit the result.
+    """
+    if not jitter > 0:
+        raise ValueError(f"jitter must be above 0 px, got {jitter}")
+    used = result.parameters
+    if isinstance(used, AlignmentParameters):
+        used = {field.name: getattr(used, field.name) for field in fields(used)}
+    settings: dict[str, Any] = {**used, **parameters}
+    run = check_inputs(
+        projections,
+        result.angles,
+        weights=weights,
+        backend=result.backend if backend is None else backend,
+        **settings,
+    )
+    if run.geometry.n_angles != len(result.shifts):
+        raise ValueError(
+            f"the result has {len(result.shifts)} projections, the scan {run.geometry.n_angles}: "
+            "pass the scan that the result belongs to"
+        )
+    rng = np.random.default_rng(seed)
+    injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.directions
+    displaced = shift_stack(run.projections, injected - result.shifts, workers=settings["workers"])
+    known = shift_weights(
+        run.weights,
+        injected - result.shifts,
+        run.geometry.projections_shape,
+        workers=settings["workers"],
+    )
+    settings["transmission"] = False  # the run has taken -log already
+    again = align(
+        displaced,
+        result.angles,
+        center=result.center,
+        weights=known,
+        backend=run.backend,
+        callback=callback,
+        progress=progress,
+        **settings,
+    )
+    subset = run.valid & (result.confidence >= TRUSTED)
+    nothing = np.zeros_like(injected)
+    noise = float(np.sqrt(np.nanmean(np.sum(result.standard_error[subset] ** 2, axis=1))))
+    return Verification(
+        injected=remove_gauge(injected, result.angles),
+        recovered=remove_gauge(again.shifts, result.angles),
+        error=alignment_error(again.shifts, injected, result.angles, subset),
+        error_before=alignment_error(nothing, injected, result.angles, subset),
+        noise=noise,
+        subset=subset,
+        converged=again.converged,
+    )
