@@ -1,0 +1,89 @@
+"""Frames that cannot be trusted are found, and sound ones are left in peace."""
+
+import numpy as np
+import pytest
+
+from napari_tomoalign.frames import TRUSTED, fit_confidence, inspect_frames
+from napari_tomoalign.phantom import simulate
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(32, 20, noise=0.02, seed=4)
+
+
+def test_sound_frames_are_not_suspect(scan):
+    report = inspect_frames(scan.projections)
+    assert report.blank == report.saturated == report.duplicates == ()
+
+
+def test_noisy_frames_without_the_object_are_blank():
+    scan = simulate(32, 20, noise=0.1, blank_frames=3, seed=1)
+    assert inspect_frames(scan.projections).blank == tuple(scan.blank)
+
+
+def test_a_constant_frame_is_blank_whatever_its_value(scan):
+    stack = scan.projections.copy()
+    stack[3], stack[11] = 0.0, 7.5
+    assert inspect_frames(stack).blank == (3, 11)
+
+
+def test_blank_frames_are_no_duplicates_of_each_other(scan):
+    stack = scan.projections.copy()
+    stack[3], stack[11] = 0.0, 0.0
+    assert inspect_frames(stack).duplicates == ()
+
+
+def test_copies_to_the_bit_are_duplicates(scan):
+    stack = scan.projections.copy()
+    stack[9] = stack[2]
+    assert inspect_frames(stack).duplicates == ((2, 9),)
+    stack[9, 0, 0] += 1
+    assert inspect_frames(stack).duplicates == ()
+
+
+def test_many_pixels_at_the_largest_value_are_saturated(scan):
+    stack = scan.projections.copy()
+    stack[5] = np.minimum(stack[5], np.percentile(stack[5], 70))
+    stack[6] = np.minimum(stack[6], np.percentile(stack[6], 95))
+    assert inspect_frames(stack).saturated == (5,)
+
+
+def test_what_weights_hide_makes_no_contrast(scan):
+    stack, weights = scan.projections.copy(), np.ones_like(scan.projections)
+    stack[8] = 0.0
+    stack[8, 10:20, 10:20], weights[8, 10:20, 10:20] = 50.0, 0.0
+    assert inspect_frames(stack).blank == ()
+    assert inspect_frames(stack, weights).blank == (8,)
+
+
+def test_a_scan_of_blank_frames_alone_has_no_odd_ones():
+    assert inspect_frames(np.zeros((5, 16, 16), np.float32)).blank == ()
+
+
+def test_confidence_falls_from_four_to_eight_robust_deviations():
+    usual = np.concatenate([np.linspace(0.9, 1.1, 41), np.zeros(4)])
+    spread = 1.4826 * 0.05  # median absolute deviation of the even spacing from 0.9 to 1.1
+    usual[41:] = 1.0 + spread * np.array([3.0, 5.0, 7.0, 20.0])
+    candidates = np.ones(45, bool)
+    confidence = fit_confidence(usual, candidates)
+
+    # the four odd ones move median and spread a little
+    np.testing.assert_allclose(confidence[41:], [1.0, 0.75, 0.25, 0.0], atol=0.2)
+    assert (confidence[:41] == 1).all()
+    assert confidence[44] < TRUSTED < confidence[41]
+
+
+def test_a_frame_that_fits_better_than_the_others_is_trusted():
+    assert fit_confidence(np.array([1.0, 1.01, 0.99, 0.1]), np.ones(4, bool))[3] == 1
+
+
+def test_frames_that_may_not_be_trusted_get_none():
+    misfit = np.array([1.0, 1.0, 1.0, 0.0])
+    candidates = np.array([True, True, True, False])
+    np.testing.assert_array_equal(fit_confidence(misfit, candidates), [1, 1, 1, 0])
+    assert not fit_confidence(misfit, np.zeros(4, bool)).any()
+
+
+def test_equal_misfits_do_not_divide_by_nothing():
+    np.testing.assert_array_equal(fit_confidence(np.full(6, 2.0), np.ones(6, bool)), np.ones(6))
