@@ -175,7 +175,7 @@ def _peak(scores: Stack) -> tuple[Array, Array]:
     peak = flat[np.arange(n), at].astype(np.float64)
     index = np.column_stack(np.unravel_index(at, scores.shape[1:]))
     shifts = np.where(index < size / 2, index, index - size).astype(np.float64)
-    found = np.isfinite(peak) & (np.ptp(flat, axis=1) > 0)
+    found = np.isfinite(peak) & (flat.min(axis=1) < peak)
     shifts[~found] = np.nan
     return shifts, np.where(found, peak, -1.0)
 
