@@ -49,6 +49,15 @@ def test_other_parameters_start_anew_at_the_shifts_on_show(done, loop, run, qtbo
     assert [record.iteration for record in done.session.history] == [1, 2, 3]
 
 
+def test_another_scan_is_never_resumed(done, loop, run, viewer, phantom):
+    done.result.slider.setValue(2)
+    other = viewer.add_image(phantom.projections * 2, metadata={"angles": phantom.angles})
+    done.scan.layer.choose(other)
+    run(done)
+    assert "resume" not in loop.arguments
+    np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
+
+
 def test_the_scan_as_it_is_can_be_chosen_again(done, loop, run):
     done.result.slider.setValue(2)
     done.result.run_from_shown(False)
@@ -153,6 +162,28 @@ def test_loaded_shifts_start_the_next_run(widget, loop, run, qtbot, tmp_path):
         widget.load_shifts(path)
     run(widget)
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (3, -3)))
+
+
+def test_loaded_shifts_are_seen_before_any_run(viewer, widget, qtbot, phantom, tmp_path):
+    path = tmp_path / "shifts.npz"
+    np.savez(path, sx=np.full(24, 1.0), sy=np.full(24, -2.0))
+    with qtbot.waitSignal(widget.preview.ready, timeout=10_000):
+        widget.load_shifts(path)
+    assert np.abs(widget.session.shifts).min() >= 1
+    expected = move(phantom.projections, widget.session.shifts)
+    np.testing.assert_array_equal(viewer.layers["reference"].data, expected)
+
+
+def test_the_dialogs_ask_for_a_file(done, qtbot, monkeypatch, tmp_path):
+    from qtpy.QtWidgets import QFileDialog
+
+    path = tmp_path / "asked.h5"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    done.result.save.click()
+    qtbot.waitUntil(path.exists, timeout=10_000)
+    with qtbot.waitSignal(done.files.loaded, timeout=10_000):
+        done.result.load.click()
 
 
 def test_shifts_of_another_scan_are_refused(widget, run, qtbot, told, tmp_path, viewer, phantom):

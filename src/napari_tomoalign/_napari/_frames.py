@@ -136,7 +136,10 @@ def frames_of(
 
 
 def moved_frame(
-    stack: NDArray[np.float32], state: AlignmentState, place: Placement, scan: object = None
+    stack: NDArray[np.float32],
+    state: AlignmentState | None,
+    place: Placement,
+    scan: object = None,
 ) -> Frame:
     """Return what the layer ``reference`` shows where the scan was moved by other shifts.
 
@@ -144,13 +147,16 @@ def moved_frame(
     ----------
     stack : (n_angles, n_rows, n_columns) array
         Of full size, as measured.
-    state : AlignmentState
-        With the shifts by which it was moved.
+    state : AlignmentState, optional
+        With the shifts by which it was moved. None: by loaded ones.
     place : Placement
         Of the scan.
     scan : object, optional
         Kept in the metadata.
     """
+    if state is None:
+        loaded = {"role": "reference", "source": place.source, "applied": "moved by loaded shifts"}
+        return _stack_frame(stack, place, 1, {KEY: loaded})
     return _stack_frame(stack, place, 1, _metadata(state, place, "reference", scan))
 
 

@@ -74,7 +74,7 @@ class AlignmentLayers:
         frames : mapping of str to Frame
             By role. A layer that was removed by hand since `begin` stays away.
         """
-        first = not self._layers
+        first = "reconstruction" in frames and "reconstruction" not in self._layers
         for role in ROLES:
             if role not in frames:
                 continue

@@ -46,6 +46,15 @@ class ScanSource:
         """Direction of the axis in the layer's images."""
         return self.place.rotation_axis
 
+    def is_same(self, other: ScanSource) -> bool:
+        """Whether both are the same data, seen the same way; masks are taken to differ."""
+        return (
+            self.data is other.data
+            and np.array_equal(self.angles, other.angles)
+            and self.rotation_axis == other.rotation_axis
+            and not (self.masks or other.masks)
+        )
+
     def load(self) -> Scan:
         """Return the scan with its axis vertical, read into memory where it was lazy.
 

@@ -106,7 +106,7 @@ class Session:
         record = self.history[self.shown - 1]
         return replace(record, shifts=self.shifts) if self.edited else record
 
-    def go_on(self, parameters: AlignmentParameters) -> dict[str, Any]:
+    def go_on(self, parameters: AlignmentParameters, *, same: bool = True) -> dict[str, Any]:
         """Get ready to go on from what is on show; what came after it is forgotten.
 
         Parameters
@@ -114,6 +114,8 @@ class Session:
         parameters : AlignmentParameters
             Of the run to come. Where only its limit differs from the run before, that run is
             resumed as if it had never stopped; else a new one starts at the shifts on show.
+        same : bool
+            Scan, centre and engine are those of the run before.
 
         Returns
         -------
@@ -122,7 +124,7 @@ class Session:
         """
         self.history = self.history[: self.shown]
         self._generators = self._generators[: self.shown]
-        if self._can_resume(parameters):
+        if same and self._can_resume(parameters):
             return {"resume": Resume(tuple(self.history), dict(self._generators[-1]))}
         self._before = self.shown
         start: dict[str, Any] = {"initial_shifts": self.shifts.copy()}

@@ -27,7 +27,7 @@ from ._metadata import KEY
 from ._parameters_group import ParametersGroup
 from ._preview import Preview
 from ._reconstruction_group import ReconstructionGroup
-from ._request import RunRequest
+from ._request import RunRequest, ScanSource
 from ._result_group import ResultGroup
 from ._run import Arrival, Runner
 from ._run_bar import RunBar
@@ -171,7 +171,8 @@ class AlignmentWidget(QWidget):
     def _start(self, steps: int | None) -> None:
         source = self.scan.source()
         center, backend, parameters = self.settings()
-        start = self._where_from(source.angles, parameters)
+        same = self._is_same(source, center, backend)
+        start = self._where_from(source.angles, parameters, same=same)
         found = start.pop("center", None)
         self._request = RunRequest(
             scan=source,
@@ -190,8 +191,17 @@ class AlignmentWidget(QWidget):
         self.runner.start(self._request, steps=steps)
         QTimer.singleShot(0, self.show_plots)
 
+    def _is_same(self, source: ScanSource, center: float | None, backend: str) -> bool:
+        """Whether scan, centre and engine are those of the run before."""
+        before = self._request
+        return (
+            before is not None
+            and before.scan.is_same(source)
+            and (before.center, before.backend) == (center, backend)
+        )
+
     def _where_from(
-        self, angles: NDArray[np.float64], parameters: AlignmentParameters
+        self, angles: NDArray[np.float64], parameters: AlignmentParameters, *, same: bool
     ) -> dict[str, Any]:
         """Return the start of the next run, and make the session ready for it."""
         if not self.result.runs_from_shown:
@@ -202,7 +212,7 @@ class AlignmentWidget(QWidget):
                 f"the shifts on show are for {len(self.session.angles)} projections, but the layer "
                 f"has {len(angles)}: set 'Run from' to the scan as it is, or load its own shifts"
             )
-        return self.session.go_on(parameters)
+        return self.session.go_on(parameters, same=same)
 
     # ---- what the run tells ----
 
@@ -296,7 +306,7 @@ class AlignmentWidget(QWidget):
     def _on_preview(self, stack: NDArray[np.float32]) -> None:
         state = self.session.shown_state() or self.session.state
         working = self.runner.is_running and not self.runner.is_paused
-        if self._request is None or state is None or working:
+        if self._request is None or working:
             return
         scan = self._request.scan
         self.layers.show({"reference": moved_frame(stack, state, scan.place, scan)})
@@ -333,6 +343,8 @@ class AlignmentWidget(QWidget):
         self.session.begin(self.scan.angles(), loaded.shifts, loaded.center)
         _, backend, parameters = self.settings()
         self._request = RunRequest(self.scan.source(), loaded.center, backend, parameters)
+        self._source_layer = self.scan.layer.layer
+        self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
         self._steer()
         show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
 
