@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from ..geometry import turn_projections
@@ -417,15 +417,7 @@ class AlignmentWidget(QWidget):
                 self._docked = True
             elif self._docked:
                 self.close_down()
-        elif event.type() == QEvent.Type.Show:
-            self.window().installEventFilter(self)
         return bool(super().event(event))
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """End a run that is under way when the window is closed."""
-        if event.type() == QEvent.Type.Close and watched is self.window():
-            self.runner.stop()
-        return bool(super().eventFilter(watched, event))
 
     def close_down(self) -> None:
         """End a run that is under way and let go of the viewer; the layers stay."""
