@@ -86,7 +86,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     history = _replay(run, start, schedule, rng)
     if history:
         confidence, error = history[-1].confidence, history[-1].standard_error.copy()
-    level = start.level(schedule.binning)
+    level = start.level(schedule.binning, last=schedule.last)
     began = time.perf_counter()
     model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
     while not schedule.finished:
@@ -116,7 +116,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level = start.level(schedule.binning)
+            level = start.level(schedule.binning, last=schedule.last)
             model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
 
 

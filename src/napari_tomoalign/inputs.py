@@ -17,6 +17,7 @@ from .results import IterationRecord
 
 __all__ = ["Resume", "Run", "check_inputs"]
 
+_PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
@@ -44,6 +45,8 @@ class Run:
     projections : (n_angles, n_rows, n_columns) array of float32
         Line integrals (or what stands for them); not finite ones have weight 0.
     weights : array of float32 or None
+    options, wide_options : dict
+        Of the reconstruction, where the grid is as wide as the images and where it is wider.
     geometry : ScanGeometry
     center_known : bool
         The caller gave the centre.
@@ -60,6 +63,7 @@ class Run:
     backend: Backend
     algorithm: str | Callable[..., Any]
     options: dict[str, Any]
+    wide_options: dict[str, Any]
     parameters: AlignmentParameters
     resume: Resume | None
     notes: tuple[str, ...]
@@ -110,7 +114,7 @@ def check_inputs(
     _check_levels(settings.levels, n_columns)
     if resume is not None:
         _check_resume(resume, n, settings.maxiter)
-    engine, algorithm, options = _pipeline(backend, settings)
+    engine, algorithm, options, wide_options = _pipeline(backend, settings)
     data, data_weights, notes = _line_integrals(stack, given, settings)
     return Run(
         projections=data,
@@ -122,6 +126,7 @@ def check_inputs(
         backend=engine,
         algorithm=algorithm,
         options=options,
+        wide_options=wide_options,
         parameters=settings,
         resume=resume,
         notes=notes,
@@ -280,8 +285,8 @@ def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
 
 def _pipeline(
     backend: str | Backend, settings: AlignmentParameters
-) -> tuple[Backend, str | Callable[..., Any], dict[str, Any]]:
-    """Return the backend, what reconstructs, and its options."""
+) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any]]:
+    """Return the backend, what reconstructs, its options, and those on a wider grid."""
     if isinstance(backend, str):
         engine = get_backend(backend, workers=settings.workers, use_gpu=settings.use_gpu)
     elif isinstance(backend, Backend):
@@ -292,14 +297,18 @@ def _pipeline(
             f"{type(backend).__name__}"
         )
     pipeline = settings.reconstruction_pipeline
-    options = dict(settings.reconstruction_pipeline_kwargs)
+    given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
-        return engine, pipeline, options
+        return engine, pipeline, given, given
     algorithm = engine.default_algorithm if pipeline is None else pipeline
+    options = wide_options = given
     if algorithm == engine.default_algorithm:
-        options = {**engine.default_options, **options}
+        options = {**engine.default_options, **given}
+        wide_options = options
+        if "num_iter" in options and "num_iter" not in given:
+            wide_options = {**options, "num_iter": _PATIENCE * options["num_iter"]}
     engine.check_options(algorithm, options)
-    return engine, algorithm, options
+    return engine, algorithm, options, wide_options
 
 
 def _line_integrals(

@@ -70,12 +70,13 @@ def _reconstruct(run: Run, measured: Stack, weights: Stack, geometry: ScanGeomet
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
     else:
         weighted = run.backend.accepts_weights(run.algorithm)
+        wide = geometry.volume_width > geometry.n_columns
         volume = run.backend.reconstruct(
             measured,
             geometry,
             algorithm=run.algorithm,
             weights=weights if weighted else None,
-            **run.options,
+            **(run.wide_options if wide else run.options),
         )
     if volume.shape != geometry.volume_shape:
         raise ValueError(

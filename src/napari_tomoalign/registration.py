@@ -19,7 +19,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from .filtering import edge_window, taper
-from .shifting import shift_stack
+from .shifting import SplineStack
 
 __all__ = ["Registration", "correlate", "gauss_newton"]
 
@@ -30,6 +30,7 @@ Score = Callable[[list[Stack]], Stack]
 
 _CHUNK_BYTES = 64 * 2**20
 _ZOOM = 10  # how much finer one zoom of the correlation is than the one before
+_LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
 _LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
 
 
@@ -289,12 +290,29 @@ def gauss_newton(
         step, error[part], peak[part] = solved
         length = np.maximum(np.hypot(*step.T)[:, None], 1e-12)
         step = step * np.minimum(1, largest_step / length)
-        before = _difference(measured[part], reprojected[part], weights[part])
-        moved = shift_stack(reprojected[part], np.nan_to_num(step), workers=workers)
-        after = _difference(measured[part], moved, weights[part])
-        better = np.isfinite(step).all(axis=1) & (after < before)
+        better = _lowers(step, measured[part], reprojected[part], weights[part], workers)
         shifts[part] = np.where(better[:, None], step, 0.0)
     return Registration(shifts, peak, error)
+
+
+def _lowers(
+    step: Array, measured: Stack, reprojected: Stack, weights: Stack, workers: int | None
+) -> NDArray[np.bool_]:
+    """Return whether a step lowers the weighted sum of squares of the difference.
+
+    Interpolating smooths the reprojection a little, which changes the difference as well. So a
+    step is compared with the opposite one, which is smoothed alike, and only a long one with none.
+    """
+    finite = np.isfinite(step).all(axis=1)
+    spline = SplineStack(reprojected)
+    sums = [
+        _difference(measured, spline.moved(sign * np.nan_to_num(step), workers=workers), weights)
+        for sign in (1, -1)
+    ]
+    none = _difference(measured, reprojected, weights)
+    long = np.hypot(*np.nan_to_num(step).T) > _LONG_STEP
+    lower: NDArray[np.bool_] = finite & (sums[0] < sums[1]) & ~(long & (sums[0] > none))
+    return lower
 
 
 def _solve(

@@ -1,7 +1,8 @@
 """Which level comes next, when shifts count as captured, and when to stop.
 
 The stop rule: every valid projection has been registered since its last move as long as the
-tolerance. Moves are Euclidean, over the enabled directions.
+tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of them must
+rest as well.
 
 Everything here follows from the records so far, so a resumed run stands exactly where it stood.
 """
@@ -54,6 +55,7 @@ class Schedule:
         self._parameters = parameters
         self._valid = valid
         self._iteration = 0
+        self._step = np.zeros((len(valid), 2))
         self.converged = False
         self.finished = False
         self._enter(0)
@@ -75,14 +77,15 @@ class Schedule:
         return self._levels[self._position]
 
     @property
-    def _last(self) -> bool:
+    def last(self) -> bool:
+        """Whether the current level is the finest."""
         return self._position == len(self._levels) - 1
 
     @property
     def tolerance(self) -> float:
         """Pixels: moves below it rest, at the current level."""
         tolerance = self._parameters.tolerance
-        return tolerance if self._last else max(tolerance, _COARSE_TOLERANCE * self.binning)
+        return tolerance if self.last else max(tolerance, _COARSE_TOLERANCE * self.binning)
 
     def accelerate(self, shifts: Array, moves: Array) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
@@ -90,10 +93,11 @@ class Schedule:
         Momentum only once captured, and only where an iteration has no chance in it.
         """
         chance = self._parameters.relative_sample_size < 1 or self._parameters.relaxation_weight > 0
-        if not self.captured or chance:
-            return moves
-        self._momentum.remember(shifts, moves)
-        return self._momentum.step()
+        self._step = moves
+        if self.captured and not chance:
+            self._momentum.remember(shifts, moves)
+            self._step = self._momentum.step()
+        return self._step
 
     def feed(self, record: IterationRecord) -> None:
         """Take in an iteration: does the level rest, is it the next one's turn, is it the end."""
@@ -103,8 +107,9 @@ class Schedule:
         self._latest[drawn] = np.hypot(*record.moves[drawn].T)
         largest = float(self._latest[self._valid].max())
         self.captured = self.captured or largest < _CAPTURED * self.binning
+        largest = max(largest, float(np.hypot(*self._step.T).max()))  # momentum rests as well
         rests = largest < self.tolerance
-        if not self._last:
+        if not self.last:
             if rests or self._allowed < 1:
                 self._enter(self._position + 1)
             return

@@ -16,7 +16,7 @@ from .pyramid import Level
 
 __all__ = ["Start", "prepare"]
 
-_WIDER = 1.75  # grid over detector, where the object is wider than the images
+_WIDER = 1.4  # grid over detector, where the object is wider than the images
 _NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
 
 
@@ -47,9 +47,16 @@ class Start:
     frames: FrameReport
     outline: Outline
 
-    def level(self, binning: int) -> Level:
-        """Return the scan at a binning."""
-        return Level.of(self.projections, self.weights, self.geometry, binning)
+    def level(self, binning: int, *, last: bool) -> Level:
+        """Return the scan at a binning.
+
+        A grid wider than the images makes the answer right and the way there slow, so only the
+        last level has it.
+        """
+        geometry = self.geometry
+        if not last:
+            geometry = geometry.with_changes(volume_width=geometry.n_columns)
+        return Level.of(self.projections, self.weights, geometry, binning)
 
 
 def prepare(run: Run) -> Start:

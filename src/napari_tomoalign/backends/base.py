@@ -42,7 +42,7 @@ class Backend(Protocol):
 
     @property
     def default_options(self) -> Mapping[str, Any]:
-        """Options of the default algorithm that suit the loop best, in a warm-started loop."""
+        """Options of the default algorithm that suit the loop best."""
         ...
 
     def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
