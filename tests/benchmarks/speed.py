@@ -1,0 +1,273 @@
+"""Speed of the built-in engine and of the whole loop, beside TomoPy's in the same run.
+
+    python tests/benchmarks/speed.py                  128^3, 180 angles, 2 threads: minutes
+    python tests/benchmarks/speed.py --only engine    projector, back projector and SIRT
+    python tests/benchmarks/speed.py --only loop      the whole alignment
+
+Everything is compiled before it is timed, and the best of several repeats counts. Timed are
+
+- projection: ``Backend.project`` against ``tomopy.project(..., pad=False)``, from and to arrays in
+  the order (slice, y, x) and (angle, row, column);
+- back projection: the built-in kernel with its margin of zeros and the change of layout there and
+  back, against ``tomopy.project``, for TomoPy has no back projector of its own to call;
+- a SIRT iteration: the difference of 4 and 2 iterations over 2, so that preparations drop out;
+- the loop: ``align`` with default parameters against ``tomopy.prep.alignment.align_joint`` (sirt,
+  as many iterations as ``align`` took), and when ``align`` came within 0.05 px and within 1.25
+  times the Cramér-Rao bound, from the call on. Errors are modulo the object's position; a wrong
+  centre counts as a shift of the columns.
+
+Without TomoPy only the built-in engine is timed. The exit status is 1 where a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from machine import best_time, facts, table
+
+from napari_tomoalign import AlignmentState, align, alignment_error
+from napari_tomoalign.backends import get_backend
+from napari_tomoalign.geometry import ScanGeometry
+from napari_tomoalign.phantom import SimulatedScan, cramer_rao_bound, simulate
+
+PROJECTION_FACTOR, SIRT_FACTOR, LOOP_FACTOR = 5.0, 15.0, 5.0
+CLOSE, CLOSE_SECONDS = 0.05, 1.0
+RATIO, RATIO_SECONDS = 1.25, 3.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ``missed`` where a target is not met."""
+
+    what: str
+    ours: str
+    theirs: str = ""
+    ratio: str = ""
+    target: str = ""
+    missed: bool = False
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        target = self.target + (" MISSED" if self.missed else "")
+        return self.what, self.ours, self.theirs, self.ratio, target
+
+
+def compared(what: str, ours: float, theirs: float | None, factor: float) -> Row:
+    """Return the row of two times in seconds."""
+    if theirs is None:
+        return Row(what, f"{ours:.3f} s", "absent", "", f">= {factor:g}")
+    ratio = theirs / ours
+    return Row(
+        what,
+        f"{ours:.3f} s",
+        f"{theirs:.3f} s",
+        f"{ratio:.1f}",
+        f">= {factor:g}",
+        ratio < factor,
+    )
+
+
+def engine_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Row]:
+    """Time projector, back projector and SIRT, ours and TomoPy's in turn."""
+    n_rows, n_columns = scan.projections.shape[1:]
+    geometry = ScanGeometry(scan.angles, n_rows, n_columns, (n_columns - 1) / 2)
+    engine = get_backend("builtin", workers=options.threads)
+
+    def sirt(num_iter: int) -> np.ndarray:
+        return engine.reconstruct(scan.projections, geometry, algorithm="sirt", num_iter=num_iter)
+
+    volume = sirt(2)
+    ours = best_time(lambda: engine.project(volume, geometry), options.repeats)
+    theirs = None if options.alone else tomopy_projection(volume, scan.angles, options)
+    yield compared("projection", ours, theirs, PROJECTION_FACTOR)
+    back_project(scan, geometry, options.threads)
+    ours = best_time(lambda: back_project(scan, geometry, options.threads), options.repeats)
+    yield compared("back projection / tomopy.project", ours, theirs, PROJECTION_FACTOR)
+    ours = (best_time(lambda: sirt(4), options.repeats) - best_time(lambda: sirt(2), 3)) / 2
+    theirs = None if options.alone else tomopy_sirt(scan, options)
+    yield compared("SIRT iteration", ours, theirs, SIRT_FACTOR)
+
+
+def back_project(scan: SimulatedScan, geometry: ScanGeometry, threads: int) -> np.ndarray:
+    """Return the back projection (slice, y, x) of a stack (angle, row, column)."""
+    import numba
+
+    from napari_tomoalign.backends import _kernels
+
+    numba.set_num_threads(threads)
+    cosines, sines = np.cos(scan.angles).astype("f4"), np.sin(scan.angles).astype("f4")
+    slices_last = np.ascontiguousarray(scan.projections.transpose(0, 2, 1))
+    block = _kernels.back_project(
+        np.pad(slices_last, ((0, 0), (1, 1), (0, 0))),
+        cosines,
+        sines,
+        np.maximum(np.abs(cosines), np.abs(sines)),
+        np.float32(geometry.center),
+        geometry.volume_width,
+    )
+    return np.ascontiguousarray(block.transpose(2, 0, 1))
+
+
+def tomopy_projection(volume: np.ndarray, angles: np.ndarray, options: argparse.Namespace) -> float:
+    """Return the seconds of ``tomopy.project``."""
+    import tomopy
+
+    def work() -> np.ndarray:
+        return tomopy.project(volume, angles, pad=False, ncore=options.threads)
+
+    work()
+    return best_time(work, options.repeats)
+
+
+def tomopy_sirt(scan: SimulatedScan, options: argparse.Namespace) -> float:
+    """Return the seconds of one more iteration of TomoPy's SIRT."""
+    import tomopy
+
+    def work(num_iter: int) -> np.ndarray:
+        return tomopy.recon(
+            scan.projections,
+            scan.angles,
+            algorithm="sirt",
+            num_iter=num_iter,
+            ncore=options.threads,
+        )
+
+    work(1)
+    return (best_time(lambda: work(4), 2) - best_time(lambda: work(2), 2)) / 2
+
+
+@dataclass(frozen=True)
+class Course:
+    """Wall seconds since the call, and the error, after each iteration of a run; what it said."""
+
+    seconds: tuple[float, ...]
+    errors: tuple[float, ...]
+    binnings: tuple[int, ...]
+    total: float
+    message: str
+
+    def reached(self, error: float) -> float:
+        """Return the seconds until the error stays below a level; infinity where it never does."""
+        above = [i for i, value in enumerate(self.errors) if not value <= error]
+        first = above[-1] + 1 if above else 0
+        return self.seconds[first] if first < len(self.seconds) else math.inf
+
+
+def run_loop(scan: SimulatedScan, options: argparse.Namespace) -> Course:
+    """Align once with default parameters."""
+    seconds: list[float] = []
+
+    def clock(_: AlignmentState) -> None:
+        seconds.append(time.perf_counter() - begin)
+
+    begin = time.perf_counter()
+    result = align(
+        scan.projections,
+        scan.angles,
+        backend="builtin",
+        callback=clock,
+        progress=False,
+        workers=options.threads,
+    )
+    total = time.perf_counter() - begin
+    errors = tuple(error_of(r.shifts, r.center, scan) for r in result.history)
+    binnings = tuple(record.binning for record in result.history)
+    return Course(tuple(seconds), errors, binnings, total, result.message)
+
+
+def error_of(shifts: np.ndarray, center: float, scan: SimulatedScan) -> float:
+    """Return the RMS error in pixels; a wrong centre counts as a shift of the columns."""
+    found = shifts + np.array([0.0, center])
+    return alignment_error(found, scan.shifts + np.array([0.0, scan.center]), scan.angles)
+
+
+def loop_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Row]:
+    """Time the loop, and TomoPy's."""
+    bound = cramer_rao_bound(scan)
+    small = simulate(48, 24)
+    align(small.projections, small.angles, backend="builtin", progress=False)
+    runs = [run_loop(scan, options) for _ in range(options.loop_repeats)]
+    best = min(runs, key=lambda run: run.total)
+    error, iterations = best.errors[-1], len(best.errors)
+    print(f"align: {best.message}; binnings {' '.join(map(str, best.binnings))}")
+    for name, level, limit in (
+        (f"to {CLOSE} px", CLOSE, CLOSE_SECONDS),
+        (f"to {RATIO} x bound ({RATIO * bound:.4f} px)", RATIO * bound, RATIO_SECONDS),
+    ):
+        took = min(run.reached(level) for run in runs)
+        yield Row(name, f"{took:.2f} s", target=f"<= {limit:g} s", missed=took > limit)
+    if options.alone:
+        yield Row(f"loop, {iterations} iterations", f"{best.total:.2f} s, {error:.4f} px", "absent")
+        return
+    theirs, their_error = run_align_joint(scan, iterations)
+    ratio = theirs / best.total
+    yield Row(
+        f"loop / align_joint, {iterations} iterations",
+        f"{best.total:.2f} s, {error:.4f} px",
+        f"{theirs:.2f} s, {their_error:.3f} px",
+        f"{ratio:.1f}",
+        f">= {LOOP_FACTOR:g}, smaller error",
+        ratio < LOOP_FACTOR or error >= their_error,
+    )
+
+
+def run_align_joint(scan: SimulatedScan, iterations: int) -> tuple[float, float]:
+    """Return seconds and error of TomoPy's joint reprojection on a copy of the scan."""
+    from tomopy.prep.alignment import align_joint
+
+    copy = scan.projections.copy()
+    begin = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, rows, columns, _ = align_joint(copy, scan.angles, iters=iterations, algorithm="sirt")
+    seconds = time.perf_counter() - begin
+    middle = (scan.projections.shape[2] - 1) / 2
+    return seconds, error_of(np.column_stack([rows, columns]), middle, scan)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--angles", type=int, default=180)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5, help="of the built-in engine's parts")
+    parser.add_argument("--loop-repeats", type=int, default=2)
+    parser.add_argument("--only", choices=("engine", "loop"))
+    parser.add_argument("--alone", action="store_true", help="do not time TomoPy")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark and print its report."""
+    options = parse(arguments)
+    print(facts())
+    if find_spec("tomopy") is None:
+        print("TomoPy is not installed: only the built-in engine is timed")
+        options.alone = True
+    scan = simulate(options.size, options.angles, seed=options.seed)
+    print(f"{options.size}^3, {options.angles} angles, {options.threads} threads")
+    rows: list[Row] = []
+    if options.only != "loop":
+        rows += engine_rows(scan, options)
+    if options.only != "engine":
+        rows += loop_rows(scan, options)
+    print(
+        table(
+            [("what", "built-in", "TomoPy", "times faster", "target"), *(r.cells() for r in rows)]
+        )
+    )
+    return int(any(row.missed for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
