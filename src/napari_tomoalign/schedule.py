@@ -87,6 +87,15 @@ class Schedule:
         tolerance = self._parameters.tolerance
         return tolerance if self.last else max(tolerance, _COARSE_TOLERANCE * self.binning)
 
+    @property
+    def _resolved(self) -> bool:
+        """Whether moves as small as the tolerance can be seen: not on a grid that is coarser.
+
+        The Gauss-Newton steps, which know no grid, still come; without them the grid is the end.
+        """
+        grid = self.binning / self._parameters.upsampling
+        return self.captured or not self._parameters.gauss_newton or grid <= self.tolerance
+
     def accelerate(self, shifts: Array, moves: Array) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
 
@@ -106,9 +115,10 @@ class Schedule:
         drawn = record.drawn
         self._latest[drawn] = np.hypot(*record.moves[drawn].T)
         largest = float(self._latest[self._valid].max())
+        resolved = self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
         largest = max(largest, float(np.hypot(*self._step.T).max()))  # momentum rests as well
-        rests = largest < self.tolerance
+        rests = resolved and largest < self.tolerance
         if not self.last:
             if rests or self._allowed < 1:
                 self._enter(self._position + 1)
