@@ -28,7 +28,7 @@ class Anderson:
         The suggested step is at most so many times as long (RMS) as the plain one.
     """
 
-    def __init__(self, depth: int = 4, largest_gain: float = 3.0) -> None:
+    def __init__(self, depth: int = 8, largest_gain: float = 5.0) -> None:
         self.depth = depth
         self.largest_gain = largest_gain
         self._shifts: list[Array] = []
@@ -48,7 +48,7 @@ class Anderson:
         moved = np.array([np.ravel(b - a) for a, b in itertools.pairwise(self._shifts)])
         changed = np.array([np.ravel(b - a) for a, b in itertools.pairwise(self._moves)])
         gram = changed @ changed.T
-        gram += 1e-3 * max(float(np.trace(gram)), 1e-30) / len(gram) * np.eye(len(gram))
+        gram += 1e-4 * max(float(np.trace(gram)), 1e-30) / len(gram) * np.eye(len(gram))
         share = np.linalg.solve(gram, changed @ moves.ravel())
         step: Array = moves - (share @ (moved + changed)).reshape(moves.shape)
         gain = float(np.linalg.norm(step) / np.linalg.norm(moves))
