@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
+_AT_ONCE = 64  # projections that are registered in one go: bounds the memory
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
 
@@ -165,32 +166,40 @@ def _register(
     Frames that do not fit are captured again rather than refined, and move only onto a peak like
     the others'.
     """
+    trusted = confidence[drawn] >= TRUSTED
+    refined = trusted & (captured and run.parameters.gauss_newton)
+    shifts, error = np.empty((2, len(drawn), 2))
+    peak = np.empty(len(drawn))
+    for refine in (True, False):
+        group = np.flatnonzero(refined == refine)
+        for first in range(0, len(group), _AT_ONCE):
+            part = group[first : first + _AT_ONCE]
+            found = _register_pairs(run, level, model, drawn[part], refine)
+            shifts[part], peak[part], error[part] = astuple(found)
+    usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
+    shifts[(peak < _WEAK_PEAK * usual) & np.isfinite(shifts).all(axis=1)] = 0.0
+    return Registration(shifts, peak, error)
+
+
+def _register_pairs(
+    run: Run, level: Level, model: Model, which: NDArray[np.intp], refine: bool
+) -> Registration:
+    """Crop some projections and their reprojections, and refine or capture their shifts."""
     parameters = run.parameters
     rows, columns = level.window(parameters.projection_cropping, run.geometry)
-    measured = model.measured[drawn, rows, columns]
-    reprojected = smooth(model.reprojected[drawn, rows, columns], _TEMPLATE_BLUR)
-    weights = inside_margin(model.weights[drawn, rows, columns], _BLURRED_MARGIN)
-    found = gauss_newton(measured, reprojected, weights, workers=parameters.workers)
-    refined = np.full(len(drawn), captured and parameters.gauss_newton)
-    refined &= confidence[drawn] >= TRUSTED
-    if refined.all():
-        return found
-    shifts, peak = found.shifts.copy(), found.peak.copy()
-    again = np.flatnonzero(~refined)
-    captures = correlate(
-        measured[again],
-        reprojected[again],
-        weights[again],
+    measured = model.measured[which, rows, columns]
+    reprojected = smooth(model.reprojected[which, rows, columns], _TEMPLATE_BLUR)
+    weights = inside_margin(model.weights[which, rows, columns], _BLURRED_MARGIN)
+    if refine:
+        return gauss_newton(measured, reprojected, weights, workers=parameters.workers)
+    return correlate(
+        measured,
+        reprojected,
+        weights,
         upsampling=parameters.upsampling,
         normalization=parameters.normalization,
         workers=parameters.workers,
     )
-    shifts[again], peak[again] = captures.shifts, captures.peak
-    usual = (
-        np.median(peak[confidence[drawn] >= TRUSTED]) if (confidence[drawn] >= TRUSTED).any() else 0
-    )
-    shifts[(peak < _WEAK_PEAK * usual) & np.isfinite(shifts).all(axis=1)] = 0.0
-    return Registration(shifts, peak, found.standard_error)
 
 
 def _moves(

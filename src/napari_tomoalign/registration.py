@@ -84,10 +84,12 @@ def correlate(
     Returns
     -------
     Registration
-        ``standard_error`` is NaN. An image without contrast gets the shift NaN and the peak -1.
+        ``standard_error`` is that of a least-squares step at no shift, so it is too large until the
+        images lie on each other. An image without contrast gets the shift NaN and the peak -1.
     """
     n, n_rows, n_columns = measured.shape
     shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
+    error = np.full((n, 2), np.nan)
     for part in _chunks(n, 12 * 4 * 4 * n_rows * n_columns):
         pair = (measured[part], reprojected[part], weights[part])
         if normalization == "phase":
@@ -107,7 +109,8 @@ def correlate(
             peak[part] = np.where(found, refined, -1.0)
             step = finer
         shifts[part][~found] = np.nan
-    return Registration(shifts, np.clip(peak, -1, 1), np.full((n, 2), np.nan))
+        _, error[part], _ = _solve(*pair, None, workers)
+    return Registration(shifts, np.clip(peak, -1, 1), error)
 
 
 def _double(images: Stack) -> tuple[int, int]:
