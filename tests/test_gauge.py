@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.gauge import alignment_error, gauge_part, remove_gauge
+from napari_tomoalign.gauge import alignment_error, axis_part, gauge_part, remove_gauge
 
 ANGLES = np.linspace(0, np.pi, 37)
 
@@ -80,3 +80,16 @@ def test_the_ridge_keeps_amplitudes_small_in_a_narrow_wedge():
 
     assert abs(sine(0.0)) > 5 * abs(sine(1e-2))
     assert abs(sine(1e-2)) < 0.2
+
+
+@pytest.mark.parametrize("turn", [np.pi, 2 * np.pi])
+def test_the_axis_is_told_from_the_position_of_the_object(turn):
+    angles = np.linspace(0, turn, 60, endpoint=False)
+    shifts = displaced(angles, row=1.0, a=-4.0, b=6.0) + np.array([0.0, 2.5])
+    assert axis_part(shifts, angles, ridge=0) == pytest.approx(2.5)
+    assert axis_part(shifts, angles) == pytest.approx(2.5, abs=0.1)
+    shifts[7] += 300.0
+    weights = np.ones(60)
+    weights[7] = 0
+    assert axis_part(shifts, angles, weights, ridge=0) == pytest.approx(2.5)
+    assert axis_part(shifts, angles, 0 * weights) == axis_part(shifts, angles)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .backends import Backend
 from .filtering import inside_margin, smooth
 from .frames import TRUSTED, fit_confidence
-from .gauge import gauge_part
+from .gauge import axis_part, gauge_part
 from .inputs import Resume, Run, check_inputs
 from .model import Model, evaluate
 from .outcome import make_record, make_state, result_from_state
@@ -252,12 +252,12 @@ def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[
     columns is the position of the axis, and goes there unless the caller has fixed it.
     """
     angles = run.geometry.angles
-    shifts = shifts - gauge_part(shifts, angles, confidence) * run.directions
     if run.moves_center:
-        constant = float(np.average(shifts[:, 1], weights=confidence))
+        constant = axis_part(shifts, angles, confidence)
         moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
-        shifts[:, 1] -= moved - center
+        shifts = shifts - np.array([0.0, moved - center])
         center = moved
+    shifts = shifts - gauge_part(shifts, angles, confidence) * run.directions
     return shifts, center
 
 

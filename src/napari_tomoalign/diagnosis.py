@@ -92,7 +92,8 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
 def _course(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> list[str]:
     found = []
     record = history[-1]
-    error = float(np.nanmedian(np.hypot(*record.standard_error.T)))
+    enabled = record.standard_error[:, run.directions > 0]
+    error = float(np.nanmedian(np.linalg.norm(enabled, axis=1)))
     if error > _UNCERTAIN:
         found.append(
             f"uncertain: the median standard error of a shift is {error:.2f} px; the images are "

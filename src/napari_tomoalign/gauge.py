@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["alignment_error", "gauge_part", "remove_gauge"]
+__all__ = ["alignment_error", "axis_part", "gauge_part", "remove_gauge"]
 
 
 def gauge_part(
@@ -49,6 +49,38 @@ def gauge_part(
     amplitude = np.linalg.solve(normal, (design.T * weight) @ shifts[:, 1])
     row = np.average(shifts[:, 0], weights=weight)
     return np.column_stack([np.full(len(angles), row), design @ amplitude])
+
+
+def axis_part(
+    shifts: ArrayLike,
+    angles: ArrayLike,
+    weights: ArrayLike | None = None,
+    ridge: float = 1e-3,
+) -> float:
+    """Return the constant in the columns beside what a displaced object would cause.
+
+    Fitted together with the object's position: over half a turn the mean of the columns holds
+    much of a sine, and would take the axis with the object.
+
+    Parameters
+    ----------
+    shifts, angles, weights, ridge
+        As for `gauge_part`.
+
+    Returns
+    -------
+    float
+        Pixels by which the axis lies further along the columns.
+    """
+    shifts = np.asarray(shifts, dtype=np.float64)
+    angles = np.asarray(angles, dtype=np.float64)
+    weight = np.ones(len(angles)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not np.any(weight > 0):
+        weight = np.ones(len(angles))
+    design = np.column_stack([np.cos(angles), np.sin(angles), np.ones(len(angles))])
+    normal = (design.T * weight) @ design
+    normal[[0, 1], [0, 1]] += ridge * np.trace(normal[:2, :2]) / 2
+    return float(np.linalg.solve(normal, (design.T * weight) @ shifts[:, 1])[2])
 
 
 def remove_gauge(
