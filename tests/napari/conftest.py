@@ -59,6 +59,19 @@ def pytest_collection_modifyitems(items):
             )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quiet_pool():
+    """Let numba's threads sleep while they wait.
+
+    Those of its other pools spin, which starves a canvas that is rendered in software on few
+    cores, and TBB's may not end at exit. The engine has one caller at a time, as this one needs.
+    """
+    import numba
+
+    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
+    numba.config.THREADING_LAYER = os.environ["NUMBA_THREADING_LAYER"]
+
+
 @pytest.fixture
 def phantom():
     """A scan small enough to be aligned in a moment."""
