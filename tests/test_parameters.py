@@ -83,10 +83,12 @@ class SpyBackend(BuiltinBackend):
         self.projected += 1
         return super().project(volume, geometry)
 
-    def reconstruct(self, projections, geometry, *, algorithm, weights=None, **options):
+    def reconstruct(
+        self, projections, geometry, *, algorithm, weights=None, initial=None, **options
+    ):
         self.asked.append((algorithm, options, weights))
         return super().reconstruct(
-            projections, geometry, algorithm=algorithm, weights=weights, **options
+            projections, geometry, algorithm=algorithm, weights=weights, initial=initial, **options
         )
 
 
@@ -387,6 +389,15 @@ def test_gauss_newton_refines_between_the_grid_of_the_correlation(scan):
     on = states(scan, gauss_newton=True, **options)[-1]
     assert np.abs(on.record.moves * 2 - np.round(on.record.moves * 2)).max() > 1e-3
     assert error(scan, on) < 0.06 < error(scan, off)
+
+
+def test_without_gauss_newton_moves_stay_on_the_grid_after_capture(scan):
+    options = {"upsampling": 25, "initial_shifts": scan.shifts, "maxiter": 4}
+    run = states(scan, gauss_newton=False, shift_tolerance=1e-9, **options)
+    assert np.hypot(*run[0].record.moves.T).max() < 0.5  # captured at once
+    for state in run:
+        steps = state.record.moves * 25
+        np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
 
 
 # --- moves ---------------------------------------------------------------------------------------
