@@ -89,16 +89,17 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         confidence, error = history[-1].confidence, history[-1].standard_error.copy()
     level = start.level(schedule.binning, last=schedule.last)
     began = time.perf_counter()
-    model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
+    coarser = _coarser(run, start, history, level.binning)
+    model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
     while not schedule.finished:
         drawn = _draw(run, start, rng)
         found = _register(run, level, model, drawn, confidence, schedule.captured)
         moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
         error[drawn] = found.standard_error * level.pixel
-        confidence = _confidence(run, start, model, schedule.captured)
+        confidence = _confidence(run, start, model, confidence, schedule.captured)
         step = schedule.accelerate(_absolute(shifts, center), moves)
         shifts, center = _update(run, shifts + step, center, confidence)
-        model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
+        model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(
             model,
             iteration=len(history) + 1,
@@ -117,8 +118,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level = start.level(schedule.binning, last=schedule.last)
-            model = evaluate(run, level, shifts, center, confidence >= TRUSTED)
+            level, coarser = start.level(schedule.binning, last=schedule.last), model
+            model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
 
 
 def _replay(
@@ -135,6 +136,19 @@ def _replay(
     schedule.finished = False
     rng.bit_generator.state = dict(run.resume.generator_state)
     return tuple(run.resume.history)
+
+
+def _coarser(
+    run: Run, start: Start, history: tuple[IterationRecord, ...], binning: int
+) -> Model | None:
+    """Make anew the model in which the level coarser than ``binning`` ended, if there was one."""
+    model: Model | None = None
+    ends = {record.binning: record for record in history if record.binning > binning}
+    for record in ends.values():
+        level = start.level(record.binning, last=False)
+        trusted = record.confidence >= TRUSTED
+        model = evaluate(run, level, record.shifts, record.center, trusted, model)
+    return model
 
 
 def _absolute(shifts: Array, center: float) -> Array:
@@ -236,13 +250,20 @@ def _moves(
     return moves * run.directions, notes
 
 
-def _confidence(run: Run, start: Start, model: Model, captured: bool) -> Array:
-    """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something."""
+def _confidence(run: Run, start: Start, model: Model, before: Array, captured: bool) -> Array:
+    """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something.
+
+    A frame that was not trusted comes back only when it fits as well as the others do, so that
+    none comes and goes.
+    """
     if not captured or not run.parameters.down_weight:
         return start.usable.astype(np.float64)
     difference, _ = model.misfit()
     pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
-    return fit_confidence(np.sqrt(difference / pixels), start.usable)
+    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable)
+    doubtful = (before < TRUSTED) & (confidence < 1)
+    confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
+    return confidence
 
 
 def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:

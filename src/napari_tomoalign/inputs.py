@@ -18,6 +18,7 @@ from .results import IterationRecord
 __all__ = ["Resume", "Run", "check_inputs"]
 
 _PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
+_POLISH = 0.4  # of the iterations suffice, where a coarser level has done the first part
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
@@ -45,8 +46,9 @@ class Run:
     projections : (n_angles, n_rows, n_columns) array of float32
         Line integrals (or what stands for them); not finite ones have weight 0.
     weights : array of float32 or None
-    options, wide_options : dict
-        Of the reconstruction, where the grid is as wide as the images and where it is wider.
+    options, finer_options, wide_options : dict
+        Of the reconstruction: from nothing, from the volume of a coarser level, and on a grid
+        wider than the images.
     geometry : ScanGeometry
     center_known : bool
         The caller gave the centre.
@@ -63,6 +65,7 @@ class Run:
     backend: Backend
     algorithm: str | Callable[..., Any]
     options: dict[str, Any]
+    finer_options: dict[str, Any]
     wide_options: dict[str, Any]
     parameters: AlignmentParameters
     resume: Resume | None
@@ -73,6 +76,11 @@ class Run:
         """1 for each direction (row, column) that is aligned and 0 for the others."""
         settings = self.parameters
         return np.array([settings.align_vertical, settings.align_horizontal], dtype=np.float64)
+
+    @property
+    def can_start_from_volume(self) -> bool:
+        """Whether the reconstruction can start from a coarser level's volume."""
+        return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)
 
     @property
     def moves_center(self) -> bool:
@@ -114,7 +122,7 @@ def check_inputs(
     _check_levels(settings.levels, n_columns)
     if resume is not None:
         _check_resume(resume, n, settings.maxiter)
-    engine, algorithm, options, wide_options = _pipeline(backend, settings)
+    engine, algorithm, options, finer_options, wide_options = _pipeline(backend, settings)
     data, data_weights, notes = _line_integrals(stack, given, settings)
     return Run(
         projections=data,
@@ -126,6 +134,7 @@ def check_inputs(
         backend=engine,
         algorithm=algorithm,
         options=options,
+        finer_options=finer_options,
         wide_options=wide_options,
         parameters=settings,
         resume=resume,
@@ -285,8 +294,8 @@ def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
 
 def _pipeline(
     backend: str | Backend, settings: AlignmentParameters
-) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any]]:
-    """Return the backend, what reconstructs, its options, and those on a wider grid."""
+) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the backend, what reconstructs, and its options in the three cases (see `Run`)."""
     if isinstance(backend, str):
         engine = get_backend(backend, workers=settings.workers, use_gpu=settings.use_gpu)
     elif isinstance(backend, Backend):
@@ -299,16 +308,17 @@ def _pipeline(
     pipeline = settings.reconstruction_pipeline
     given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
-        return engine, pipeline, given, given
+        return engine, pipeline, given, given, given
     algorithm = engine.default_algorithm if pipeline is None else pipeline
-    options = wide_options = given
+    options = finer = wide = given
     if algorithm == engine.default_algorithm:
-        options = {**engine.default_options, **given}
-        wide_options = options
+        options = finer = wide = {**engine.default_options, **given}
         if "num_iter" in options and "num_iter" not in given:
-            wide_options = {**options, "num_iter": _PATIENCE * options["num_iter"]}
+            usual = options["num_iter"]
+            finer = {**options, "num_iter": max(1, round(_POLISH * usual))}
+            wide = {**options, "num_iter": _PATIENCE * usual}
     engine.check_options(algorithm, options)
-    return engine, algorithm, options, wide_options
+    return engine, algorithm, options, finer, wide
 
 
 def _line_integrals(

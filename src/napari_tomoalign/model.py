@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .geometry import ScanGeometry
 from .inputs import Run
-from .pyramid import Level
+from .pyramid import Level, enlarge
 
 __all__ = ["Model", "evaluate"]
 
@@ -47,36 +47,50 @@ class Model:
 
 
 def evaluate(
-    run: Run, level: Level, shifts: Array, center: float, trusted: NDArray[np.bool_]
+    run: Run,
+    level: Level,
+    shifts: Array,
+    center: float,
+    trusted: NDArray[np.bool_],
+    coarser: Model | None = None,
 ) -> Model:
     """Move the original data by minus the shifts, reconstruct from trusted frames, reproject.
 
-    Every reconstruction starts afresh: one that starts from the last has the last shifts in its
-    memory and holds the loop back.
+    Every reconstruction of a level starts at the same place: nothing, or the volume in which the
+    coarser level ended. One that started from the last iteration's would have the last shifts in
+    its memory and hold the loop back.
     """
     measured, weights = level.moved(shifts, run.parameters.workers)
     geometry = level.centred(center)
+    initial = None
+    if coarser is not None and run.can_start_from_volume:
+        initial = enlarge(coarser.volume, coarser.geometry, geometry)
     if trusted.all():
-        volume = _reconstruct(run, measured, weights, geometry)
+        volume = _reconstruct(run, measured, weights, geometry, initial)
     else:
         part = geometry.with_changes(angles=geometry.angles[trusted])
-        volume = _reconstruct(run, measured[trusted], weights[trusted], part)
+        volume = _reconstruct(run, measured[trusted], weights[trusted], part, initial)
     reprojected = np.asarray(run.backend.project(volume, geometry), np.float32)
     return Model(measured, weights, volume, reprojected, geometry)
 
 
-def _reconstruct(run: Run, measured: Stack, weights: Stack, geometry: ScanGeometry) -> Stack:
+def _reconstruct(
+    run: Run, measured: Stack, weights: Stack, geometry: ScanGeometry, initial: Stack | None
+) -> Stack:
     if callable(run.algorithm):
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
     else:
         weighted = run.backend.accepts_weights(run.algorithm)
-        wide = geometry.volume_width > geometry.n_columns
+        options = run.options if initial is None else run.finer_options
+        if geometry.volume_width > geometry.n_columns:
+            options = run.wide_options
         volume = run.backend.reconstruct(
             measured,
             geometry,
             algorithm=run.algorithm,
             weights=weights if weighted else None,
-            **(run.wide_options if wide else run.options),
+            initial=initial,
+            **options,
         )
     if volume.shape != geometry.volume_shape:
         raise ValueError(

@@ -1,16 +1,17 @@
-"""Coarse to fine: binned levels of a scan."""
+"""Coarse to fine: binned levels of a scan, and volumes passed between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from .geometry import ScanGeometry
 from .shifting import SplineStack, shift_weights
 
-__all__ = ["Level", "bin_stack", "choose_levels"]
+__all__ = ["Level", "bin_stack", "choose_levels", "enlarge"]
 
 Stack = NDArray[np.float32]
 
@@ -118,6 +119,30 @@ class Level:
             self.spline.moved(back, workers=workers),
             shift_weights(self.weights, back, shape, workers=workers),
         )
+
+
+def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry) -> Stack:
+    """Return a volume of a coarser level on a finer level's grid, axis on axis, linearly.
+
+    Values are divided by the ratio of the columns, so that line integrals stay.
+
+    Parameters
+    ----------
+    volume : (n_rows, n, n) array of float32
+        At the coarse level.
+    coarse, fine : ScanGeometry
+        Of the two levels.
+    """
+    factor = max(1, round(fine.n_columns / coarse.n_columns))
+    rows = max(1, round(fine.n_rows / coarse.n_rows))
+    scale = np.array([1 / rows, 1 / factor, 1 / factor])
+    across = coarse.volume_axis - fine.volume_axis / factor
+    offset = np.array([(1 / rows - 1) / 2, across, across])
+    larger: Stack = scipy.ndimage.affine_transform(
+        volume, scale, offset, fine.volume_shape, np.float32, order=1, mode="nearest"
+    )
+    larger /= np.float32(factor)
+    return larger
 
 
 def _binned(center: float, binning: int) -> float:
