@@ -24,12 +24,16 @@ class Anderson:
     ----------
     depth : int
         How many past differences are used.
-    largest_gain : float
-        The suggested step is at most so many times as long (RMS) as the plain one.
+    smallest_gain, largest_gain : float
+        The suggested step is at least and at most so many times as long (RMS) as the plain one.
+        Where it would be shorter, the past is forgotten and the plain one taken.
     """
 
-    def __init__(self, depth: int = 8, largest_gain: float = 5.0) -> None:
+    def __init__(
+        self, depth: int = 8, smallest_gain: float = 0.3, largest_gain: float = 5.0
+    ) -> None:
         self.depth = depth
+        self.smallest_gain = smallest_gain
         self.largest_gain = largest_gain
         self._shifts: list[Array] = []
         self._moves: list[Array] = []
@@ -52,5 +56,8 @@ class Anderson:
         share = np.linalg.solve(gram, changed @ moves.ravel())
         step: Array = moves - (share @ (moved + changed)).reshape(moves.shape)
         gain = float(np.linalg.norm(step) / np.linalg.norm(moves))
+        if gain < self.smallest_gain:  # the past contradicts the present: a frame was left out, say
+            del self._shifts[:-1], self._moves[:-1]
+            return moves
         step *= min(1.0, self.largest_gain / max(gain, 1e-30))
         return step

@@ -38,6 +38,7 @@ Stack = NDArray[np.float32]
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
 _AT_ONCE = 64  # projections that are registered in one go: bounds the memory
+_LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
 
@@ -97,7 +98,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
         error[drawn] = found.standard_error * level.pixel
         confidence = _confidence(run, start, model, confidence, schedule.captured)
-        step = schedule.accelerate(_absolute(shifts, center), moves)
+        moves = _without_gauge(run, moves, drawn, confidence)
+        step = schedule.accelerate(_absolute(shifts, center), moves, confidence)
         shifts, center = _update(run, shifts + step, center, confidence)
         model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(
@@ -130,7 +132,7 @@ def _replay(
         return ()
     before = _absolute(run.resume.history[0].shifts, 0.0)  # momentum never sees the first one
     for record in run.resume.history:
-        schedule.accelerate(before, record.moves)
+        schedule.accelerate(before, record.moves, record.confidence)
         schedule.feed(record)
         before = _absolute(record.shifts, record.center)
     schedule.finished = False
@@ -177,8 +179,8 @@ def _register(
 ) -> Registration:
     """Crop and register each pair: step 6. Shifts in pixels of the level.
 
-    Frames that do not fit are captured again rather than refined, and move only onto a peak like
-    the others'.
+    Frames that do not fit are captured again rather than refined, and move only far, and onto a
+    peak like the others'.
     """
     trusted = confidence[drawn] >= TRUSTED
     refined = trusted & (captured and run.parameters.gauss_newton)
@@ -191,7 +193,9 @@ def _register(
             found = _register_pairs(run, level, model, drawn[part], refine)
             shifts[part], peak[part], error[part] = astuple(found)
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
-    shifts[(peak < _WEAK_PEAK * usual) & np.isfinite(shifts).all(axis=1)] = 0.0
+    frozen = peak < _WEAK_PEAK * usual
+    frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
+    shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Registration(shifts, peak, error)
 
 
@@ -264,6 +268,19 @@ def _confidence(run: Run, start: Start, model: Model, before: Array, captured: b
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     return confidence
+
+
+def _without_gauge(run: Run, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
+    """Return the moves without what only says that the volume lies elsewhere.
+
+    Told from the frames that were registered and are trusted; where only a sample was, it stays.
+    """
+    counted = np.zeros(len(moves), bool)
+    counted[drawn] = confidence[drawn] >= TRUSTED
+    if run.parameters.relative_sample_size < 1 or not counted.any():
+        return moves
+    part = gauge_part(moves, run.geometry.angles, counted) * run.directions
+    return moves - part * counted[:, None]
 
 
 def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:

@@ -1,10 +1,8 @@
 """Which level comes next, when shifts count as captured, and when to stop.
 
-The stop rule: every valid projection has been registered since its last move as long as the
-tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of them must
-rest as well.
-
-Everything here follows from the records so far, so a resumed run stands exactly where it stood.
+The stop rule: every valid projection that is trusted has been registered since its last move as
+long as the tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of
+them must rest as well.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .acceleration import Anderson
+from .frames import TRUSTED
 from .parameters import AlignmentParameters
 from .pyramid import choose_levels
 from .results import IterationRecord
@@ -64,6 +63,7 @@ class Schedule:
         """Begin a level."""
         self._position = position
         self._momentum = Anderson()
+        self._trusted = np.zeros(0, bool)  # the frames that momentum is about
         self._latest = np.where(self._valid, np.inf, 0.0)  # the last move of each projection
         self.captured = position > 0
         later = len(self._levels) - 1 - position
@@ -96,16 +96,20 @@ class Schedule:
         grid = self.binning / self._parameters.upsampling
         return self.captured or not self._parameters.gauss_newton or grid <= self.tolerance
 
-    def accelerate(self, shifts: Array, moves: Array) -> Array:
+    def accelerate(self, shifts: Array, moves: Array, confidence: Array) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
 
-        Momentum only once captured, and only where an iteration has no chance in it.
+        Momentum only once captured, only where an iteration has no chance in it, and only for
+        frames that are trusted; it begins anew when that changes.
         """
         chance = self._parameters.relative_sample_size < 1 or self._parameters.relaxation_weight > 0
         self._step = moves
         if self.captured and not chance:
-            self._momentum.remember(shifts, moves)
-            self._step = self._momentum.step()
+            trusted = confidence >= TRUSTED
+            if not np.array_equal(trusted, self._trusted):
+                self._momentum, self._trusted = Anderson(), trusted
+            self._momentum.remember(shifts, moves * trusted[:, None])
+            self._step = np.where(trusted[:, None], self._momentum.step(), moves)
         return self._step
 
     def feed(self, record: IterationRecord) -> None:
@@ -114,7 +118,8 @@ class Schedule:
         self._allowed -= 1
         drawn = record.drawn
         self._latest[drawn] = np.hypot(*record.moves[drawn].T)
-        largest = float(self._latest[self._valid].max())
+        counted = self._valid & (record.confidence >= TRUSTED)
+        largest = float(self._latest[counted if counted.any() else self._valid].max())
         resolved = self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
         largest = max(largest, float(np.hypot(*self._step.T).max()))  # momentum rests as well
