@@ -81,7 +81,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the twelve steps of an iteration, level by level, until the schedule ends."""
     start = prepare(run)
     rng = np.random.default_rng(run.parameters.seed)
-    schedule = Schedule(run.parameters, start.registered, run.geometry.n_columns)
+    schedule = Schedule(run.parameters, start.registered, run.geometry)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
     error = np.full(shifts.shape, np.nan)
@@ -98,8 +98,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
         error[drawn] = found.standard_error * level.pixel
         confidence = _confidence(run, start, model, confidence, schedule.captured)
-        moves = _without_gauge(run, moves, drawn, confidence)
-        step = schedule.accelerate(_absolute(shifts, center), moves, confidence)
+        step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence)
         shifts, center = _update(run, shifts + step, center, confidence)
         model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(
@@ -109,6 +108,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             center=center,
             shifts=shifts,
             moves=moves,
+            essential=schedule.essential(moves, drawn, confidence),
             drawn=drawn,
             standard_error=error,
             confidence=confidence,
@@ -132,7 +132,7 @@ def _replay(
         return ()
     before = _absolute(run.resume.history[0].shifts, 0.0)  # momentum never sees the first one
     for record in run.resume.history:
-        schedule.accelerate(before, record.moves, record.confidence)
+        schedule.accelerate(before, record.moves, record.drawn, record.confidence)
         schedule.feed(record)
         before = _absolute(record.shifts, record.center)
     schedule.finished = False
@@ -268,19 +268,6 @@ def _confidence(run: Run, start: Start, model: Model, before: Array, captured: b
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     return confidence
-
-
-def _without_gauge(run: Run, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
-    """Return the moves without what only says that the volume lies elsewhere.
-
-    Told from the frames that were registered and are trusted; where only a sample was, it stays.
-    """
-    counted = np.zeros(len(moves), bool)
-    counted[drawn] = confidence[drawn] >= TRUSTED
-    if run.parameters.relative_sample_size < 1 or not counted.any():
-        return moves
-    part = gauge_part(moves, run.geometry.angles, counted) * run.directions
-    return moves - part * counted[:, None]
 
 
 def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:

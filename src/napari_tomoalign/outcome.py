@@ -29,15 +29,19 @@ def make_record(
     center: float,
     shifts: Array,
     moves: Array,
+    essential: Array,
     drawn: NDArray[np.intp],
     standard_error: Array,
     confidence: Array,
     seconds: float,
     notes: tuple[str, ...],
 ) -> IterationRecord:
-    """Return the record of an iteration whose shifts the model belongs to."""
+    """Return the record of an iteration whose shifts the model belongs to.
+
+    ``essential`` are the moves that count, see `Schedule.essential`.
+    """
     difference, power = model.misfit()
-    lengths = np.hypot(*moves[drawn].T)
+    lengths = np.hypot(*essential[drawn].T)
     return IterationRecord(
         iteration=iteration,
         binning=binning,

@@ -41,7 +41,8 @@ class IterationRecord:
     drawn : (n_drawn,) array of int
         The projections that were registered.
     largest_move, rms_move : float
-        Euclidean, over the drawn projections, pixels of the full image.
+        Euclidean, over the drawn projections, pixels of the full image, without the gauge: what
+        the stop rule looks at.
     residual : float
         ``||measured - reprojection|| / ||measured||`` at these shifts, weighted.
     residuals : (n_angles,) array

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from .acceleration import Anderson
 from .frames import TRUSTED
+from .gauge import gauge_part
+from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 from .pyramid import choose_levels
 from .results import IterationRecord
@@ -33,7 +35,7 @@ class Schedule:
     parameters : AlignmentParameters
     valid : (n_angles,) array of bool
         The projections that are registered at all.
-    n_columns : int
+    geometry : ScanGeometry
         Of the full images.
 
     Attributes
@@ -47,12 +49,13 @@ class Schedule:
     """
 
     def __init__(
-        self, parameters: AlignmentParameters, valid: NDArray[np.bool_], n_columns: int
+        self, parameters: AlignmentParameters, valid: NDArray[np.bool_], geometry: ScanGeometry
     ) -> None:
-        levels = parameters.levels or choose_levels(n_columns)
+        levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = valid
+        self._angles = geometry.angles
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
         self.converged = False
@@ -96,15 +99,38 @@ class Schedule:
         grid = self.binning / self._parameters.upsampling
         return self.captured or not self._parameters.gauss_newton or grid <= self.tolerance
 
-    def accelerate(self, shifts: Array, moves: Array, confidence: Array) -> Array:
+    @property
+    def _chance(self) -> bool:
+        """Whether an iteration has chance in it."""
+        parameters = self._parameters
+        return parameters.relative_sample_size < 1 or parameters.relaxation_weight > 0
+
+    def essential(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
+        """Return the moves without their gauge, which only says that the volume lies elsewhere.
+
+        Told from the frames that were drawn and are trusted; where there is chance in it, it stays.
+        """
+        counted = np.zeros(len(moves), bool)
+        counted[drawn] = confidence[drawn] >= TRUSTED
+        if self._chance or not counted.any():
+            return moves
+        settings = self._parameters
+        directions = np.array([settings.align_vertical, settings.align_horizontal], dtype=float)
+        gauge = gauge_part(moves, self._angles, counted) * directions
+        essential: Array = moves - gauge * counted[:, None]
+        return essential
+
+    def accelerate(
+        self, shifts: Array, moves: Array, drawn: NDArray[np.intp], confidence: Array
+    ) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
 
         Momentum only once captured, only where an iteration has no chance in it, and only for
         frames that are trusted; it begins anew when that changes.
         """
-        chance = self._parameters.relative_sample_size < 1 or self._parameters.relaxation_weight > 0
         self._step = moves
-        if self.captured and not chance:
+        if self.captured and not self._chance:
+            moves = self.essential(moves, drawn, confidence)
             trusted = confidence >= TRUSTED
             if not np.array_equal(trusted, self._trusted):
                 self._momentum, self._trusted = Anderson(), trusted
@@ -117,7 +143,8 @@ class Schedule:
         self._iteration = record.iteration
         self._allowed -= 1
         drawn = record.drawn
-        self._latest[drawn] = np.hypot(*record.moves[drawn].T)
+        moves = self.essential(record.moves, drawn, record.confidence)
+        self._latest[drawn] = np.hypot(*moves[drawn].T)
         counted = self._valid & (record.confidence >= TRUSTED)
         largest = float(self._latest[counted if counted.any() else self._valid].max())
         resolved = self._resolved

@@ -122,7 +122,7 @@ def align_joint(
     sx, sy : (n_angles,) array of float64
         Row and column shifts, as ``tomopy.prep.alignment.shift_images`` takes them.
     conv : (iters,) array of float64
-        Norm of the moves of each iteration, in pixels; 0 after it has converged.
+        Norm of the change of the shifts in each iteration, in pixels; 0 after it has converged.
 
     Raises
     ------
@@ -171,9 +171,10 @@ def _align(
         reconstruction_pipeline=pipeline,
     )
     sx, sy = to_tomopy(result.shifts)
-    conv = np.zeros(iters)
+    conv, before = np.zeros(iters), np.zeros_like(result.shifts)
     for record in result.history:
-        conv[record.iteration - 1] = np.linalg.norm(record.moves)
+        conv[record.iteration - 1] = np.linalg.norm(record.shifts - before)
+        before = record.shifts
     return move(stack, result.shifts), sx, sy, conv
 
 
