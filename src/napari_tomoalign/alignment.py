@@ -264,7 +264,7 @@ def _confidence(run: Run, start: Start, model: Model, before: Array, captured: b
         return start.usable.astype(np.float64)
     difference, _ = model.misfit()
     pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
-    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable)
+    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable, run.geometry.angles)
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     return confidence

@@ -21,6 +21,8 @@ TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction 
 _BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
 _SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
 _COARSE = 16  # pixels along the longer side of the image in which contrast is measured
+_LEAST_SPREAD = 0.03  # of the misfit, relative: no scan is more even
+_FEWEST_FOR_TREND = 10  # frames
 _FITS, _FOREIGN = 4.0, 8.0  # robust standard scores of the residual: confidence 1, confidence 0
 
 
@@ -83,12 +85,15 @@ def inspect_frames(
 
 
 def fit_confidence(
-    misfit: NDArray[np.float64], candidates: NDArray[np.bool_]
+    misfit: NDArray[np.float64],
+    candidates: NDArray[np.bool_],
+    angles: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return how well each frame fits, compared with the others: 1 (well) to 0 (foreign).
 
-    The misfit's robust standard score (median and median absolute deviation of the candidates)
-    is mapped linearly: up to 4 gives 1, from 8 on gives 0.
+    The logarithm of the misfit is compared with its trend over the angles, a parabola, for the
+    ends of a wedge fit worse than its middle. The robust standard score (median absolute
+    deviation of the candidates) of what departs is mapped linearly: up to 4 gives 1, from 8 on 0.
 
     Parameters
     ----------
@@ -96,13 +101,39 @@ def fit_confidence(
         RMS difference between measured and reprojected frame.
     candidates : (n,) array of bool
         The frames that may be trusted at all; the others get 0.
+    angles : (n,) array, optional
+        Radians. None: the same misfit is expected of all.
     """
     confidence = np.zeros(len(misfit))
     if not candidates.any():
         return confidence
-    usual = float(np.median(misfit[candidates]))
-    spread = 1.4826 * float(np.median(np.abs(misfit[candidates] - usual)))
-    spread = max(spread, 0.03 * usual, 1e-30)
-    score = (misfit - usual) / spread
+    log = np.log(np.maximum(misfit, 1e-30))
+    known = log[candidates]
+    usual = np.full(len(misfit), np.median(known))
+    if angles is not None and candidates.sum() > _FEWEST_FOR_TREND:
+        usual = _trend(log, angles, candidates)
+    departure = log - usual
+    spread = 1.4826 * float(np.median(np.abs(departure[candidates])))
+    score = departure / max(spread, _LEAST_SPREAD)
     confidence[candidates] = np.clip((_FOREIGN - score) / (_FOREIGN - _FITS), 0, 1)[candidates]
     return confidence
+
+
+def _trend(
+    values: NDArray[np.float64], angles: NDArray[np.float64], candidates: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return a parabola through the candidates' values, hardly moved by the few that depart."""
+    half = max(float(np.ptp(angles)) / 2, 1e-9)
+    t = (angles - (angles.min() + angles.max()) / 2) / half
+    design = np.column_stack([np.ones_like(t), t, t**2])
+    weight = candidates.astype(np.float64)
+    fit = np.array([np.median(values[candidates]), 0.0, 0.0])
+    for _ in range(10):  # iteratively reweighted: Cauchy's weights
+        departure = values - design @ fit
+        spread = max(1.4826 * float(np.median(np.abs(departure[candidates]))), _LEAST_SPREAD)
+        robust = weight / (1 + (departure / (2 * spread)) ** 2)
+        fit = np.linalg.solve(
+            (design.T * robust) @ design + 1e-9 * np.eye(3), design.T @ (robust * values)
+        )
+    trend: NDArray[np.float64] = design @ fit
+    return trend

@@ -204,10 +204,15 @@ def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[
             f"weights must have the shape of the projections, {shape}, or of one image, "
             f"{shape[1:]}; got {array.shape}"
         )
-    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"weights must be finite, but {int((~np.isfinite(array)).sum())} are NaN or infinite: "
+            "set those to 0 (ignore the pixel)"
+        )
+    if array.min() < 0 or array.max() > 1:
         raise ValueError(
             "weights must lie between 0 (ignore the pixel) and 1, got values from "
-            f"{np.nanmin(array):g} to {np.nanmax(array):g}: scale them"
+            f"{array.min():g} to {array.max():g}: scale them"
         )
     if not array.any():
         raise ValueError("all weights are 0, so no pixel is left: 0 means ignore, 1 means use")

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 Spectra = NDArray[np.complex64]
 Score = Callable[[list[Stack]], Stack]
 
-_CHUNK_BYTES = 64 * 2**20
+_CHUNK_BYTES = 16 * 2**20
 _ZOOM = 10  # how much finer one zoom of the correlation is than the one before
 _LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
 _LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
@@ -363,6 +363,7 @@ def _solve(
     freedom = np.maximum(np.sum(weights[fit] > 0, axis=(1, 2)) - 4, 1)
     variance = np.maximum(remaining, 0) / freedom
     error[fit] = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)[:, :2] * variance[:, None])
+    error[error > max(n_rows, n_columns)] = np.nan  # a direction in which nothing can be seen
     return step, error, _coefficient(measured, reprojected, weights)
 
 

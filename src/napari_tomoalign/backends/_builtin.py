@@ -184,7 +184,7 @@ class _Angles:
 def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
     """Yield the rows of each block: long enough for SIMD, small enough for the cache."""
     size = _BLOCK_BYTES // (4 * geometry.volume_width**2)
-    size = min(128, max(16, size // 16 * 16))
+    size = min(64, max(16, size // 16 * 16))
     for start in range(0, geometry.n_rows, size):
         yield slice(start, min(start + size, geometry.n_rows))
 
