@@ -62,16 +62,25 @@ def test_a_scan_of_blank_frames_alone_has_no_odd_ones():
 
 
 def test_confidence_falls_from_four_to_eight_robust_deviations():
-    usual = np.concatenate([np.linspace(0.9, 1.1, 41), np.zeros(4)])
-    spread = 1.4826 * 0.05  # median absolute deviation of the even spacing from 0.9 to 1.1
-    usual[41:] = 1.0 + spread * np.array([3.0, 5.0, 7.0, 20.0])
+    log = np.concatenate([np.linspace(-0.1, 0.1, 41), np.zeros(4)])
+    spread = 1.4826 * 0.05  # median absolute deviation of the even spacing from -0.1 to 0.1
+    log[41:] = spread * np.array([3.0, 5.0, 7.0, 20.0])
     candidates = np.ones(45, bool)
-    confidence = fit_confidence(usual, candidates)
+    confidence = fit_confidence(np.exp(log), candidates)
 
     # the four odd ones move median and spread a little
     np.testing.assert_allclose(confidence[41:], [1.0, 0.75, 0.25, 0.0], atol=0.2)
     assert (confidence[:41] == 1).all()
     assert confidence[44] < TRUSTED < confidence[41]
+
+
+def test_the_ends_of_a_wedge_may_fit_worse_than_its_middle():
+    angles = np.deg2rad(np.linspace(-76, 76, 77))
+    misfit = 1 + 2 * (angles / angles.max()) ** 4
+    misfit *= np.exp(0.03 * np.random.default_rng(0).standard_normal(77))
+    misfit[30] *= 2
+    trusted = fit_confidence(misfit, np.ones(77, bool), angles) >= TRUSTED
+    np.testing.assert_array_equal(np.flatnonzero(~trusted), [30])
 
 
 def test_a_frame_that_fits_better_than_the_others_is_trusted():

@@ -145,13 +145,23 @@ def test_weights_of_another_shape():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(1.5, "1 to 1.5"), (-0.1, "-0.1 to 1"), (np.nan, "1 to 1"), (255, "to 255")]
+    ("value", "said"), [(1.5, "1 to 1.5"), (-0.1, "-0.1 to 1"), (255, "to 255")]
 )
 def test_weights_out_of_range(value, said):
     weights = np.ones(STACK.shape)
     weights[0, 0, 0] = value
     refuse(
         ValueError, f"between 0 .ignore the pixel. and 1, got values from .*{said}", weights=weights
+    )
+
+
+def test_weights_that_are_nan():
+    weights = np.ones(STACK.shape)
+    weights[0, 0, :3] = np.nan
+    refuse(
+        ValueError,
+        "weights must be finite, but 3 are NaN or infinite: set those to 0",
+        weights=weights,
     )
 
 

@@ -18,7 +18,7 @@ from .results import IterationRecord
 __all__ = ["Resume", "Run", "check_inputs"]
 
 _PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
-_POLISH = 0.4  # of the iterations suffice, where a coarser level has done the first part
+_POLISH = 0.3  # of the iterations suffice, where a coarser level has done the first part
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
