@@ -92,7 +92,7 @@ def evaluate_weights(weights: Any, shifts: Any) -> Any:
 def inside(shifts: Any, n_rows: int, n_columns: int) -> Any:
     """Return 1 where a moved image reaches and 0 elsewhere."""
     n_images = len(shifts)
-    out = np.zeros((n_images, n_rows, n_columns), np.float32)
+    out = np.zeros((n_images, n_rows, n_columns), np.uint8)
     for a in prange(n_images):
         top = min(max(0, math.ceil(shifts[a, 0])), n_rows)
         bottom = max(min(n_rows, math.floor(n_rows - 1 + shifts[a, 0]) + 1), 0)
@@ -100,5 +100,5 @@ def inside(shifts: Any, n_rows: int, n_columns: int) -> Any:
         right = max(min(n_columns, math.floor(n_columns - 1 + shifts[a, 1]) + 1), 0)
         for r in range(top, bottom):
             for c in range(left, right):
-                out[a, r, c] = 1.0
+                out[a, r, c] = 1
     return out

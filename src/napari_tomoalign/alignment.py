@@ -21,7 +21,7 @@ from .filtering import inside_margin, smooth
 from .frames import TRUSTED, fit_confidence
 from .gauge import axis_part, gauge_part
 from .inputs import Resume, Run, check_inputs
-from .model import Model, evaluate
+from .model import Coarser, Model, evaluate
 from .outcome import make_record, make_state, result_from_state
 from .pyramid import Level
 from .registration import Registration, correlate, gauss_newton
@@ -37,7 +37,7 @@ Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
-_AT_ONCE = 64  # projections that are registered in one go: bounds the memory
+_AT_ONCE = 16  # projections that are registered in one go: bounds the memory
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
@@ -100,6 +100,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         confidence = _confidence(run, start, model, confidence, schedule.captured)
         step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence)
         shifts, center = _update(run, shifts + step, center, confidence)
+        del model  # make room for the next one
         model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(
             model,
@@ -120,7 +121,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level, coarser = start.level(schedule.binning, last=schedule.last), model
+            level = start.level(schedule.binning, last=schedule.last)
+            coarser = model.volume, model.geometry
+            del model
             model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
 
 
@@ -142,15 +145,16 @@ def _replay(
 
 def _coarser(
     run: Run, start: Start, history: tuple[IterationRecord, ...], binning: int
-) -> Model | None:
-    """Make anew the model in which the level coarser than ``binning`` ended, if there was one."""
-    model: Model | None = None
+) -> Coarser | None:
+    """Make anew the volume in which the level coarser than ``binning`` ended, if there was one."""
+    coarser: Coarser | None = None
     ends = {record.binning: record for record in history if record.binning > binning}
     for record in ends.values():
         level = start.level(record.binning, last=False)
         trusted = record.confidence >= TRUSTED
-        model = evaluate(run, level, record.shifts, record.center, trusted, model)
-    return model
+        model = evaluate(run, level, record.shifts, record.center, trusted, coarser)
+        coarser = model.volume, model.geometry
+    return coarser
 
 
 def _absolute(shifts: Array, center: float) -> Array:
@@ -342,7 +346,7 @@ def align(
     """
     from tqdm.auto import tqdm
 
-    states = iterate_alignment(
+    run = check_inputs(
         projections,
         angles,
         center=center,
@@ -353,11 +357,14 @@ def align(
         **parameters,
     )
     state: AlignmentState | None = None
+    reached: Resume | None = None
     stopped = ""
-    with closing(states), tqdm(desc="align", unit="it", disable=not progress) as bar:
+    with (
+        closing(_iterate(run)) as states,
+        tqdm(desc="align", unit="it", total=run.parameters.maxiter, disable=not progress) as bar,
+    ):
         try:
             for state in states:
-                bar.total = state.parameters.maxiter
                 bar.set_postfix(
                     move=f"{state.record.largest_move:.3f} px",
                     residual=f"{state.record.residual:.4f}",
@@ -366,10 +373,15 @@ def align(
                 if callback is not None and callback(state) is False:
                     stopped = "stopped by the callback"
                     break
+                if not (state.converged or state.iteration == run.parameters.maxiter):
+                    reached = Resume(state.history, dict(state.generator_state))
+                    state = None  # its images would stand in the next ones' way
         except KeyboardInterrupt:
-            if state is None:
-                raise
             stopped = "interrupted"
+            if state is None and reached is None:
+                raise
+    if state is None and reached is not None:
+        state = next(_iterate(replace(run, resume=reached)))  # images for what was reached
     assert state is not None  # maxiter is at least 1
     if stopped and not state.converged:
         state = replace(state, message=f"{stopped} after iteration {state.iteration}")

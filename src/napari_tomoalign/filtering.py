@@ -20,7 +20,7 @@ def smooth(images: Stack, sigma: float) -> Stack:
 
 def inside_margin(weights: Stack, width: int) -> Stack:
     """Return weights that are 0 along the borders, where images are large enough to spare them."""
-    inner = np.array(weights)
+    inner = np.array(weights, dtype=np.float32)
     for axis in (1, 2):
         if weights.shape[axis] > 8 * width:
             lines = np.moveaxis(inner, axis, 0)

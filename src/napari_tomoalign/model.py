@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from .geometry import ScanGeometry
 from .inputs import Run
 from .pyramid import Level, enlarge
 
-__all__ = ["Model", "evaluate"]
+__all__ = ["Coarser", "Model", "evaluate"]
 
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
+Coarser = tuple[Stack, ScanGeometry]  # the volume in which the coarser level ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Model:
     """
 
     measured: Stack
-    weights: Stack
+    weights: NDArray[Any]
     volume: Stack
     reprojected: Stack
     geometry: ScanGeometry
@@ -52,7 +54,7 @@ def evaluate(
     shifts: Array,
     center: float,
     trusted: NDArray[np.bool_],
-    coarser: Model | None = None,
+    coarser: Coarser | None = None,
 ) -> Model:
     """Move the original data by minus the shifts, reconstruct from trusted frames, reproject.
 
@@ -64,7 +66,7 @@ def evaluate(
     geometry = level.centred(center)
     initial = None
     if coarser is not None and run.can_start_from_volume:
-        initial = enlarge(coarser.volume, coarser.geometry, geometry)
+        initial = enlarge(*coarser, geometry)
     if trusted.all():
         volume = _reconstruct(run, measured, weights, geometry, initial)
     else:
@@ -75,7 +77,7 @@ def evaluate(
 
 
 def _reconstruct(
-    run: Run, measured: Stack, weights: Stack, geometry: ScanGeometry, initial: Stack | None
+    run: Run, measured: Stack, weights: NDArray[Any], geometry: ScanGeometry, initial: Stack | None
 ) -> Stack:
     if callable(run.algorithm):
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)

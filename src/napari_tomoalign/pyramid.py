@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -111,7 +112,7 @@ class Level:
             windows.append(slice(int(first // pixel), int(-(-last // pixel))))
         return windows[0], windows[1]
 
-    def moved(self, shifts: NDArray[np.float64], workers: int | None) -> tuple[Stack, Stack]:
+    def moved(self, shifts: NDArray[np.float64], workers: int | None) -> tuple[Stack, NDArray[Any]]:
         """Return data and weights moved by minus the shifts (pixels of the full image)."""
         back = -shifts / self.pixel
         shape = self.geometry.projections_shape

@@ -89,7 +89,7 @@ def shift_weights(
     shape: tuple[int, int, int],
     *,
     workers: int | None = None,
-) -> Stack:
+) -> NDArray[np.float32] | NDArray[np.uint8]:
     """Return weights moved by ``+shifts``; 0 where the image does not reach.
 
     Between pixels weights are interpolated linearly. Fill ignored pixels before the images are
@@ -105,13 +105,18 @@ def shift_weights(
         Shape of the stack.
     workers : int, optional
         Number of threads.
+
+    Returns
+    -------
+    (n_angles, n_rows, n_columns) array
+        float32; or uint8, 0 and 1, where no weights were given.
     """
     from ._shift_kernels import evaluate_weights, inside
     from ._threads import threads
 
     shifts = np.ascontiguousarray(shifts, dtype=np.float64)
     with threads(workers):
-        moved: Stack
+        moved: NDArray[np.float32] | NDArray[np.uint8]
         if weights is None:
             moved = inside(shifts, shape[1], shape[2])
         else:

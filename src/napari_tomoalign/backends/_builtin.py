@@ -141,10 +141,13 @@ class BuiltinBackend:
                 else:
                     weight = None
                     if weights is not None:
-                        weight = np.ascontiguousarray(
-                            weights[:, rows].transpose(0, 2, 1), np.float32
+                        # Copies, for both are written to.
+                        weight = np.array(
+                            weights[:, rows].transpose(0, 2, 1), np.float32, order="C"
                         )
-                    start = None if initial is None else _slices_last(initial[rows])
+                    start = None
+                    if initial is not None:
+                        start = np.array(initial[rows].transpose(1, 2, 0), np.float32, order="C")
                     block = _descend(measured, angles, weight, start, algorithm, **settings)
                 out[rows] = block.transpose(2, 0, 1)
         return out
@@ -184,7 +187,7 @@ class _Angles:
 def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
     """Yield the rows of each block: long enough for SIMD, small enough for the cache."""
     size = _BLOCK_BYTES // (4 * geometry.volume_width**2)
-    size = min(64, max(16, size // 16 * 16))
+    size = min(64, -(-geometry.n_rows // 4), max(16, size // 16 * 16))
     for start in range(0, geometry.n_rows, size):
         yield slice(start, min(start + size, geometry.n_rows))
 
@@ -214,31 +217,35 @@ def _descend(
     """Return SIRT, ``x + C A^T R W (b - A x)``, plain or accelerated, on one block.
 
     R and C are the inverse sums along the rays and over the weighted rays through a voxel
-    (Gregor and Benson 2008, doi 10.1109/TMI.2008.923696): the step of 1 is stable.
+    (Gregor and Benson 2008, doi 10.1109/TMI.2008.923696): the step of 1 is stable. ``weights``
+    and ``start`` are used up.
     """
     n_slices = measured.shape[2]
     rays = _inverse(angles.project(np.ones((angles.n, angles.n, 1), np.float32)))
     if weights is None:
-        hits = np.ones((*measured.shape[:2], 1), np.float32)
-        factor = rays
-    else:
-        hits = weights
-        factor = rays * weights
-    voxels = _inverse(angles.back_project(np.ascontiguousarray(hits))) * np.float32(relaxation)
+        weights = np.ones((*measured.shape[:2], 1), np.float32)
+    voxels = _inverse(angles.back_project(np.ascontiguousarray(weights))) * np.float32(relaxation)
+    weights *= rays
     volume = np.zeros((angles.n, angles.n, n_slices), np.float32) if start is None else start
     point, momentum = volume, 1.0
     for i in range(num_iter):
-        residual = angles.project(point) if start is not None or i else np.zeros_like(measured)
-        np.subtract(measured, residual, out=residual)
-        residual *= factor
+        if start is None and i == 0:
+            residual = measured * weights
+        else:
+            residual = angles.project(point)
+            np.subtract(measured, residual, out=residual)
+            residual *= weights
         step = angles.back_project(residual)
+        del residual
         step *= voxels
         step += point
         if non_negative:
             np.maximum(step, 0, out=step)
         if algorithm == "gradient":
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-            point = step + np.float32((momentum - 1) / following) * (step - volume)
+            point = np.subtract(step, volume, out=volume)  # the last volume is not needed again
+            point *= np.float32((momentum - 1) / following)
+            point += step
             momentum = following
         else:
             point = step
