@@ -209,6 +209,27 @@ def test_control_c_returns_what_was_reached(scan):
     )
 
 
+def test_control_c_within_an_iteration_returns_images_that_belong_to_the_shifts(scan):
+    engine, calls = get_backend("builtin"), []
+
+    def interrupted_once(projections, geometry):
+        calls.append(None)
+        if len(calls) == 4:  # in the third iteration
+            raise KeyboardInterrupt
+        return engine.reconstruct(projections, geometry, algorithm="sirt", num_iter=4)
+
+    result = run(
+        scan,
+        reconstruction_pipeline=interrupted_once,
+        **{**SLOW_TO_REST, "levels": (1,), "maxiter": 9},
+    )
+    assert len(result.history) == 3
+    assert result.message == "interrupted after iteration 3"
+    np.testing.assert_allclose(
+        result.reference, shift_stack(scan.projections, -result.shifts), atol=1e-4
+    )
+
+
 def test_control_c_before_anything_was_reached_is_passed_on(scan):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt

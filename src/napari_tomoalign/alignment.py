@@ -37,7 +37,7 @@ Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
-_AT_ONCE = 16  # projections that are registered in one go: bounds the memory
+_AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 

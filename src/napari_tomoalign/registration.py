@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 Spectra = NDArray[np.complex64]
 Score = Callable[[list[Stack]], Stack]
 
-_CHUNK_BYTES = 8 * 2**20
+_CHUNK_BYTES = 4 * 2**20
 _ZOOM = 10  # how much finer one zoom of the correlation is than the one before
 _LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
 _LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
