@@ -24,6 +24,7 @@ __all__ = ["BuiltinBackend", "create"]
 
 Array = NDArray[np.float32]
 
+_LEAST_BLOCK_BYTES = 2**20  # smaller blocks cost more in calls than they save
 _BLOCK_BYTES = 32 * 2**20  # a block of the volume that still finds room in the last-level cache
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -185,9 +186,13 @@ class _Angles:
 
 
 def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
-    """Yield the rows of each block: long enough for SIMD, small enough for the cache."""
-    size = _BLOCK_BYTES // (4 * geometry.volume_width**2)
-    size = min(64, -(-geometry.n_rows // 4), max(16, size // 16 * 16))
+    """Yield the rows of each block: long enough for SIMD, small enough for the cache.
+
+    A quarter of the rows bounds the memory; where a slice is small, that is no concern.
+    """
+    slice_bytes = 4 * geometry.volume_width**2
+    size = max(-(-geometry.n_rows // 4), _LEAST_BLOCK_BYTES // slice_bytes)
+    size = min(64, size, max(16, _BLOCK_BYTES // slice_bytes))
     for start in range(0, geometry.n_rows, size):
         yield slice(start, min(start + size, geometry.n_rows))
 
