@@ -255,7 +255,7 @@ def _moves(
             parameters.center_of_mass_shift_weight,
         )[drawn]
     )
-    return moves * run.directions, notes
+    return moves * run.parameters.directions, notes
 
 
 def _confidence(run: Run, start: Start, model: Model, before: Array, captured: bool) -> Array:
@@ -286,7 +286,7 @@ def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[
         moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
         shifts = shifts - np.array([0.0, moved - center])
         center = moved
-    shifts = shifts - gauge_part(shifts, angles, confidence) * run.directions
+    shifts = shifts - gauge_part(shifts, angles, confidence) * run.parameters.directions
     return shifts, center
 
 

@@ -80,7 +80,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
         )
     size = np.array([run.geometry.n_rows, n_columns])
     far = np.abs(record.shifts).max(axis=0) > _FAR * size
-    if (far * run.directions).any():
+    if (far * run.parameters.directions).any():
         largest = np.abs(record.shifts).max()
         found.append(
             f"large drift: shifts reach {largest:.0f} px, more than a quarter of the image, which "
@@ -92,7 +92,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
 def _course(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> list[str]:
     found = []
     record = history[-1]
-    enabled = record.standard_error[:, run.directions > 0]
+    enabled = record.standard_error[:, run.parameters.directions > 0]
     error = float(np.nanmedian(np.linalg.norm(enabled, axis=1)))
     if error > _UNCERTAIN:
         found.append(

@@ -39,16 +39,10 @@ def gauge_part(
         Subtract it from ``shifts`` to remove the gauge.
     """
     shifts = np.asarray(shifts, dtype=np.float64)
-    angles = np.asarray(angles, dtype=np.float64)
-    weight = np.ones(len(angles)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if not np.any(weight > 0):
-        weight = np.ones(len(angles))
-    design = np.column_stack([np.cos(angles), np.sin(angles)])
-    normal = (design.T * weight) @ design
-    normal += ridge * np.trace(normal) / 2 * np.eye(2)
-    amplitude = np.linalg.solve(normal, (design.T * weight) @ shifts[:, 1])
+    weight = _counted(weights, len(shifts))
+    design, fit = _fit_columns(shifts[:, 1], angles, weight, ridge, constant=False)
     row = np.average(shifts[:, 0], weights=weight)
-    return np.column_stack([np.full(len(angles), row), design @ amplitude])
+    return np.column_stack([np.full(len(shifts), row), design @ fit])
 
 
 def axis_part(
@@ -73,14 +67,32 @@ def axis_part(
         Pixels by which the axis lies further along the columns.
     """
     shifts = np.asarray(shifts, dtype=np.float64)
+    weight = _counted(weights, len(shifts))
+    _, fit = _fit_columns(shifts[:, 1], angles, weight, ridge, constant=True)
+    return float(fit[2])
+
+
+def _counted(weights: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """Return the weights of the least squares: all 1 where none is given or none is above 0."""
+    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    return weight if np.any(weight > 0) else np.ones(n)
+
+
+def _fit_columns(
+    columns: NDArray[np.float64],
+    angles: ArrayLike,
+    weight: NDArray[np.float64],
+    ridge: float,
+    *,
+    constant: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit cosine and sine, under the ridge, and a constant if wanted: the design and the fit."""
     angles = np.asarray(angles, dtype=np.float64)
-    weight = np.ones(len(angles)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if not np.any(weight > 0):
-        weight = np.ones(len(angles))
-    design = np.column_stack([np.cos(angles), np.sin(angles), np.ones(len(angles))])
+    terms = [np.cos(angles), np.sin(angles)] + ([np.ones(len(angles))] if constant else [])
+    design = np.column_stack(terms)
     normal = (design.T * weight) @ design
     normal[[0, 1], [0, 1]] += ridge * np.trace(normal[:2, :2]) / 2
-    return float(np.linalg.solve(normal, (design.T * weight) @ shifts[:, 1])[2])
+    return design, np.linalg.solve(normal, (design.T * weight) @ columns)
 
 
 def remove_gauge(

@@ -72,12 +72,6 @@ class Run:
     notes: tuple[str, ...]
 
     @property
-    def directions(self) -> NDArray[np.float64]:
-        """1 for each direction (row, column) that is aligned and 0 for the others."""
-        settings = self.parameters
-        return np.array([settings.align_vertical, settings.align_horizontal], dtype=np.float64)
-
-    @property
     def can_start_from_volume(self) -> bool:
         """Whether the reconstruction can start from a coarser level's volume."""
         return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["AlignmentParameters"]
 
@@ -209,6 +210,11 @@ class AlignmentParameters:
     def tolerance(self) -> float:
         """Pixels below which a move counts as none: ``shift_tolerance`` or ``1 / upsampling``."""
         return 1.0 / self.upsampling if self.shift_tolerance is None else self.shift_tolerance
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """1 for each direction (row, column) that is aligned and 0 for the others."""
+        return np.array([self.align_vertical, self.align_horizontal], dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON; a callable becomes its qualified name."""

@@ -114,9 +114,7 @@ class Schedule:
         counted[drawn] = confidence[drawn] >= TRUSTED
         if self._chance or not counted.any():
             return moves
-        settings = self._parameters
-        directions = np.array([settings.align_vertical, settings.align_horizontal], dtype=float)
-        gauge = gauge_part(moves, self._angles, counted) * directions
+        gauge = gauge_part(moves, self._angles, counted) * self._parameters.directions
         essential: Array = moves - gauge * counted[:, None]
         return essential
 

@@ -96,7 +96,7 @@ def prepare(run: Run) -> Start:
     ):
         known = None if run.moves_center else geometry.center
         estimate = estimate_shifts(projections, geometry.angles, usable, known)
-        shifts = estimate.shifts * run.directions
+        shifts = estimate.shifts * run.parameters.directions
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
         projections=projections,

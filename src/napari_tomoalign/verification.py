@@ -150,7 +150,7 @@ def verify(
             "pass the scan that the result belongs to"
         )
     rng = np.random.default_rng(seed)
-    injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.directions
+    injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.parameters.directions
     displaced = shift_stack(run.projections, injected - result.shifts, workers=settings["workers"])
     known = shift_weights(
         run.weights,
