@@ -102,11 +102,6 @@ class ParametersGroup(QWidget):
                 raise ValueError(f"{name}: {error}") from error
         return found
 
-    def set_values(self, values: dict[str, Any]) -> None:
-        """Set the controls that these parameters have here."""
-        for name in self.editors.keys() & values.keys():
-            self.editors[name].set(values[name])
-
     def _add(self, layout: QFormLayout, name: str) -> None:
         self.editors[name] = parameter_editor(name)
         layout.addRow(label_of(name), self.editors[name].widget)
