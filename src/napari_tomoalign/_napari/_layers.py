@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..geometry import RotationAxis
 from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range
 from ._metadata import KEY, role_in
@@ -91,6 +94,21 @@ class AlignmentLayers:
         self._layers.pop(role, None)
         if layer is not None:
             self._viewer.layers.remove(layer)
+
+    def add_applied(self, stack: NDArray[np.float32], layer: Image) -> None:
+        """Show another layer's stack, moved by shifts that were found on the scan."""
+        self._viewer.add_image(
+            stack,
+            name=f"{layer.name} aligned",
+            scale=layer.scale,
+            translate=layer.translate,
+            units=layer.units,
+            contrast_limits=layer.contrast_limits,
+            metadata={
+                **layer.metadata,
+                KEY: {"applied": "moved by shifts found on another layer", "source": layer.name},
+            },
+        )
 
     def _add(self, role: str, frame: Frame) -> Image:
         layer: Image = self._viewer.add_image(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,15 @@ class ScanSource:
     masks : tuple of callable
         Each takes (n_angles, n_rows, n_columns), as measured, and returns weights that broadcast
         to this shape.
+    weights : array, optional
+        What came of the masks, (n_angles, n_rows, n_columns), as measured; see `settled`.
     """
 
     data: Any
     angles: NDArray[np.float64]
     place: Placement
     masks: tuple[Mask, ...] = ()
+    weights: NDArray[np.float32] | None = None
 
     @property
     def rotation_axis(self) -> RotationAxis:
@@ -55,6 +58,23 @@ class ScanSource:
             and not (self.masks or other.masks)
         )
 
+    def settled(self) -> ScanSource:
+        """Return the source with its masks worked out: what is painted later does not count.
+
+        Raises
+        ------
+        ValueError
+            A mask that does not fit.
+        """
+        if self.weights is not None or not self.masks:
+            return self
+        shape = self.data.shape
+        weights = np.ones(shape, dtype=np.float32)
+        for mask in self.masks:
+            weights *= mask(shape)
+        weights.flags.writeable = False
+        return replace(self, weights=weights)
+
     def load(self) -> Scan:
         """Return the scan with its axis vertical, read into memory where it was lazy.
 
@@ -64,11 +84,8 @@ class ScanSource:
             A mask that does not fit.
         """
         data = np.asarray(self.data)
-        weights = None
-        if self.masks:
-            weights = np.ones(data.shape, dtype=np.float32)
-            for mask in self.masks:
-                weights *= mask(data.shape)
+        weights = self.settled().weights
+        if weights is not None:
             weights = turn_projections(weights, self.rotation_axis)
         unit = self.place.units[2]
         return Scan(

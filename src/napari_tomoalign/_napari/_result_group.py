@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QLabel,
     QPushButton,
     QSlider,
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ._files import FILTER
 from ._layer_combo import LayerCombo
 from ._layout import SPACING, form, hint, row, small_button
 from ._plots import RunPlots
@@ -48,8 +50,8 @@ class ResultGroup(QWidget):
     iteration_chosen = Signal(int)
     nudged = Signal(float, float)
     freeze_asked = Signal(bool)
-    save_asked = Signal()
-    load_asked = Signal()
+    save_asked = Signal(str)
+    load_asked = Signal(str)
     apply_asked = Signal(object)
     difference_asked = Signal(bool)
 
@@ -202,8 +204,8 @@ class ResultGroup(QWidget):
     def _connect(self) -> None:
         self.slider.valueChanged.connect(self.iteration_chosen)
         self.freeze.toggled.connect(self.freeze_asked)
-        self.save.clicked.connect(self.save_asked)
-        self.load.clicked.connect(self.load_asked)
+        self.save.clicked.connect(self._ask_save)
+        self.load.clicked.connect(self._ask_load)
         self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.layer))
         self.difference.toggled.connect(self.difference_asked)
         for button, (_, (rows, columns), _) in zip(self._arrows, _ARROWS, strict=True):
@@ -212,6 +214,16 @@ class ResultGroup(QWidget):
                     r * self.step.value(), c * self.step.value()
                 )
             )
+
+    def _ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save shifts", "shifts.h5", FILTER)
+        if path:
+            self.save_asked.emit(path)
+
+    def _ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load shifts", "", FILTER)
+        if path:
+            self.load_asked.emit(path)
 
 
 def _is_stack(layer: Any) -> bool:

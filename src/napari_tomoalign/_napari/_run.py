@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from ..alignment import iterate_alignment, result_from_state
 from ..results import AlignmentState
 from ._frames import Frame, frames_of
-from ._request import RunRequest
+from ._request import RunRequest, ScanSource
 
 __all__ = ["Arrival", "Mailbox", "Runner", "WorkFailed", "tell_warning"]
 
@@ -25,10 +25,11 @@ class WorkFailed(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """A state and its layers' share, ready to be shown."""
+    """A state, its layers' share ready to be shown, and the scan it was found on."""
 
     state: AlignmentState
     frames: dict[str, Frame]
+    scan: ScanSource
 
 
 class Mailbox:
@@ -75,7 +76,8 @@ def _drain(
     """
     state: AlignmentState | None = None
     try:
-        scan = request.scan.load()
+        source = request.scan.settled()
+        scan = source.load()
         states = iterate_alignment(
             scan.projections,
             scan.angles,
@@ -90,8 +92,9 @@ def _drain(
                         state,
                         request.scan.place,
                         difference=difference.is_set(),
-                        scan=request.scan,
+                        scan=source,
                     ),
+                    source,
                 )
             )
             if not (state.converged or state.iteration >= state.parameters.maxiter):

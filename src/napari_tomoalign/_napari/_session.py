@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..alignment import Resume
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
+from ._request import ScanSource
 
 __all__ = ["Session"]
 
@@ -38,6 +39,8 @@ class Session:
         Radians.
     state : AlignmentState or None
         The latest, with its images.
+    scan : ScanSource or None
+        What ``state`` was found on, with the masks that were there.
     """
 
     def __init__(self) -> None:
@@ -64,6 +67,7 @@ class Session:
         self._first_center = center
         self._before = 0  # iterations that the run under way does not count
         self.state: AlignmentState | None = None
+        self.scan: ScanSource | None = None
         self.show(0)
 
     def add(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
@@ -105,6 +109,16 @@ class Session:
             return None
         record = self.history[self.shown - 1]
         return replace(record, shifts=self.shifts) if self.edited else record
+
+    @property
+    def outcome(self) -> str:
+        """How the latest run ended, in words."""
+        state = self.state
+        if state is None or not self.history:
+            return "Stopped before the first iteration was done."
+        if state.converged or state.iteration >= state.parameters.maxiter:
+            return f"{state.message[:1].upper()}{state.message[1:]}."
+        return f"Stopped after iteration {state.iteration}; its shifts are kept."
 
     def go_on(self, parameters: AlignmentParameters, *, same: bool = True) -> dict[str, Any]:
         """Get ready to go on from what is on show; what came after it is forgotten.

@@ -6,24 +6,22 @@ No step of the algorithm is here: the widget drains `iterate_alignment` and show
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..geometry import turn_projections
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
-from ._files import FILTER, ShiftFiles
+from ._files import ShiftFiles
 from ._frames import Frame, moved_frame
 from ._layers import AlignmentLayers
 from ._layout import Scrolled, folding
-from ._metadata import KEY
 from ._parameters_group import ParametersGroup
 from ._preview import Preview
 from ._reconstruction_group import ReconstructionGroup
@@ -34,6 +32,7 @@ from ._run_bar import RunBar
 from ._scan_group import ScanGroup
 from ._session import Session
 from ._shift_files import Loaded
+from ._telling import text_of, told
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -42,24 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AlignmentWidget"]
 
-_P = ParamSpec("_P")
 _DRAW_EVERY = 40  # ms between two updates of the layers, so that the window stays at hand
-_EXPECTED = (ValueError, TypeError, OSError)
-
-
-def _told(
-    method: Callable[Concatenate[AlignmentWidget, _P], None],
-) -> Callable[Concatenate[AlignmentWidget, _P], None]:
-    """Tell the user about an error as napari does, and leave the widget ready."""
-
-    @wraps(method)
-    def wrapped(self: AlignmentWidget, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except _EXPECTED as error:
-            show_error(str(error))
-
-    return wrapped
 
 
 class AlignmentWidget(QWidget):
@@ -113,7 +95,7 @@ class AlignmentWidget(QWidget):
 
     # ---- the buttons ----
 
-    @_told
+    @told
     def run(self, *, steps: int | None = None) -> None:
         """Start a run, or go on after a pause.
 
@@ -227,7 +209,7 @@ class AlignmentWidget(QWidget):
         """Show the latest state; those that came too quickly for the canvas are in the plots."""
         arrival: Arrival | None = self.runner.mailbox.take()
         if arrival is not None:
-            self.session.state = arrival.state
+            self.session.state, self.session.scan = arrival.state, arrival.scan
             self.layers.show(arrival.frames)
         self._show_session()
         self.run_bar.tell_activity()
@@ -243,29 +225,21 @@ class AlignmentWidget(QWidget):
         then, self._after_end = self._after_end, None
         if error is not None:
             self.run_bar.show_idle("The run ended with an error.")
-            show_error(_text_of(error))
+            show_error(text_of(error))
         elif then is not None:
             then()
         else:
-            self.run_bar.show_idle(self._outcome())
-
-    def _outcome(self) -> str:
-        state = self.session.state
-        if state is None or not self.session.history:
-            return "Stopped before the first iteration was done."
-        if state.converged or state.iteration >= state.parameters.maxiter:
-            return f"{state.message[:1].upper()}{state.message[1:]}."
-        return f"Stopped after iteration {state.iteration}; its shifts are kept."
+            self.run_bar.show_idle(self.session.outcome)
 
     # ---- steering ----
 
-    @_told
+    @told
     def choose_iteration(self, number: int) -> None:
         """Put the shifts of an iteration back; the next run goes on from there."""
         self.session.show(number)
         self._steer()
 
-    @_told
+    @told
     def nudge(self, rows: float, columns: float) -> None:
         """Move the projection in view on the screen, pixels; the next run starts from there."""
         index = self.scan.projection_in_view()
@@ -275,7 +249,7 @@ class AlignmentWidget(QWidget):
         self.session.nudge(index, (columns, rows) if horizontal else (rows, columns))
         self._steer()
 
-    @_told
+    @told
     def freeze(self, frozen: bool) -> None:
         """Take the projection in view into the ignored ones, or out of them."""
         index = self.scan.projection_in_view()
@@ -317,20 +291,20 @@ class AlignmentWidget(QWidget):
 
     # ---- files and other layers ----
 
-    @_told
+    @told
     def save_shifts(self, path: str | Path) -> None:
         """Write the shifts on show; the format is that of the suffix."""
         state = self.session.shown_state()
-        if state is None or self._request is None:
+        if state is None or self.session.scan is None:
             raise ValueError("there are no shifts yet to write: run first")
-        self.files.save(Path(path), state, self._request.scan)
+        self.files.save(Path(path), state, self.session.scan)
 
-    @_told
+    @told
     def load_shifts(self, path: str | Path) -> None:
         """Read shifts for the chosen layer; the next run starts at them."""
         self.files.load(Path(path), self.scan.source())
 
-    @_told
+    @told
     def apply_to(self, layer: Image | None) -> None:
         """Move another layer of the scan by the shifts on show, into a new layer."""
         if layer is None or not len(self.session.angles):
@@ -347,30 +321,6 @@ class AlignmentWidget(QWidget):
         self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
         self._steer()
         show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
-
-    def _on_applied(self, stack: NDArray[np.float32], layer: Image) -> None:
-        self._viewer.add_image(
-            stack,
-            name=f"{layer.name} aligned",
-            scale=layer.scale,
-            translate=layer.translate,
-            units=layer.units,
-            contrast_limits=layer.contrast_limits,
-            metadata={
-                **layer.metadata,
-                KEY: {"applied": "moved by shifts found on another layer", "source": layer.name},
-            },
-        )
-
-    def _ask_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save shifts", "shifts.h5", FILTER)
-        if path:
-            self.save_shifts(path)
-
-    def _ask_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load shifts", "", FILTER)
-        if path:
-            self.load_shifts(path)
 
     # ---- what is shown ----
 
@@ -464,15 +414,15 @@ class AlignmentWidget(QWidget):
             (self.result.iteration_chosen, self.choose_iteration),
             (self.result.nudged, self.nudge),
             (self.result.freeze_asked, self.freeze),
-            (self.result.save_asked, self._ask_save),
-            (self.result.load_asked, self._ask_load),
+            (self.result.save_asked, self.save_shifts),
+            (self.result.load_asked, self.load_shifts),
             (self.result.apply_asked, self.apply_to),
             (self.result.difference_asked, self.show_difference),
             (self.preview.ready, self._on_preview),
             (self.preview.difference_ready, self._on_difference),
             (self.preview.failed, lambda error: show_error(str(error))),
             (self.files.loaded, self._on_loaded),
-            (self.files.applied, self._on_applied),
+            (self.files.applied, self.layers.add_applied),
             (self.scan.changed, self._show_projection),
         ):
             signal.connect(slot)
@@ -484,12 +434,3 @@ class AlignmentWidget(QWidget):
         ]
         for event, slot in self._subscriptions:
             event.connect(slot)
-
-
-def _text_of(error: Exception) -> str:
-    """Return an error's own text, and its kind where that was not expected."""
-    text = str(error)
-    known = (*_EXPECTED, RuntimeError)
-    if isinstance(error, known) or type(error).__module__.startswith("napari_tomoalign"):
-        return text
-    return f"{type(error).__name__}: {text}"
