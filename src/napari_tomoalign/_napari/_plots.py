@@ -1,4 +1,4 @@
-"""The two plots of a run, in the colours of napari's theme."""
+"""The plots of a run and of its verification, in the colours of napari's theme."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from ..results import IterationRecord
 
-__all__ = ["RunPlots"]
+__all__ = ["RunPlots", "VerificationPlot"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
 _DOUBTFUL = 0.5  # confidence below which a projection is marked
@@ -85,36 +85,13 @@ class RunPlots(FigureCanvasQTAgg):
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
-        colours = get_theme(theme)
-        ground, text = colours.background.as_hex(), colours.text.as_hex()
-        faint = colours.secondary.as_hex()
-        self._figure.set_facecolor(ground)
-        hues = _HUES["dark" if colours.type == "dark" else "light"]
-        for axes in (self._shift_axes, self._move_axes):
-            axes.set_facecolor(ground)
-            axes.tick_params(colors=text, which="both", labelsize=8)
-            axes.grid(True, color=faint, linewidth=0.5, alpha=0.6)
-            for spine in axes.spines.values():
-                spine.set_color(faint)
-            for label in (axes.xaxis.label, axes.yaxis.label):
-                label.set_color(text)
-                label.set_fontsize(8)
+        text, hues = _dress(self._figure, theme)
         for line, hue in zip(self._lines, (*hues[:2], *hues), strict=True):
             line.set_color(hue)
         for line in (*self._cursors, self._doubtful):
             line.set_color(text)
-        for axes in (self._shift_axes, self._move_axes):
-            axes.legend(
-                loc="lower center",
-                bbox_to_anchor=(0.5, 0.97),
-                ncols=3,
-                fontsize=8,
-                frameon=False,
-                labelcolor=text,
-                handlelength=0.8,
-                columnspacing=1.0,
-                handletextpad=0.4,
-            )
+        for axes in self._figure.axes:
+            _label(axes, text)
         self.draw_idle()
 
     def _make_lines(self) -> None:
@@ -176,6 +153,93 @@ class RunPlots(FigureCanvasQTAgg):
         )
         degrees = np.repeat(self._degrees[doubtful], 2)
         self._doubtful.set_data(degrees, self._shifts[doubtful].ravel())
+
+
+class VerificationPlot(FigureCanvasQTAgg):
+    """Recovered shifts against injected ones: on the diagonal where all came back.
+
+    Parameters
+    ----------
+    theme : str
+        Name of a napari theme.
+    """
+
+    def __init__(self, theme: str) -> None:
+        self._figure = Figure(figsize=(3, 3))
+        super().__init__(self._figure)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._axes = axes = self._figure.subplots()
+        self._points = [
+            axes.plot([], [], ".", markersize=size, label=label)[0]
+            for size, label in ((8, "row"), (4, "column"))  # both are seen where they coincide
+        ]
+        self._exact = axes.axline((0, 0), slope=1, lw=1, ls=":", zorder=1, label="exact")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.set_xlabel("injected shift, px")
+        axes.set_ylabel("recovered shift, px")
+        self._figure.subplots_adjust(left=0.17, right=0.97, top=0.89, bottom=0.19)
+        self.set_theme(theme)
+
+    def sizeHint(self) -> QSize:
+        """Return the height the plot needs, at any width."""
+        return QSize(260, 200)
+
+    def show_shifts(self, injected: NDArray[np.float64], recovered: NDArray[np.float64]) -> None:
+        """Show what was injected and what came back.
+
+        Parameters
+        ----------
+        injected, recovered : (n, 2) array
+            (row, column) of the image as measured, pixels.
+        """
+        for direction, points in enumerate(self._points):
+            points.set_data(injected[:, direction], recovered[:, direction])
+        reach = 1.1 * max(np.abs(injected).max(), np.abs(recovered).max())
+        self._axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        self.draw_idle()
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours of a napari theme."""
+        text, hues = _dress(self._figure, theme)
+        for points, hue in zip(self._points, hues[:2], strict=True):
+            points.set_color(hue)
+        self._exact.set_color(text)
+        _label(self._axes, text)
+        self.draw_idle()
+
+
+def _dress(figure: Figure, theme: str) -> tuple[str, tuple[str, str, str]]:
+    """Give a figure the colours of a napari theme; return those of its text and its lines."""
+    colours = get_theme(theme)
+    ground, text = colours.background.as_hex(), colours.text.as_hex()
+    faint = colours.secondary.as_hex()
+    figure.set_facecolor(ground)
+    for axes in figure.axes:
+        axes.set_facecolor(ground)
+        axes.tick_params(colors=text, which="both", labelsize=8)
+        axes.grid(True, color=faint, linewidth=0.5, alpha=0.6)
+        for spine in axes.spines.values():
+            spine.set_color(faint)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(text)
+            label.set_fontsize(8)
+    return text, _HUES["dark" if colours.type == "dark" else "light"]
+
+
+def _label(axes: Axes, text: str) -> None:
+    """Put the legend above the axes, in the colours that the lines have now."""
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.97),
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+        labelcolor=text,
+        handlelength=0.8,
+        columnspacing=1.0,
+        handletextpad=0.4,
+    )
 
 
 def _move_cursor(cursor: Any, position: float | None) -> None:

@@ -132,6 +132,10 @@ class RunRequest:
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
 
+    def is_same(self, scan: ScanSource, center: float | None, backend: str) -> bool:
+        """Whether scan, centre and engine are these."""
+        return self.scan.is_same(scan) and (self.center, self.backend) == (center, backend)
+
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
@@ -18,15 +19,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ..geometry import turn_projections
 from ._files import FILTER
 from ._layer_combo import LayerCombo
 from ._layout import SPACING, form, hint, row, small_button
-from ._plots import RunPlots
+from ._plots import RunPlots, VerificationPlot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from ..geometry import RotationAxis
     from ._session import Session
+    from ._verify import Verified
 
 __all__ = ["ResultGroup"]
 
@@ -52,12 +56,15 @@ class ResultGroup(QWidget):
     freeze_asked = Signal(bool)
     save_asked = Signal(str)
     load_asked = Signal(str)
+    verify_asked = Signal()
     apply_asked = Signal(object)
     difference_asked = Signal(bool)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.plots = RunPlots(viewer.theme)
+        self.verification = VerificationPlot(viewer.theme)
+        self.verification.hide()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.number = QLabel("0 / 0")
         self.start_from = QComboBox()
@@ -69,6 +76,8 @@ class ResultGroup(QWidget):
         self.step = QDoubleSpinBox()
         self.save = QPushButton("Save shifts…")
         self.load = QPushButton("Load shifts…")
+        self.verify = QPushButton("Verify")
+        self.verify.setEnabled(False)
         self.other = LayerCombo(viewer, _is_stack)
         self.apply = QPushButton("Apply")
         self.difference = QCheckBox("Show the difference")
@@ -80,21 +89,25 @@ class ResultGroup(QWidget):
         self._lay_out()
         self._connect()
 
-    def show_session(self, session: Session) -> None:
-        """Show the plots, the iterations and the numbers of a session."""
+    def show_session(self, session: Session, rotation_axis: RotationAxis) -> None:
+        """Show the plots, the iterations and the numbers of a session.
+
+        Parameters
+        ----------
+        session : Session
+            What was found.
+        rotation_axis : {"vertical", "horizontal"}
+            Of the images as measured.
+        """
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, len(session.history))
             self.slider.setValue(session.shown)
         self.number.setText(f"{session.shown} / {len(session.history)}")
+        shown = turn_projections(session.shifts, rotation_axis)
+        self.plots.show_run(session.history, shown, session.angles, session.shown)
 
     def show_projection(
-        self,
-        index: int | None,
-        *,
-        angle: float = 0.0,
-        shift: tuple[float, float] = (0.0, 0.0),
-        confidence: float | None = None,
-        frozen: bool = False,
+        self, index: int | None, session: Session, rotation_axis: RotationAxis, *, frozen: bool
     ) -> None:
         """Show the projection in view.
 
@@ -102,25 +115,26 @@ class ResultGroup(QWidget):
         ----------
         index : int or None
             Which one; None where there is none.
-        angle : float
-            Degrees.
-        shift : tuple of float
-            (row, column) of the image as measured, pixels.
-        confidence : float or None
-            Where one is known.
+        session : Session
+            What was found, perhaps of fewer projections.
+        rotation_axis : {"vertical", "horizontal"}
+            Of the images as measured.
         frozen : bool
             Whether it is among the ignored ones.
         """
-        text = "No projection in view that has shifts."
-        if index is not None:
-            known = "" if confidence is None else f", confidence {confidence:.2f}"
+        text, angle = "No projection in view that has shifts.", None
+        if index is not None and index < len(session.angles):
+            angle, record = float(session.angles[index]), session.record
+            known = "" if record is None else f", confidence {record.confidence[index]:.2f}"
+            shift = turn_projections(session.shifts, rotation_axis)[index]
             text = (
-                f"Projection {index} at {angle:.2f}°: row {shift[0]:+.3f}, "
+                f"Projection {index} at {np.degrees(angle):.2f}°: row {shift[0]:+.3f}, "
                 f"column {shift[1]:+.3f} px{known}"
             )
         self.in_view.setText(text)
+        self.plots.show_angle(angle)
         with QSignalBlocker(self.freeze):
-            self.freeze.setChecked(frozen)
+            self.freeze.setChecked(frozen and angle is not None)
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """Show what deserves a word, one remark a line."""
@@ -147,6 +161,21 @@ class ResultGroup(QWidget):
             *self._arrows,
         ):
             widget.setEnabled(allowed)
+
+    def allow_verifying(self, allowed: bool) -> None:
+        """Let the user verify; only where there is a result and nothing is at work."""
+        self.verify.setEnabled(allowed)
+
+    def show_verified(self, verified: Verified | None) -> None:
+        """Show the picture of a verification; None: of none, or none that counts any more."""
+        self.verification.setVisible(verified is not None)
+        if verified is not None:
+            self.verification.show_shifts(verified.injected, verified.recovered)
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours of a napari theme."""
+        self.plots.set_theme(theme)
+        self.verification.set_theme(theme)
 
     def close_down(self) -> None:
         """Let go of the viewer."""
@@ -175,6 +204,11 @@ class ResultGroup(QWidget):
             (self.save, "Write the shifts on show to a file that says what they mean"),
             (self.load, "Read shifts from a file; the next run starts at them"),
             (
+                self.verify,
+                "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
+                "shifts and aligned again, to see what comes back. No layer is changed.",
+            ),
+            (
                 self.other,
                 "Another layer of the same scan: another channel, or another binning",
             ),
@@ -190,7 +224,7 @@ class ResultGroup(QWidget):
         layout.addRow("Run from", self.start_from)
         layout.addRow(self.in_view)
         layout.addRow(row(self.freeze, *self._arrows, self.step, stretch=5))
-        layout.addRow(row(self.save, self.load, stretch=None))
+        layout.addRow(row(self.save, self.load, self.verify, stretch=None))
         layout.addRow("Apply to", row(self.other, self.apply))
         layout.addRow(self.difference)
         layout.addRow(self.new_layers)
@@ -198,6 +232,7 @@ class ResultGroup(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(SPACING)
         outer.addWidget(self.plots)
+        outer.addWidget(self.verification)
         outer.addWidget(self.notes)
         outer.addLayout(layout)
 
@@ -206,6 +241,7 @@ class ResultGroup(QWidget):
         self.freeze.toggled.connect(self.freeze_asked)
         self.save.clicked.connect(self._ask_save)
         self.load.clicked.connect(self._ask_load)
+        self.verify.clicked.connect(self.verify_asked)
         self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.layer))
         self.difference.toggled.connect(self.difference_asked)
         for button, (_, (rows, columns), _) in zip(self._arrows, _ARROWS, strict=True):

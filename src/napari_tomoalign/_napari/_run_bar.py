@@ -1,4 +1,4 @@
-"""Run, Pause, Step and Stop, and how far the run is."""
+"""Run, Pause, Step and Stop, and how far the run, or its verification, is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ._layout import SPACING, hint
 __all__ = ["RunBar", "time_left"]
 
 _RECENT = 5  # iterations whose pace stands for those to come
+_VERIFYING = "Verifying"
 
 
 def time_left(seconds: list[float], iterations: int) -> str:
@@ -59,6 +60,7 @@ class RunBar(QWidget):
         self.status = hint("Ready.")
         self._activity: progress | None = None
         self._news: tuple[int, str] | None = None
+        self._doing = ""
         self._seconds: list[float] = []
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -88,14 +90,13 @@ class RunBar(QWidget):
 
     def show_start(self, iterations: int) -> None:
         """Show that a run of so many iterations, at most, begins."""
-        self._enable(run=False, pause=True, step=False, stop=True)
-        self._seconds = []
-        self._since = time.perf_counter()
-        self.bar.setRange(0, iterations)
-        self.bar.setValue(0)
-        self.status.setText("Starting. The first run on a computer compiles the engine first.")
-        self.close_activity()
-        self._activity = progress(total=iterations, desc="Aligning")
+        text = "Starting. The first run on a computer compiles the engine first."
+        self._begin(iterations, "Aligning", text, pause=True)
+
+    def show_verifying(self, iterations: int) -> None:
+        """Show that a verification of so many iterations, at most, begins."""
+        text = "Verifying: displacing the aligned scan by known shifts, to align it again."
+        self._begin(iterations, _VERIFYING, text, pause=False)
 
     def show_running(self) -> None:
         """Show that a run goes on after a pause."""
@@ -130,8 +131,11 @@ class RunBar(QWidget):
         level = f", binning {record.binning}" if record.binning > 1 else ""
         move = f"largest move {record.largest_move:.3f} px"
         wait = time_left(self._seconds, left)
-        self.status.setText(f"Iteration {record.iteration} of {iterations}{level}: {move}, {wait}")
-        self._news = (record.iteration, f"Aligning: {move}, {wait}")
+        again = "Verifying. " if self._doing == _VERIFYING else ""
+        self.status.setText(
+            f"{again}Iteration {record.iteration} of {iterations}{level}: {move}, {wait}"
+        )
+        self._news = (record.iteration, f"{self._doing}: {move}, {wait}")
 
     def tell_activity(self) -> None:
         """Bring napari's activity dock up to date; Qt handles other events meanwhile."""
@@ -148,6 +152,17 @@ class RunBar(QWidget):
         if self._activity is not None:
             self._activity.close()
             self._activity = None
+
+    def _begin(self, iterations: int, doing: str, text: str, *, pause: bool) -> None:
+        self._enable(run=False, pause=pause, step=False, stop=True)
+        self._doing = doing
+        self._seconds = []
+        self._since = time.perf_counter()
+        self.bar.setRange(0, iterations)
+        self.bar.setValue(0)
+        self.status.setText(text)
+        self.close_activity()
+        self._activity = progress(total=iterations, desc=doing)
 
     def _enable(self, *, run: bool, pause: bool, step: bool, stop: bool) -> None:
         for button, on in (

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ..geometry import turn_projections
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
 from ._files import ShiftFiles
@@ -25,7 +24,7 @@ from ._layout import Scrolled, folding
 from ._parameters_group import ParametersGroup
 from ._preview import Preview
 from ._reconstruction_group import ReconstructionGroup
-from ._request import RunRequest, ScanSource
+from ._request import RunRequest
 from ._result_group import ResultGroup
 from ._run import Arrival, Runner
 from ._run_bar import RunBar
@@ -33,6 +32,7 @@ from ._scan_group import ScanGroup
 from ._session import Session
 from ._shift_files import Loaded
 from ._telling import text_of, told
+from ._verify import Verified, Verifier
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -60,6 +60,8 @@ class AlignmentWidget(QWidget):
         The buttons and the progress.
     runner : Runner
         The loop in the background.
+    verifier : Verifier
+        The verification in the background.
     session : Session
         What has been found.
     layers : AlignmentLayers
@@ -72,6 +74,7 @@ class AlignmentWidget(QWidget):
         self.session = Session()
         self.layers = AlignmentLayers(napari_viewer)
         self.runner = Runner(self)
+        self.verifier = Verifier(self)
         self.preview = Preview(self)
         self.files = ShiftFiles(self)
         self.scan = ScanGroup(napari_viewer)
@@ -104,6 +107,8 @@ class AlignmentWidget(QWidget):
         steps : int, optional
             Pause after so many iterations.
         """
+        if self.verifier.is_running:
+            raise ValueError("a verification is under way: stop it first")
         if not self.runner.is_running:
             self._start(steps)
         elif not self.runner.is_paused:
@@ -112,9 +117,9 @@ class AlignmentWidget(QWidget):
             self._after_end = lambda: self.run(steps=steps)
             self.runner.stop()
         else:
-            self.result.allow_steering(False)
             self.run_bar.show_running()
             self.runner.go_on(steps=steps)
+            self._allow()
 
     def pause(self) -> None:
         """Stand still after the iteration that is being done."""
@@ -126,10 +131,29 @@ class AlignmentWidget(QWidget):
         self.run(steps=1)
 
     def stop(self) -> None:
-        """End the run after the iteration that is being done; what was reached is kept."""
+        """End the run after the iteration that is being done; what was reached is kept.
+
+        A verification ends without a verdict.
+        """
         self.run_bar.show_pausing()
+        if self.verifier.is_running:
+            self.verifier.stop()
+            return
         self.result.run_from_shown(True)
         self.runner.stop()
+
+    @told
+    def verify(self) -> None:
+        """Inject known shifts into the scan as it is aligned, align again, and show the error."""
+        state, scan = self.session.shown_state(), self.session.scan
+        if self.runner.is_running or self.verifier.is_running:
+            raise ValueError("a run or a verification is under way: stop it first")
+        if state is None or scan is None:
+            raise ValueError("there are no shifts yet to verify: run first")
+        self.result.show_verified(None)
+        self.verifier.start(state, scan)
+        self.run_bar.show_verifying(self.verifier.limit)
+        self._allow()
 
     def settings(self) -> tuple[float | None, str, AlignmentParameters]:
         """Return the centre, the engine and all parameters as they are set now.
@@ -153,7 +177,8 @@ class AlignmentWidget(QWidget):
     def _start(self, steps: int | None) -> None:
         source = self.scan.source()
         center, backend, parameters = self.settings()
-        same = self._is_same(source, center, backend)
+        before = self._request
+        same = before is not None and before.is_same(source, center, backend)
         start = self._where_from(source.angles, parameters, same=same)
         found = start.pop("center", None)
         self._request = RunRequest(
@@ -167,20 +192,12 @@ class AlignmentWidget(QWidget):
         self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
         self.preview.forget()
         self._steered = False
-        self.result.allow_steering(False)
+        self.result.show_verified(None)
         self._result_folding.expand(animate=False)
         self.run_bar.show_start(parameters.maxiter)
         self.runner.start(self._request, steps=steps)
+        self._allow()
         QTimer.singleShot(0, self.show_plots)
-
-    def _is_same(self, source: ScanSource, center: float | None, backend: str) -> bool:
-        """Whether scan, centre and engine are those of the run before."""
-        before = self._request
-        return (
-            before is not None
-            and before.scan.is_same(source)
-            and (before.center, before.backend) == (center, backend)
-        )
 
     def _where_from(
         self, angles: NDArray[np.float64], parameters: AlignmentParameters, *, same: bool
@@ -217,11 +234,9 @@ class AlignmentWidget(QWidget):
     def _on_paused(self) -> None:
         self._draw()
         self.run_bar.show_paused()
-        self.result.allow_steering(True)
 
     def _on_ended(self, error: Exception | None) -> None:
         self._draw()
-        self.result.allow_steering(True)
         then, self._after_end = self._after_end, None
         if error is not None:
             self.run_bar.show_idle("The run ended with an error.")
@@ -230,6 +245,24 @@ class AlignmentWidget(QWidget):
             then()
         else:
             self.run_bar.show_idle(self.session.outcome)
+
+    # ---- what the verification tells ----
+
+    def _on_verifying(self, record: IterationRecord) -> None:
+        self.run_bar.show_progress(record, self.verifier.limit)
+        self.run_bar.tell_activity()
+
+    def _on_verified(self, verified: Verified | None, error: Exception | None) -> None:
+        self._allow()
+        if error is not None:
+            self.run_bar.show_idle("The verification ended with an error.")
+            show_error(text_of(error))
+        elif verified is None:
+            self.run_bar.show_idle("Verification stopped.")
+        else:
+            self.run_bar.show_idle(f"{verified.message[:1].upper()}{verified.message[1:]}.")
+            self.result.show_verified(verified)
+            QTimer.singleShot(0, self.show_verification)
 
     # ---- steering ----
 
@@ -273,6 +306,7 @@ class AlignmentWidget(QWidget):
     def _steer(self) -> None:
         self._steered = True
         self.result.run_from_shown(True)
+        self.result.show_verified(None)
         self._show_session()
         if self._request is not None:
             self.preview.ask(self._request, self.session.shifts)
@@ -324,39 +358,38 @@ class AlignmentWidget(QWidget):
 
     # ---- what is shown ----
 
+    def _allow(self) -> None:
+        """Let the user do with the result what is possible now."""
+        idle = not (self.runner.is_running or self.verifier.is_running)
+        self.result.allow_steering(idle or self.runner.is_paused)
+        self.result.allow_verifying(idle and self.session.shown_state() is not None)
+
     def _show_session(self) -> None:
         session = self.session
-        self.result.show_session(session)
         notes = () if session.record is None else session.record.notes
         self.result.show_notes((*notes, *self.runner.diagnosis))
-        shown = turn_projections(session.shifts, self.scan.axis.currentData())
-        self.result.plots.show_run(session.history, shown, session.angles, session.shown)
+        self.result.show_session(session, self.scan.axis.currentData())
         self._show_projection()
+        self._allow()
 
     def _show_projection(self, event: Any = None) -> None:
         index = self.scan.projection_in_view()
-        angles = self.session.angles
-        if index is None or index >= len(angles):
-            self.result.show_projection(None)
-            self.result.plots.show_angle(None)
-            return
-        shift = turn_projections(self.session.shifts, self.scan.axis.currentData())[index]
-        record = self.session.record
+        frozen = index is not None and self.scan.is_ignored(index)
         self.result.show_projection(
-            index,
-            angle=float(np.degrees(angles[index])),
-            shift=(float(shift[0]), float(shift[1])),
-            confidence=None if record is None else float(record.confidence[index]),
-            frozen=self.scan.is_ignored(index),
+            index, self.session, self.scan.axis.currentData(), frozen=frozen
         )
-        self.result.plots.show_angle(float(angles[index]))
 
     def show_plots(self) -> None:
         """Scroll to the plots."""
         self._scroll.ensureWidgetVisible(self.result.plots, 0, 0)
 
+    def show_verification(self) -> None:
+        """Scroll to the picture of the verification."""
+        self.layout().activate()  # the verdict may have taken some of the height
+        self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
+
     def _on_theme(self, event: Any = None) -> None:
-        self.result.plots.set_theme(self._viewer.theme)
+        self.result.set_theme(self._viewer.theme)
 
     # ---- coming and going ----
 
@@ -375,6 +408,7 @@ class AlignmentWidget(QWidget):
             return
         self._closed = True
         self.runner.stop()
+        self.verifier.stop()
         self._drawing.stop()
         self.run_bar.close_activity()
         self.scan.close_down()
@@ -411,11 +445,14 @@ class AlignmentWidget(QWidget):
             (self.runner.advanced, self._on_advanced),
             (self.runner.paused, self._on_paused),
             (self.runner.ended, self._on_ended),
+            (self.verifier.advanced, self._on_verifying),
+            (self.verifier.ended, self._on_verified),
             (self.result.iteration_chosen, self.choose_iteration),
             (self.result.nudged, self.nudge),
             (self.result.freeze_asked, self.freeze),
             (self.result.save_asked, self.save_shifts),
             (self.result.load_asked, self.load_shifts),
+            (self.result.verify_asked, self.verify),
             (self.result.apply_asked, self.apply_to),
             (self.result.difference_asked, self.show_difference),
             (self.preview.ready, self._on_preview),
