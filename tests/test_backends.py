@@ -240,14 +240,16 @@ def test_projections_agree_with_line_integrals_of_a_phantom(name: str) -> None:
     assert np.sqrt(np.mean((images - scan.clean) ** 2)) < 0.01 * scan.clean.max()
 
 
-def test_back_projection_is_the_transpose_of_projection() -> None:
+@pytest.mark.parametrize("radius", [np.inf, 18.5, 9.3])
+def test_back_projection_is_the_transpose_of_projection(radius: float) -> None:
     from napari_tomoalign.backends._builtin import _Angles
 
     geometry = make_geometry(33, 0.4, 360, 37)
     rng = np.random.default_rng(1)
-    volume = rng.normal(size=(37, 37, 4)).astype(np.float32)
-    images = rng.normal(size=(N_ANGLES, 33, 4)).astype(np.float32)
-    pair = _Angles(geometry)
+    pair = _Angles(geometry, radius)
+    volume = np.pad(rng.normal(size=(37, 37, 4)).astype(np.float32), ((1, 1), (1, 1), (0, 0)))
+    volume *= pair.disc()
+    images = np.pad(rng.normal(size=(N_ANGLES, 33, 4)).astype(np.float32), ((0, 0), (1, 1), (0, 0)))
     forth = np.vdot(pair.project(volume).astype(np.float64), images)
     back = np.vdot(volume, pair.back_project(images).astype(np.float64))
     scale = np.linalg.norm(pair.project(volume)) * np.linalg.norm(images)

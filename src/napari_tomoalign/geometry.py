@@ -71,6 +71,15 @@ class ScanGeometry:
         """Index, along y and x alike, of the rotation axis in a slice."""
         return (self.volume_width - 1) / 2
 
+    @property
+    def reach(self) -> float:
+        """How far from the axis, in voxels, an object can be told: the rest of a slice stays 0.
+
+        Half the grid; or, where the axis is off the detector's middle, its farther border.
+        """
+        farther = max(self.center, self.n_columns - 1 - self.center) + 0.5
+        return max(self.volume_width / 2, farther)
+
     def with_changes(self, **changes: Any) -> ScanGeometry:
         """Return a copy with some fields changed."""
         return replace(self, **changes)

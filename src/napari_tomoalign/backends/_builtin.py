@@ -6,6 +6,7 @@ only one block is held, in the kernels' layout.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["BuiltinBackend", "create"]
 
 Array = NDArray[np.float32]
 
+_LARGEST_TILE = 16  # lines of a slice that a thread back-projects at a time
 _LEAST_BLOCK_BYTES = 2**20  # smaller blocks cost more in calls than they save
 _BLOCK_BYTES = 32 * 2**20  # a block of the volume that still finds room in the last-level cache
 
@@ -110,7 +112,8 @@ class BuiltinBackend:
         angles = _Angles(geometry)
         with threads(self.workers):
             for rows in _blocks(geometry):
-                out[:, rows] = angles.project(_slices_last(volume[rows])).transpose(0, 2, 1)
+                images = angles.project(_with_margins(volume[rows].transpose(1, 2, 0), 2))
+                out[:, rows] = images[:, 1:-1].transpose(0, 2, 1)
         return out
 
     def reconstruct(
@@ -132,32 +135,35 @@ class BuiltinBackend:
         """
         self.check_options(algorithm, options)
         settings = {**_OPTIONS[algorithm], **options}
-        angles = _Angles(geometry)
+        angles = _Angles(geometry, geometry.reach)
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
             for rows in _blocks(geometry):
-                measured = np.ascontiguousarray(projections[:, rows].transpose(0, 2, 1), np.float32)
+                measured = _with_margins(projections[:, rows].transpose(0, 2, 1), 1)
                 if algorithm == "fbp":
                     block = _fbp(measured, angles, workers=self.workers, **settings)
                 else:
-                    weight = None
+                    weight = start = None
                     if weights is not None:
-                        # Copies, for both are written to.
-                        weight = np.array(
-                            weights[:, rows].transpose(0, 2, 1), np.float32, order="C"
-                        )
-                    start = None
+                        weight = _with_margins(weights[:, rows].transpose(0, 2, 1), 1)
                     if initial is not None:
-                        start = np.array(initial[rows].transpose(1, 2, 0), np.float32, order="C")
+                        start = _with_margins(initial[rows].transpose(1, 2, 0), 2)
                     block = _descend(measured, angles, weight, start, algorithm, **settings)
-                out[rows] = block.transpose(2, 0, 1)
+                out[rows] = block[1:-1, 1:-1].transpose(2, 0, 1)
         return out
 
 
 class _Angles:
-    """The kernels, called with the geometry's numbers."""
+    """The kernels, called with the geometry's numbers. Arrays have the kernels' margins of zeros.
 
-    def __init__(self, geometry: ScanGeometry) -> None:
+    Parameters
+    ----------
+    geometry : ScanGeometry
+    radius : float
+        Voxels: the volume is 0 further from the axis. Default: no voxel is.
+    """
+
+    def __init__(self, geometry: ScanGeometry, radius: float = math.inf) -> None:
         self.angles = geometry.angles
         self.cosines = np.cos(geometry.angles).astype(np.float32)
         self.sines = np.sin(geometry.angles).astype(np.float32)
@@ -165,24 +171,35 @@ class _Angles:
         self.center = np.float32(geometry.center)
         self.n_columns = geometry.n_columns
         self.n = geometry.volume_width
+        self.radius = np.float32(min(radius, geometry.volume_width))
 
     def project(self, volume: Array) -> Array:
         """Return ``A x``: (y, x, slice) to (angle, column, slice)."""
-        out: Array = _kernels.project(volume, self.cosines, self.sines, self.center, self.n_columns)
+        out: Array = _kernels.project(
+            volume, self.cosines, self.sines, self.center, self.n_columns, self.radius
+        )
         return out
 
     def back_project(self, projections: Array, widths: Array | None = None) -> Array:
         """Return ``A^T y``: (angle, column, slice) to (y, x, slice)."""
-        padded = np.pad(projections, ((0, 0), (1, 1), (0, 0)))
+        tile = max(1, min(_LARGEST_TILE, self.n // (4 * numba.get_num_threads())))
         out: Array = _kernels.back_project(
-            padded,
+            projections,
             self.cosines,
             self.sines,
             self.widths if widths is None else widths,
             self.center,
             self.n,
+            self.radius,
+            tile,
         )
         return out
+
+    def disc(self) -> Array:
+        """Return ones within the radius, in one slice."""
+        line = np.arange(self.n) - np.float32((self.n - 1) / 2)
+        inside = line[:, None] ** 2 + line**2 <= self.radius**2
+        return np.pad(inside.astype(np.float32), 1)[:, :, None]
 
 
 def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
@@ -197,8 +214,10 @@ def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
         yield slice(start, min(start + size, geometry.n_rows))
 
 
-def _slices_last(volume: Array) -> Array:
-    return np.ascontiguousarray(volume.transpose(1, 2, 0), np.float32)
+def _with_margins(array: NDArray[Any], axes: int) -> Array:
+    """Return a copy for the kernels: a margin of one zero about the last axes but the slices."""
+    margins = [(0, 0)] * (2 - axes) + [(1, 1)] * axes + [(0, 0)]
+    return np.pad(np.asarray(array, np.float32), margins)
 
 
 def _inverse(sums: Array) -> Array:
@@ -222,16 +241,20 @@ def _descend(
     """Return SIRT, ``x + C A^T R W (b - A x)``, plain or accelerated, on one block.
 
     R and C are the inverse sums along the rays and over the weighted rays through a voxel
-    (Gregor and Benson 2008, doi 10.1109/TMI.2008.923696): the step of 1 is stable. ``weights``
-    and ``start`` are used up.
+    (Gregor and Benson 2008, doi 10.1109/TMI.2008.923696): the step of 1 is stable. All arrays
+    have margins; ``weights`` and ``start`` are used up.
     """
     n_slices = measured.shape[2]
-    rays = _inverse(angles.project(np.ones((angles.n, angles.n, 1), np.float32)))
+    disc = angles.disc()
+    rays = _inverse(angles.project(disc))
     if weights is None:
-        weights = np.ones((*measured.shape[:2], 1), np.float32)
-    voxels = _inverse(angles.back_project(np.ascontiguousarray(weights))) * np.float32(relaxation)
+        weights = _with_margins(np.ones((len(measured), angles.n_columns, 1), np.float32), 1)
+    voxels = _inverse(angles.back_project(weights)) * np.float32(relaxation)
     weights *= rays
-    volume = np.zeros((angles.n, angles.n, n_slices), np.float32) if start is None else start
+    if start is None:
+        volume = np.zeros((*disc.shape[:2], n_slices), np.float32)
+    else:
+        volume = np.multiply(start, disc, out=start)
     point, momentum = volume, 1.0
     for i in range(num_iter):
         if start is None and i == 0:
@@ -265,11 +288,11 @@ def _fbp(
     n_columns = angles.n_columns
     size: int = scipy.fft.next_fast_len(2 * n_columns, real=True)
     response = _ramp(size, filter_name)[None, :, None]
-    spectrum = scipy.fft.rfft(measured, size, axis=1, workers=workers)
+    spectrum = scipy.fft.rfft(measured[:, 1:-1], size, axis=1, workers=workers)
     spectrum *= response
     filtered = scipy.fft.irfft(spectrum, size, axis=1, workers=workers)[:, :n_columns]
     filtered = filtered * _angular_weights(angles.angles)[:, None, None]
-    volume = angles.back_project(filtered.astype(np.float32), np.ones_like(angles.widths))
+    volume = angles.back_project(_with_margins(filtered, 1), np.ones_like(angles.widths))
     if non_negative:
         np.maximum(volume, 0, out=volume)
     return volume
