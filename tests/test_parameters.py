@@ -55,7 +55,7 @@ class Spy:
 
     def __init__(self, **fixed):
         self.calls = []
-        self.engine = get_backend("builtin")
+        self.engine = get_backend("builtin", workers=1)
         self.fixed = fixed
 
     def __call__(self, projections, geometry, **kwargs):

@@ -23,12 +23,13 @@ from .gauge import axis_part, gauge_part
 from .inputs import Resume, Run, check_inputs
 from .model import Coarser, Model, evaluate
 from .outcome import make_record, make_state, result_from_state
-from .pyramid import Level
+from .pyramid import Level, choose_levels
 from .registration import Registration, correlate, gauss_newton
 from .results import AlignmentResult, AlignmentState, IterationRecord
 from .schedule import Schedule
 from .smoothing import center_of_mass_term, cut_off, relaxation
 from .start import Start, prepare
+from .trends import Trends, measure_trends
 
 __all__ = ["Resume", "align", "check_inputs", "iterate_alignment", "result_from_state"]
 
@@ -85,10 +86,10 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
     error = np.full(shifts.shape, np.nan)
-    history = _replay(run, start, schedule, rng)
+    history, trends = _replay(run, start, schedule, rng)
     if history:
         confidence, error = history[-1].confidence, history[-1].standard_error.copy()
-    level = start.level(schedule.binning, last=schedule.last)
+    level = start.level(schedule.binning, wide=schedule.last)
     began = time.perf_counter()
     coarser = _coarser(run, start, history, level.binning)
     model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
@@ -98,7 +99,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
         error[drawn] = found.standard_error * level.pixel
         confidence = _confidence(run, start, model, confidence, schedule.captured)
-        step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence)
+        trends = _trends(run, start, schedule, trends, shifts, center, confidence)
+        step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence, trends)
         shifts, center = _update(run, shifts + step, center, confidence)
         del model  # make room for the next one
         model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
@@ -121,7 +123,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level = start.level(schedule.binning, last=schedule.last)
+            level = start.level(schedule.binning, wide=schedule.last)
             coarser = model.volume, model.geometry
             del model
             model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
@@ -129,18 +131,48 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
 
 def _replay(
     run: Run, start: Start, schedule: Schedule, rng: np.random.Generator
-) -> tuple[IterationRecord, ...]:
-    """Bring schedule and generator to where a resumed run stood; return its history."""
+) -> tuple[tuple[IterationRecord, ...], Trends | None]:
+    """Bring schedule and generator to where a resumed run stood; return its history and trends."""
+    trends: Trends | None = None
     if run.resume is None:
-        return ()
-    before = _absolute(run.resume.history[0].shifts, 0.0)  # momentum never sees the first one
+        return (), trends
+    before = run.resume.history[0]  # neither momentum nor trends begin with the first one
     for record in run.resume.history:
-        schedule.accelerate(before, record.moves, record.drawn, record.confidence)
+        at, center, confidence = before.shifts, before.center, record.confidence
+        trends = _trends(run, start, schedule, trends, at, center, confidence)
+        absolute = _absolute(at, center)
+        schedule.accelerate(absolute, record.moves, record.drawn, confidence, trends)
         schedule.feed(record)
-        before = _absolute(record.shifts, record.center)
+        before = record
     schedule.finished = False
     rng.bit_generator.state = dict(run.resume.generator_state)
-    return tuple(run.resume.history)
+    return tuple(run.resume.history), trends
+
+
+def _trends(
+    run: Run,
+    start: Start,
+    schedule: Schedule,
+    known: Trends | None,
+    shifts: Array,
+    center: float,
+    confidence: Array,
+) -> Trends | None:
+    """Measure once, on binned images, how much of a trend is found where the object is wider."""
+    if known is not None or not (start.wide and schedule.has_momentum and schedule.last):
+        return known
+    level = start.level(choose_levels(run.geometry.n_columns)[-2:][0], wide=True)
+    trusted = confidence >= TRUSTED
+    counted = start.registered & trusted
+    drawn = np.flatnonzero(counted)
+
+    def find_moves(displaced: Array) -> Array:
+        model = evaluate(run, level, displaced, center, trusted)
+        moves = np.zeros_like(displaced)
+        moves[drawn] = _register(run, level, model, drawn, confidence, True).shifts * level.pixel
+        return moves
+
+    return measure_trends(find_moves, shifts, run.geometry.angles, counted)
 
 
 def _coarser(
@@ -150,7 +182,7 @@ def _coarser(
     coarser: Coarser | None = None
     ends = {record.binning: record for record in history if record.binning > binning}
     for record in ends.values():
-        level = start.level(record.binning, last=False)
+        level = start.level(record.binning, wide=False)
         trusted = record.confidence >= TRUSTED
         model = evaluate(run, level, record.shifts, record.center, trusted, coarser)
         coarser = model.volume, model.geometry

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from .gauge import remove_gauge
 
-__all__ = ["Estimate", "Outline", "estimate_shifts", "look_at_outline"]
+__all__ = ["Estimate", "Outline", "estimate_shifts", "look_at_outline", "rows_inside"]
 
 Array = NDArray[np.float64]
 
 _EDGE = 0.06  # of the object's absorbance: a border above this is no background
+_CLEAR = 0.015  # of the object's absorbance: sides that stay below it on average are background
 _WOBBLE = 0.05  # relative spread of the projected mass: more, and mass means nothing
 
 
@@ -78,6 +79,29 @@ def look_at_outline(projections: NDArray[np.float32], used: NDArray[np.bool_]) -
         ends=float(max(np.median(top), np.median(bottom))) / thick,
         mass_spread=float(mass.std() / max(abs(mass.mean()), 1e-30)),
     )
+
+
+def rows_inside(
+    projections: NDArray[np.float32], weights: NDArray[np.generic]
+) -> NDArray[np.bool_]:
+    """Tell the rows whose object lies inside every image from those where it leaves it.
+
+    Parameters
+    ----------
+    projections, weights : (n_angles, n_rows, n_columns) array
+        Aligned line integrals, background at 0, and their weights.
+
+    Returns
+    -------
+    (n_rows,) array of bool
+    """
+    thick = max(float(np.percentile(projections[:, ::2, ::2], 90)), 1e-30)
+    inside = np.ones(projections.shape[1], bool)
+    for side in (slice(None, 2), slice(-2, None)):
+        weight = weights[:, :, side].astype(np.float64)
+        mass = np.sum(weight * projections[:, :, side], axis=(0, 2))
+        inside &= mass <= _CLEAR * thick * weight.sum(axis=(0, 2))
+    return inside
 
 
 def estimate_shifts(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .estimation import rows_inside
 from .geometry import ScanGeometry
 from .inputs import Run
 from .pyramid import Level, enlarge
@@ -81,19 +82,11 @@ def _reconstruct(
 ) -> Stack:
     if callable(run.algorithm):
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
+    elif geometry.volume_width > geometry.n_columns:
+        volume = _reconstruct_wide(run, measured, weights, geometry, initial)
     else:
-        weighted = run.backend.accepts_weights(run.algorithm)
         options = run.options if initial is None else run.finer_options
-        if geometry.volume_width > geometry.n_columns:
-            options = run.wide_options
-        volume = run.backend.reconstruct(
-            measured,
-            geometry,
-            algorithm=run.algorithm,
-            weights=weights if weighted else None,
-            initial=initial,
-            **options,
-        )
+        volume = _ask_backend(run, measured, weights, geometry, initial, options)
     if volume.shape != geometry.volume_shape:
         raise ValueError(
             f"the reconstruction has shape {volume.shape}, expected (slice, y, x) = "
@@ -105,3 +98,46 @@ def _reconstruct(
             "reconstruction_pipeline_kwargs (fewer iterations, weaker regularisation), may help"
         )
     return volume
+
+
+def _reconstruct_wide(
+    run: Run, measured: Stack, weights: NDArray[Any], geometry: ScanGeometry, initial: Stack | None
+) -> Stack:
+    """Reconstruct on a grid wider than the images, but for the rows that do not need it.
+
+    A wider object explains a trend of the column shifts almost as well as the shifts do. Where the
+    object of a row lies inside every image, to know that nothing is outside tells the two apart.
+    """
+    inside = rows_inside(measured, weights)
+    volume = np.zeros(geometry.volume_shape, np.float32)
+    for rows, width in ((inside, geometry.n_columns), (~inside, geometry.volume_width)):
+        if not rows.any():
+            continue
+        part = geometry.with_changes(n_rows=int(rows.sum()), volume_width=width)
+        margin = (geometry.volume_width - width) // 2
+        within = slice(margin, margin + width)
+        start = None if initial is None else initial[rows, within, within]
+        volume[rows, within, within] = _ask_backend(
+            run, measured[:, rows], weights[:, rows], part, start, run.wide_options
+        )
+    return volume
+
+
+def _ask_backend(
+    run: Run,
+    measured: Stack,
+    weights: NDArray[Any],
+    geometry: ScanGeometry,
+    initial: Stack | None,
+    options: dict[str, Any],
+) -> Stack:
+    algorithm = str(run.algorithm)
+    volume = run.backend.reconstruct(
+        measured,
+        geometry,
+        algorithm=algorithm,
+        weights=weights if run.backend.accepts_weights(algorithm) else None,
+        initial=initial,
+        **options,
+    )
+    return np.asarray(volume, np.float32)

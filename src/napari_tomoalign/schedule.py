@@ -17,6 +17,7 @@ from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 from .pyramid import choose_levels
 from .results import IterationRecord
+from .trends import Trends
 
 __all__ = ["Schedule"]
 
@@ -118,17 +119,28 @@ class Schedule:
         essential: Array = moves - gauge * counted[:, None]
         return essential
 
+    @property
+    def has_momentum(self) -> bool:
+        """Whether steps are accelerated: once captured, where an iteration has no chance in it."""
+        return self.captured and not self._chance
+
     def accelerate(
-        self, shifts: Array, moves: Array, drawn: NDArray[np.intp], confidence: Array
+        self,
+        shifts: Array,
+        moves: Array,
+        drawn: NDArray[np.intp],
+        confidence: Array,
+        trends: Trends | None,
     ) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
 
-        Momentum only once captured, only where an iteration has no chance in it, and only for
-        frames that are trusted; it begins anew when that changes.
+        Momentum is for frames that are trusted; it begins anew when that changes.
         """
         self._step = moves
-        if self.captured and not self._chance:
+        if self.has_momentum:
             moves = self.essential(moves, drawn, confidence)
+            if trends is not None:
+                moves = trends.whole(moves)
             trusted = confidence >= TRUSTED
             if not np.array_equal(trusted, self._trusted):
                 self._momentum, self._trusted = Anderson(), trusted

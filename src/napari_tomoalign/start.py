@@ -47,14 +47,18 @@ class Start:
     frames: FrameReport
     outline: Outline
 
-    def level(self, binning: int, *, last: bool) -> Level:
-        """Return the scan at a binning.
+    @property
+    def wide(self) -> bool:
+        """The object leaves the images, so that it needs a grid wider than they are."""
+        return self.geometry.volume_width > self.geometry.n_columns
 
-        A grid wider than the images makes the answer right and the way there slow, so only the
-        last level has it.
+    def level(self, binning: int, *, wide: bool) -> Level:
+        """Return the scan at a binning, on the grid that the object needs or that of the images.
+
+        The wider grid makes the answer right and the way there slow, so it is for the last level.
         """
         geometry = self.geometry
-        if not last:
+        if not wide:
             geometry = geometry.with_changes(volume_width=geometry.n_columns)
         return Level.of(self.projections, self.weights, geometry, binning)
 
