@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.estimation import estimate_shifts, look_at_outline
+from napari_tomoalign.estimation import estimate_shifts, look_at_outline, rows_inside
 from napari_tomoalign.gauge import alignment_error
 from napari_tomoalign.phantom import simulate
 
@@ -81,3 +81,21 @@ def test_blank_frames_do_not_count_in_the_outline():
     scan = simulate(40, 24, noise=0.01, blank_frames=3, seed=0)
     assert not look_at_outline(scan.projections, everything(scan)).whole
     assert look_at_outline(scan.projections, scan.sound).whole
+
+
+def test_the_rows_whose_object_lies_inside_every_image():
+    """An ellipsoid that is 1.6 times as wide as the images is narrower near its ends."""
+    scan = simulate(64, 30, truncation=1.6, jitter=0, drift=0)
+    volume = scan.volume(width=128)
+    across = np.arange(128) - 63.5
+    distance = np.hypot(across[:, None], across)
+    radius = np.array([(distance * (one > 0)).max() for one in volume])
+    weights = np.ones_like(scan.projections)
+    inside = rows_inside(scan.projections, weights)
+    assert inside[radius < 30].all()
+    assert not inside[radius > 36].any()
+    stack = scan.projections.copy()
+    stack[:, 5, :2] = 3.0  # a row of background with a border that is to be ignored
+    assert not rows_inside(stack, weights)[5]
+    weights[:, 5, :2] = 0
+    assert rows_inside(stack, weights)[5]

@@ -27,7 +27,16 @@ PACKAGE = ROOT / "src" / "napari_tomoalign"
 LEVELS = (
     {"parameters", "geometry", "gauge", "_threads", "_shift_kernels"},
     {"shifting", "filtering", "bodies", "detector", "backends"},
-    {"applying", "registration", "smoothing", "acceleration", "pyramid", "phantom", "estimation"},
+    {
+        "applying",
+        "registration",
+        "smoothing",
+        "acceleration",
+        "pyramid",
+        "phantom",
+        "estimation",
+        "trends",
+    },
     {"results", "frames"},
     {"io", "inputs", "_picture"},
     {"start", "model", "schedule"},

@@ -84,4 +84,4 @@ def _basis(angles: Array, counted: NDArray[np.bool_]) -> Array:
     trends -= position @ np.linalg.lstsq(position, trends, rcond=None)[0]
     basis, size, _ = np.linalg.svd(trends, full_matrices=False)
     independent: Array = basis[:, size > _INDEPENDENT * size[0]]
-    return independent
+    return independent * counted[:, None]
