@@ -419,3 +419,23 @@ def test_few_angles_and_an_end_without_rest_are_said():
     assert "few angles: 8 projections" in text
     assert "still moving: projection" in text
     assert "raise maxiter" in text
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_a_background_that_differs_from_image_to_image_is_named(slope):
+    """The error is above what the noise allows and the run converges, so only this tells."""
+    scan = simulate(48, 36, n_rows=32, seed=3)
+    across = slope * np.linspace(-1, 1, 48) + (1 - slope)
+    size = np.where(np.arange(36) % 9 == 4, 0.15, 0.0)[:, None, None]
+    spoilt = dataclasses.replace(scan, projections=(scan.projections + size * across).astype("f4"))
+    result = align(spoilt.projections, scan.angles, backend="builtin", progress=False)
+    (text,) = (text for text in result.diagnosis if text.startswith("background:"))
+    assert "(projection 4, 13, 22, 31)" in text
+    assert "subtract each image's background" in text
+
+
+def test_shifts_of_a_quarter_of_the_image_are_captured():
+    scan = simulate(48, 36, jitter=12.0, drift=0.0, seed=5)
+    result = align(scan.projections, scan.angles, backend="builtin", progress=False)
+    assert np.abs(scan.shifts).max(axis=0).min() > 11.5
+    assert error(scan, result) < 2 * cramer_rao_bound(scan)

@@ -6,6 +6,7 @@ import numpy as np
 
 from .frames import TRUSTED
 from .inputs import Run
+from .model import Model
 from .results import IterationRecord
 from .schedule import Schedule
 from .start import Start
@@ -14,16 +15,23 @@ __all__ = ["diagnose"]
 
 _POOR_FIT = 0.35  # residual above which the reprojections explain the data badly
 _UNCERTAIN = 0.2  # pixels: a median standard error above this is worth a warning
+_BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
+_SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FAR = 0.25  # of the image: shifts beyond it may have been out of reach
 
 
 def diagnose(
-    run: Run, start: Start, schedule: Schedule, history: tuple[IterationRecord, ...]
+    run: Run,
+    start: Start,
+    schedule: Schedule,
+    model: Model,
+    history: tuple[IterationRecord, ...],
 ) -> tuple[str, ...]:
     """Return one sentence or two for each likely trouble, the frames first; empty where none."""
     found = list(run.notes)
     found += _frames(start, history[-1])
     found += _scan(run, start, history[-1])
+    found += _background(model, history[-1])
     found += _course(run, schedule, history)
     return tuple(found)
 
@@ -87,6 +95,22 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
             "may be beyond capture: align coarsely first and pass initial_shifts"
         )
     return found
+
+
+def _background(model: Model, record: IterationRecord) -> list[str]:
+    difference, power = model.misfit()
+    planes = model.backgrounds()
+    usual = float(np.median(power))
+    spoilt = planes > _BACKGROUND**2 * difference
+    spoilt &= (planes > _SEEN**2 * usual) & (record.confidence >= TRUSTED)
+    if not spoilt.any():
+        return []
+    size = float(np.sqrt(planes[spoilt].max() / max(usual, 1e-30)))
+    return [
+        f"background: an offset or a ramp of up to {size:.1%} of the data differs from image to "
+        f"image (projection {_names([int(i) for i in np.flatnonzero(spoilt)])}) and pulls the "
+        "shifts along: normalise with flat fields, or subtract each image's background"
+    ]
 
 
 def _course(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> list[str]:

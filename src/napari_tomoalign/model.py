@@ -48,6 +48,24 @@ class Model:
             power[i] = np.sum(weight * self.measured[i] ** 2)
         return difference, power
 
+    def backgrounds(self) -> Array:
+        """Return, of each frame, the sum of squares of the plane that fits the difference best.
+
+        An offset and two slopes, which neither an object nor a shift brings about.
+        """
+        n_rows, n_columns = self.geometry.n_rows, self.geometry.n_columns
+        down, right = np.meshgrid(
+            np.linspace(-1, 1, n_rows), np.linspace(-1, 1, n_columns), indexing="ij"
+        )
+        design = np.stack([np.ones_like(down), down, right]).reshape(3, -1)
+        planes = np.empty(len(self.measured))
+        for i, weight in enumerate(self.weights):
+            difference = (weight * (self.measured[i] - self.reprojected[i])).ravel()
+            normal = (design * weight.ravel()) @ design.T
+            found = design @ difference
+            planes[i] = found @ np.linalg.lstsq(normal, found, rcond=None)[0]
+        return planes
+
 
 def evaluate(
     run: Run,

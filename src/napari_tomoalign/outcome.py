@@ -81,7 +81,7 @@ def make_state(
         backend=run.backend.name,
         converged=schedule.converged,
         message=_message(run, schedule, history),
-        diagnosis=diagnose(run, start, schedule, history) if schedule.finished else (),
+        diagnosis=diagnose(run, start, schedule, model, history) if schedule.finished else (),
         generator_state=rng.bit_generator.state,
     )
     return state

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from .geometry import ScanGeometry
@@ -136,14 +135,29 @@ def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry) -> Stack:
     """
     factor = max(1, round(fine.n_columns / coarse.n_columns))
     rows = max(1, round(fine.n_rows / coarse.n_rows))
-    scale = np.array([1 / rows, 1 / factor, 1 / factor])
-    across = coarse.volume_axis - fine.volume_axis / factor
-    offset = np.array([(1 / rows - 1) / 2, across, across])
-    larger: Stack = scipy.ndimage.affine_transform(
-        volume, scale, offset, fine.volume_shape, np.float32, order=1, mode="nearest"
-    )
-    larger /= np.float32(factor)
+    width = fine.volume_width
+    across = (np.arange(width) - fine.volume_axis) / factor + coarse.volume_axis
+    low, weight = _neighbours(across, coarse.volume_width)
+    spread = np.zeros((width, coarse.volume_width), np.float32)
+    spread[np.arange(width), low] = 1 - weight
+    spread[np.arange(width), np.minimum(low + 1, coarse.volume_width - 1)] += weight
+    larger = np.empty(fine.volume_shape, np.float32)
+    slices = np.matmul(np.matmul(spread, volume), spread.T / np.float32(factor))
+    low, weight = _neighbours((np.arange(fine.n_rows) + 0.5) / rows - 0.5, coarse.n_rows)
+    for i, (below, share) in enumerate(zip(low, weight, strict=True)):
+        above = min(below + 1, coarse.n_rows - 1)
+        np.multiply(slices[below], 1 - share, out=larger[i])
+        larger[i] += share * slices[above]
     return larger
+
+
+def _neighbours(
+    positions: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the lower neighbour on a line of n points, and the weight of the next one."""
+    inside = np.clip(positions, 0, n - 1)
+    low = inside.astype(np.intp)
+    return low, (inside - low).astype(np.float32)
 
 
 def _binned(center: float, binning: int) -> float:
