@@ -520,3 +520,25 @@ def test_reg_data_is_what_tikh_is_drawn_to(monkeypatch: pytest.MonkeyPatch) -> N
     )
     peaks = volume.max(axis=(1, 2))
     np.testing.assert_allclose(peaks / peaks[0], np.arange(1, 6), atol=0.02)
+
+
+@pytest.mark.parametrize("algorithm", ["fbp", "sirt", "gradient"])
+def test_the_builtin_engine_reconstructs_the_circle_that_a_scan_can_tell(algorithm: str) -> None:
+    geometry = make_geometry(n_rows=1)
+    backend = get_backend("builtin")
+    measured = blob_projections(geometry)
+    distance = np.hypot(*np.indices(geometry.volume_shape[1:]) - geometry.volume_axis)
+    outside = distance > geometry.reach
+    assert outside.any()
+    round_one = backend.reconstruct(measured, geometry, algorithm=algorithm)[0]
+    square = backend.reconstruct(measured, geometry, algorithm=algorithm, circle=False)[0]
+    assert not round_one[outside].any()
+    assert square[outside].any()
+
+
+@pytest.mark.parametrize(("center", "reach"), [(15.5, 16.0), (12.5, 19.0), (20.0, 20.5)])
+def test_reach(center: float, reach: float) -> None:
+    """Half the detector, or what lies on the farther side of the axis; or half a wider grid."""
+    geometry = ScanGeometry(np.arange(3.0), 4, 32, center)
+    assert geometry.reach == reach
+    assert geometry.with_changes(volume_width=44).reach == 22

@@ -54,7 +54,13 @@ def reconstructed(
     engine = get_backend("builtin")
     moved = shift_stack(projections, -shifts)
     volume = engine.reconstruct(
-        moved, geometry, algorithm="sirt", num_iter=10, non_negative=True, relaxation=1.0
+        moved,
+        geometry,
+        algorithm="sirt",
+        num_iter=10,
+        non_negative=True,
+        relaxation=1.0,
+        circle=False,
     )
     window = slice(MARGIN, -MARGIN)
     measured = moved[:, window, window]

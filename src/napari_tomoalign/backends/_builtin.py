@@ -30,9 +30,9 @@ _LEAST_BLOCK_BYTES = 2**20  # smaller blocks cost more in calls than they save
 _BLOCK_BYTES = 32 * 2**20  # a block of the volume that still finds room in the last-level cache
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "fbp": {"filter_name": "hann", "non_negative": False},
-    "sirt": {"num_iter": 10, "non_negative": True, "relaxation": 1.0},
-    "gradient": {"num_iter": 10, "non_negative": True},
+    "fbp": {"filter_name": "hann", "non_negative": False, "circle": True},
+    "sirt": {"num_iter": 10, "non_negative": True, "relaxation": 1.0, "circle": True},
+    "gradient": {"num_iter": 10, "non_negative": True, "circle": True},
 }
 _WINDOWS = ("ramp", "shepp-logan", "cosine", "hamming", "hann")
 
@@ -131,11 +131,12 @@ class BuiltinBackend:
         ``"fbp"``: ``filter_name`` (ramp, shepp-logan, cosine, hamming, hann), ``non_negative``.
         ``"sirt"``: ``num_iter``, ``non_negative``, ``relaxation``. ``"gradient"``: the same
         preconditioned step with Nesterov's acceleration (Beck and Teboulle 2009, doi
-        10.1137/080716542), ``num_iter``, ``non_negative``.
+        10.1137/080716542), ``num_iter``, ``non_negative``. All take ``circle``: the volume is 0
+        outside the circle that a scan can tell (`ScanGeometry.reach`).
         """
         self.check_options(algorithm, options)
         settings = {**_OPTIONS[algorithm], **options}
-        angles = _Angles(geometry, geometry.reach)
+        angles = _Angles(geometry, geometry.reach if settings.pop("circle") else math.inf)
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
             for rows in _blocks(geometry):
