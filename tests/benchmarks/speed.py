@@ -83,7 +83,9 @@ def engine_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Ro
     engine = get_backend("builtin", workers=options.threads)
 
     def sirt(num_iter: int) -> np.ndarray:
-        return engine.reconstruct(scan.projections, geometry, algorithm="sirt", num_iter=num_iter)
+        return engine.reconstruct(
+            scan.projections, geometry, algorithm="sirt", num_iter=num_iter, circle=False
+        )
 
     volume = sirt(2)
     ours = best_time(lambda: engine.project(volume, geometry), options.repeats)
@@ -101,20 +103,12 @@ def back_project(scan: SimulatedScan, geometry: ScanGeometry, threads: int) -> n
     """Return the back projection (slice, y, x) of a stack (angle, row, column)."""
     import numba
 
-    from napari_tomoalign.backends import _kernels
+    from napari_tomoalign.backends._builtin import _Angles
 
     numba.set_num_threads(threads)
-    cosines, sines = np.cos(scan.angles).astype("f4"), np.sin(scan.angles).astype("f4")
-    slices_last = np.ascontiguousarray(scan.projections.transpose(0, 2, 1))
-    block = _kernels.back_project(
-        np.pad(slices_last, ((0, 0), (1, 1), (0, 0))),
-        cosines,
-        sines,
-        np.maximum(np.abs(cosines), np.abs(sines)),
-        np.float32(geometry.center),
-        geometry.volume_width,
-    )
-    return np.ascontiguousarray(block.transpose(2, 0, 1))
+    slices_last = scan.projections.transpose(0, 2, 1)
+    block = _Angles(geometry).back_project(np.pad(slices_last, ((0, 0), (1, 1), (0, 0))))
+    return np.ascontiguousarray(block[1:-1, 1:-1].transpose(2, 0, 1))
 
 
 def tomopy_projection(volume: np.ndarray, angles: np.ndarray, options: argparse.Namespace) -> float:
