@@ -10,6 +10,8 @@ from numba import njit, prange
 
 __all__ = ["evaluate", "evaluate_weights", "inside"]
 
+_FAST = {"contract", "nnan", "ninf", "nsz"}  # no re-association, see `backends._kernels`
+
 
 @njit(cache=True, nogil=True)
 def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
@@ -29,7 +31,7 @@ def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
             index[i, k] = max(j, 0)
 
 
-@njit(parallel=True, fastmath=True, cache=True, nogil=True)
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def evaluate(coefficients: Any, shifts: Any) -> Any:
     """Evaluate cubic splines at positions moved by minus the shifts."""
     n_images, n_rows, n_columns = coefficients.shape

@@ -24,11 +24,15 @@ __all__ = ["back_project", "project"]
 
 f32 = np.float32
 
+# Rounds the same in whatever order things are compiled: no re-association, so that a run which
+# compiles the kernels, one that finds them compiled, and any number of threads agree to the bit.
+_FAST = {"contract", "nnan", "ninf", "nsz"}
+
 _LINES = 16  # of a slice in one tile of the projector; a multiple of 4
 _ANGLES = 4  # that pass over a tile
 
 
-@njit(inline="always", fastmath=True)
+@njit(inline="always", fastmath=_FAST)
 def _voxel_taps(position: Any, n: Any, scale: Any) -> Any:
     """Return the left one of two neighbours on a line of n voxels and a margin, and their weights.
 
@@ -40,7 +44,7 @@ def _voxel_taps(position: Any, n: Any, scale: Any) -> Any:
     return index, scale - next_weight, next_weight
 
 
-@njit(inline="always", fastmath=True)
+@njit(inline="always", fastmath=_FAST)
 def _half_chord(distance: Any, radius: Any) -> Any:
     """Return half the length of a disc's chord, -1 where the disc does not reach."""
     if distance > radius:
@@ -48,7 +52,7 @@ def _half_chord(distance: Any, radius: Any) -> Any:
     return f32(math.sqrt(radius * radius - distance * distance))
 
 
-@njit(parallel=True, fastmath=True, cache=True, nogil=True)
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def project(volume: Any, cosines: Any, sines: Any, center: Any, n_columns: int, radius: Any) -> Any:
     """Project at every angle; threads over angles.
 
@@ -138,7 +142,7 @@ def project(volume: Any, cosines: Any, sines: Any, center: Any, n_columns: int, 
     return out
 
 
-@njit(inline="always", fastmath=True)
+@njit(inline="always", fastmath=_FAST)
 def _column_taps(position: Any, last: Any, width: Any, scale: Any) -> Any:
     """Return the left column under a voxel's triangle, and the weights of it and the next.
 
@@ -154,7 +158,7 @@ def _column_taps(position: Any, last: Any, width: Any, scale: Any) -> Any:
     )
 
 
-@njit(parallel=True, fastmath=True, cache=True, nogil=True)
+@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def back_project(
     projections: Any,
     cosines: Any,
@@ -193,8 +197,10 @@ def back_project(
     out = np.zeros((n + 2, n + 2, n_slices), np.float32)
     axis = f32((n - 1) / 2)
     last = n_padded - 1
-    scales = f32(1) / (widths * widths)
-    starts = center + f32(1) - axis * cosines
+    starts, scales = np.empty(n_angles, np.float32), np.empty(n_angles, np.float32)
+    for b in range(n_angles):
+        starts[b] = center + f32(1) - axis * cosines[b]
+        scales[b] = f32(1) / (widths[b] * widths[b])
     whole = n_angles - n_angles % 4
     for part in prange((n + tile - 1) // tile):
         for a in range(0, n_angles, 4):
