@@ -412,6 +412,25 @@ def test_a_residual_that_stays_large_is_explained():
     assert "the rotation centre (given, and kept) may be wrong" in text
 
 
+def test_noise_is_no_poor_fit():
+    scan = simulate(32, 20, n_rows=24, noise=0.3, seed=4)
+    result = run(scan, maxiter=2)
+    assert result.residual > 0.5
+    assert not any("poor fit" in text for text in result.diagnosis)
+
+
+def test_what_rests_but_is_not_known_is_not_called_converged():
+    scan = simulate(32, 20, n_rows=24, noise=0.3, seed=4)
+    result = align(scan.projections, scan.angles, backend="builtin", progress=False)
+    assert error(scan, result) > 0.2
+    assert len(result.history) < 40
+    assert not result.converged
+    assert result.message.startswith("not converged: nothing moves any more after ")
+    (text,) = (text for text in result.diagnosis if text.startswith("uncertain:"))
+    assert "too noisy" in text
+    assert not any("still moving" in text for text in result.diagnosis)
+
+
 def test_few_angles_and_an_end_without_rest_are_said():
     scan = simulate(32, 8, n_rows=24, noise=0.01, seed=4)
     result = run(scan, maxiter=1)

@@ -47,15 +47,18 @@ def test_shifts_carry_no_motion_of_the_object():
     assert np.abs(estimate.shifts).max() < 0.05
 
 
-def test_an_object_inside_every_image_is_whole():
-    scan = simulate(40, 24, noise=0.02, seed=0)
+@pytest.mark.parametrize("kind", ["ellipsoids", "granular", "shell"])
+def test_an_object_inside_every_image_is_whole(kind):
+    scan = simulate(40, 24, noise=0.02, kind=kind, seed=0)
     outline = look_at_outline(scan.projections, everything(scan))
     assert outline.whole
     assert not outline.truncated
 
 
-def test_an_object_wider_than_the_images_is_truncated():
-    scan = simulate(40, 24, noise=0.02, truncation=1.6, seed=0)
+@pytest.mark.parametrize("kind", ["ellipsoids", "soft", "fibrous", "asymmetric"])
+def test_an_object_wider_than_the_images_is_truncated(kind):
+    """A sparse one too: few of its rows reach the borders, and those not in every frame."""
+    scan = simulate(48, 24, noise=0.02, truncation=1.6, kind=kind, seed=0)
     outline = look_at_outline(scan.projections, everything(scan))
     assert outline.truncated
     assert not outline.whole

@@ -236,6 +236,7 @@ def state_of(result, length):
         parameters=result.parameters,
         backend=result.backend,
         converged=False,
+        finished=False,
         message="on its way",
         generator_state=result.generator_state,
     )

@@ -63,7 +63,7 @@ def iterate_alignment(
     ------
     AlignmentState
         Self-contained and read-only; its images belong to its shifts. The last one has
-        ``converged`` set, unless ``maxiter`` was reached.
+        ``finished`` set.
     """
     run = check_inputs(
         projections,
@@ -100,6 +100,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error[drawn] = found.standard_error * level.pixel
         confidence = _confidence(run, start, model, confidence, schedule.captured)
         trends = _trends(run, start, schedule, trends, shifts, center, confidence)
+        if trends is not None:
+            error[drawn] = trends.uncertain(error)[drawn]
         step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence, trends)
         shifts, center = _update(run, shifts + step, center, confidence)
         del model  # make room for the next one
@@ -405,7 +407,7 @@ def align(
                 if callback is not None and callback(state) is False:
                     stopped = "stopped by the callback"
                     break
-                if not (state.converged or state.iteration == run.parameters.maxiter):
+                if not state.finished:
                     reached = Resume(state.history, dict(state.generator_state))
                     state = None  # its images would stand in the next ones' way
         except KeyboardInterrupt:
@@ -415,6 +417,6 @@ def align(
     if state is None and reached is not None:
         state = next(_iterate(replace(run, resume=reached)))  # images for what was reached
     assert state is not None  # maxiter is at least 1
-    if stopped and not state.converged:
+    if stopped and not state.finished:
         state = replace(state, message=f"{stopped} after iteration {state.iteration}")
     return result_from_state(state)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from .filtering import noise_level
 from .frames import TRUSTED
 from .inputs import Run
 from .model import Model
 from .results import IterationRecord
-from .schedule import Schedule
+from .schedule import CERTAIN, Schedule
 from .start import Start
 
 __all__ = ["diagnose"]
 
-_POOR_FIT = 0.35  # residual above which the reprojections explain the data badly
-_UNCERTAIN = 0.2  # pixels: a median standard error above this is worth a warning
+_POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
 _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FAR = 0.25  # of the image: shifts beyond it may have been out of reach
@@ -32,7 +32,7 @@ def diagnose(
     found += _frames(start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])
-    found += _course(run, schedule, history)
+    found += _course(run, start, schedule, history)
     return tuple(found)
 
 
@@ -77,7 +77,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
     if outline.truncated:
         found.append(
             f"truncation: the object, or a background offset, reaches the side borders (at "
-            f"{outline.sides:.0%} of its thick parts); centres of mass were not used and the grid "
+            f"{outline.sides:.0%} of the mean); centres of mass were not used and the grid "
             "was widened. If the sample ends inside the image, subtract the background"
         )
     n_angles, n_columns = len(record.shifts), run.geometry.n_columns
@@ -113,28 +113,40 @@ def _background(model: Model, record: IterationRecord) -> list[str]:
     ]
 
 
-def _course(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> list[str]:
+def _course(
+    run: Run, start: Start, schedule: Schedule, history: tuple[IterationRecord, ...]
+) -> list[str]:
     found = []
     record = history[-1]
-    enabled = record.standard_error[:, run.parameters.directions > 0]
-    error = float(np.nanmedian(np.linalg.norm(enabled, axis=1)))
-    if error > _UNCERTAIN:
-        found.append(
-            f"uncertain: the median standard error of a shift is {error:.2f} px; the images are "
-            "too noisy or too smooth for more: measure longer or bin"
+    error = schedule.uncertainty(record)
+    if error > CERTAIN:
+        reason = (
+            "what lies outside the images can explain trends of the shifts: measure a wider field, "
+            "or more angles"
+            if start.wide
+            else "the images are too noisy, too smooth or too few for more: measure longer or bin"
         )
-    if record.residual > _POOR_FIT:
+        found.append(f"uncertain: the standard error of a shift is {error:.2f} px (RMS); {reason}")
+    missed = _missed(run, record)
+    if missed > _POOR_FIT:
         reason = (
             "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
             if run.center_known
             else "the angles may be wrong, the sample may have changed during the scan, or the "
             "background may have a ramp or an offset: check them"
         )
-        found.append(f"poor fit: reprojections miss {record.residual:.0%} of the data; {reason}")
-    if not schedule.converged:
+        found.append(f"poor fit: reprojections miss {missed:.0%} of the data; {reason}")
+    if not schedule.rests:
         moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
         found.append(
             f"still moving: projection {_names([int(i) for i in moving])}; raise maxiter, loosen "
             "shift_tolerance, or look at those frames"
         )
     return found
+
+
+def _missed(run: Run, record: IterationRecord) -> float:
+    """Return the residual beside what is noise."""
+    power = float(np.mean([np.mean(np.square(p, dtype=np.float64)) for p in run.projections]))
+    noise = noise_level(run.projections) ** 2 / max(power, 1e-30)
+    return float(np.sqrt(max(record.residual**2 - noise, 0.0)))

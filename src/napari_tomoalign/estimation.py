@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .filtering import noise_level
 from .gauge import remove_gauge
 
 __all__ = ["Estimate", "Outline", "estimate_shifts", "look_at_outline", "rows_inside"]
 
 Array = NDArray[np.float64]
 
-_EDGE = 0.06  # of the object's absorbance: a border above this is no background
+_EDGE = 0.08  # of the mean absorbance: a border above this is no background
 _CLEAR = 0.015  # of the object's absorbance: sides that stay below it on average are background
 _WOBBLE = 0.05  # relative spread of the projected mass: more, and mass means nothing
 
@@ -25,8 +26,8 @@ class Outline:
     Attributes
     ----------
     sides, ends : float
-        Mean absorbance along the left and right borders, and along the top and bottom ones,
-        relative to that of the object's thick parts.
+        Absorbance along the left and right borders, and along the top and bottom ones, in the
+        median frame, relative to the mean of all frames; less what noise may have added.
     mass_spread : float
         Standard deviation over mean of the projected mass.
     """
@@ -65,18 +66,20 @@ def look_at_outline(projections: NDArray[np.float32], used: NDArray[np.bool_]) -
         Frames that count.
     """
     stack = projections[used]
-    thick = max(float(np.percentile(stack[:, ::2, ::2], 90)), 1e-30)
     width = 2 if stack.shape[2] < 64 else stack.shape[2] // 32
     height = min(width, stack.shape[1])
-    # Per frame, so that frames that jitter out of the field do not hide behind the others.
-    left = stack[:, :, :width].mean(axis=(1, 2))
-    right = stack[:, :, -width:].mean(axis=(1, 2))
-    top = stack[:, :height].mean(axis=(1, 2))
-    bottom = stack[:, -height:].mean(axis=(1, 2))
+    noise = 2 * noise_level(stack) / np.sqrt(len(stack))  # two standard errors, of one pixel
+
+    def border(first: NDArray[np.float32], last: NDArray[np.float32]) -> float:
+        # The median, so that frames that jitter out of the field do not speak for the others.
+        means = [np.median(part.mean(axis=(1, 2))) for part in (first, last)]
+        return float(max(means) - noise / np.sqrt(first[0].size))
+
     mass = stack.sum(axis=(1, 2), dtype=np.float64)
+    mean = max(float(mass.mean()) / stack[0].size, 1e-30)
     return Outline(
-        sides=float(max(np.median(left), np.median(right))) / thick,
-        ends=float(max(np.median(top), np.median(bottom))) / thick,
+        sides=border(stack[:, :, :width], stack[:, :, -width:]) / mean,
+        ends=border(stack[:, :height], stack[:, -height:]) / mean,
         mass_spread=float(mass.std() / max(abs(mass.mean()), 1e-30)),
     )
 

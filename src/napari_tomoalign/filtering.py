@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["edge_window", "fill_ignored", "inside_margin", "smooth", "taper"]
+__all__ = ["edge_window", "fill_ignored", "inside_margin", "noise_level", "smooth", "taper"]
 
 Stack = NDArray[np.float32]
+
+_IMAGES_FOR_NOISE = 16
 
 
 def smooth(images: Stack, sigma: float) -> Stack:
@@ -27,6 +29,19 @@ def inside_margin(weights: Stack, width: int) -> Stack:
             lines[:width] = 0
             lines[-width:] = 0
     return inner
+
+
+def noise_level(images: Stack) -> float:
+    """Return the standard deviation of the noise, pixel by pixel, of images of something smooth.
+
+    From second differences along rows and columns, which planes do not pass (Immerkaer 1996, doi
+    10.1006/cviu.1996.0060), by their median, which edges hardly move. Told from a few of the
+    images; 0 where they are too small.
+    """
+    images = images[:: -(-len(images) // _IMAGES_FOR_NOISE)]
+    down = images[:, :-2] - 2 * images[:, 1:-1] + images[:, 2:]
+    both = down[:, :, :-2] - 2 * down[:, :, 1:-1] + down[:, :, 2:]
+    return float(np.median(np.abs(both))) / (0.6745 * 6) if both.size else 0.0
 
 
 def taper(n: int, width: int) -> NDArray[np.float32]:

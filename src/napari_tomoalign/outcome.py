@@ -80,6 +80,7 @@ def make_state(
         parameters=run.parameters,
         backend=run.backend.name,
         converged=schedule.converged,
+        finished=schedule.finished,
         message=_message(run, schedule, history),
         diagnosis=diagnose(run, start, schedule, model, history) if schedule.finished else (),
         generator_state=rng.bit_generator.state,
@@ -94,6 +95,11 @@ def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...])
         return (
             f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "
             f"below {tolerance:g} px"
+        )
+    if schedule.rests:
+        return (
+            f"not converged: nothing moves any more after {len(history)} iterations, but the "
+            f"shifts are known to {schedule.uncertainty(history[-1]):.2g} px only (RMS)"
         )
     if schedule.finished:
         return (

@@ -96,9 +96,11 @@ class AlignmentState:
     backend : str
         Name of the backend.
     converged : bool
-        The stop rule is met; no further state follows.
+        The stop rule is met, and the standard errors say that the shifts are known.
+    finished : bool
+        No further state follows.
     message : str
-        In words: converged, and at what largest move; or how far it is.
+        In words: converged, and at what largest move; or why not, or how far it is.
     diagnosis : tuple of str
         In the last state: what seems wrong, and what to do about it.
     generator_state : mapping
@@ -113,6 +115,7 @@ class AlignmentState:
     parameters: AlignmentParameters
     backend: str
     converged: bool
+    finished: bool
     message: str
     diagnosis: tuple[str, ...] = ()
     generator_state: Mapping[str, Any] = field(default_factory=dict)
@@ -165,7 +168,7 @@ class AlignmentResult:
     history : tuple of IterationRecord
         One record an iteration.
     converged : bool
-        Whether the stop rule was met.
+        Whether the stop rule was met, and the shifts are known by their standard errors.
     message : str
         Why the run ended, and at what largest move.
     diagnosis : tuple of str

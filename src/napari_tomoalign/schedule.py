@@ -2,7 +2,7 @@
 
 The stop rule: every valid projection that is trusted has been registered since its last move as
 long as the tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of
-them must rest as well.
+them must rest as well. A run that rests has converged if the shifts are known, too.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from .pyramid import choose_levels
 from .results import IterationRecord
 from .trends import Trends
 
-__all__ = ["Schedule"]
+__all__ = ["CERTAIN", "Schedule"]
 
 Array = NDArray[np.float64]
+
+CERTAIN = 0.1
+"""Pixels: shifts whose standard error (RMS) is larger are not called converged."""
 
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
@@ -45,8 +48,8 @@ class Schedule:
         Of the level that the next iteration runs at.
     captured : bool
         The cross-correlation has done its part at this level.
-    converged, finished : bool
-        The stop rule is met; no further iteration.
+    rests, converged, finished : bool
+        The stop rule is met; and the shifts are known; no further iteration.
     """
 
     def __init__(
@@ -59,8 +62,7 @@ class Schedule:
         self._angles = geometry.angles
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
-        self.converged = False
-        self.finished = False
+        self.rests = self.converged = self.finished = False
         self._enter(0)
 
     def _enter(self, position: int) -> None:
@@ -165,5 +167,17 @@ class Schedule:
             if rests or self._allowed < 1:
                 self._enter(self._position + 1)
             return
-        self.converged = rests
+        self.rests = rests
+        self.converged = rests and self.uncertainty(record) <= CERTAIN
         self.finished = rests or self._allowed < 1
+
+    def uncertainty(self, record: IterationRecord) -> float:
+        """Return the standard error of a shift, RMS over the frames that count, in pixels.
+
+        Over the enabled directions; what cannot be told (NaN) is left out.
+        """
+        counted = self._valid & (record.confidence >= TRUSTED)
+        errors = record.standard_error[counted]
+        known = np.isfinite(errors) & (self._parameters.directions > 0)
+        variance = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
+        return float(np.sqrt(variance.sum()))

@@ -16,7 +16,7 @@ from .pyramid import Level
 
 __all__ = ["Start", "prepare"]
 
-_WIDER = 1.4  # grid over detector, where the object is wider than the images
+_WIDER = 1.2  # grid over detector, where the object is wider than the images
 _NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
 
 

@@ -4,7 +4,7 @@ In a script that uses them, only the import changes. What is different, on purpo
 
 - the input is never modified, and the stack that comes back is the aligned one, moved once;
 - both names run the same loop, which takes every algorithm;
-- it stops when it has converged; then ``conv`` goes on with zeros;
+- it stops when nothing moves any more; then ``conv`` goes on with zeros;
 - edges are tapered and weighted by the loop itself: ``blur``, ``rin`` and ``rout`` are accepted,
   so that scripts run, and change nothing.
 """
@@ -122,7 +122,7 @@ def align_joint(
     sx, sy : (n_angles,) array of float64
         Row and column shifts, as ``tomopy.prep.alignment.shift_images`` takes them.
     conv : (iters,) array of float64
-        Norm of the change of the shifts in each iteration, in pixels; 0 after it has converged.
+        Norm of the change of the shifts in each iteration, in pixels; 0 after nothing moves.
 
     Raises
     ------

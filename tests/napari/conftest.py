@@ -190,6 +190,7 @@ def make_state(projections, angles, number=1, *, last=False, binning=1, fill=Non
         parameters=AlignmentParameters(),
         backend="builtin",
         converged=last,
+        finished=last,
         message=f"converged after {number} iterations" if last else f"iteration {number}",
         generator_state={"number": number},
     )

@@ -97,7 +97,7 @@ def _drain(
                     source,
                 )
             )
-            if not (state.converged or state.iteration >= state.parameters.maxiter):
+            if not state.finished:
                 gate.passed()
             yield state.record, state.generator_state
         return () if state is None else result_from_state(state).diagnosis

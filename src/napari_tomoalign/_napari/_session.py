@@ -116,7 +116,7 @@ class Session:
         state = self.state
         if state is None or not self.history:
             return "Stopped before the first iteration was done."
-        if state.converged or state.iteration >= state.parameters.maxiter:
+        if state.finished:
             return f"{state.message[:1].upper()}{state.message[1:]}."
         return f"Stopped after iteration {state.iteration}; its shifts are kept."
 
@@ -163,7 +163,8 @@ class Session:
         if not self.shown or self.edited or self.state is None or self._before:
             return False
         before = self.state.parameters.with_changes(maxiter=parameters.maxiter)
+        rested = self.state.finished and self.state.iteration < self.state.parameters.maxiter
         goes_on = self.shown < parameters.maxiter and not (
-            self.state.converged and self.shown == self.state.iteration
+            rested and self.shown == self.state.iteration
         )
         return goes_on and before == parameters

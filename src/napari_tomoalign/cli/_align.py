@@ -220,7 +220,7 @@ def _iterate(job: _Job, interrupt: Interrupt, progress: bool) -> AlignmentResult
         def follow(state: AlignmentState) -> bool:
             checkpoint(state)
             bar.n = state.iteration
-            bar.total = state.iteration if state.converged else bar.total
+            bar.total = state.iteration if state.finished else bar.total
             move, residual = state.record.largest_move, state.record.residual
             bar.set_postfix_str(f"largest move {move:.3f} px, residual {residual:.4f}")
             return not interrupt.asked
