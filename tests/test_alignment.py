@@ -9,7 +9,7 @@ import pytest
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign.alignment import Resume
 from napari_tomoalign.backends import get_backend
-from napari_tomoalign.gauge import gauge_part
+from napari_tomoalign.gauge import gauge_part, remove_gauge
 from napari_tomoalign.phantom import cramer_rao_bound, simulate
 from napari_tomoalign.shifting import shift_stack
 
@@ -458,3 +458,71 @@ def test_shifts_of_a_quarter_of_the_image_are_captured():
     result = align(scan.projections, scan.angles, backend="builtin", progress=False)
     assert np.abs(scan.shifts).max(axis=0).min() > 11.5
     assert error(scan, result) < 2 * cramer_rao_bound(scan)
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e12])
+def test_data_of_any_scale_are_aligned(scale):
+    scan = simulate(32, 30, noise=0.01, seed=1)
+    result = align(
+        scan.projections * np.float32(scale),
+        scan.angles,
+        center=scan.center,
+        backend="builtin",
+        progress=False,
+        initial_estimate=False,
+    )
+    assert alignment_error(result.shifts, scan.shifts, scan.angles) < 0.1
+
+
+def test_what_filtered_back_projection_does_to_all_images_is_no_background():
+    scan = simulate(48, 60, seed=2)
+    result = align(
+        scan.projections,
+        scan.angles,
+        backend="builtin",
+        progress=False,
+        reconstruction_pipeline="fbp",
+        reconstruction_pipeline_kwargs={"non_negative": True},
+    )
+    assert result.diagnosis == ()
+
+
+def test_constant_frames_do_not_spoil_the_residual():
+    scan = simulate(48, 36, seed=2)
+    spoilt = scan.projections.copy()
+    spoilt[[5, 20]] = 100
+    run = {"backend": "builtin", "progress": False}
+    residual = align(scan.projections, scan.angles, **run).residual
+    result = align(spoilt, scan.angles, **run)
+    assert result.residual == pytest.approx(residual, rel=0.1)
+    (text,) = result.diagnosis
+    assert text.startswith("blank frames: projection 5, 20")
+
+
+def test_a_frame_whose_shift_cannot_be_found_is_not_moved_and_named(scan, monkeypatch):
+    """Whatever a registration answers: what is not finite counts as no move."""
+    from napari_tomoalign import alignment
+
+    correlate = alignment.correlate
+
+    def without_the_third(measured, *arguments, **options):
+        found = correlate(measured, *arguments, **options)
+        found.shifts[2] = np.nan
+        return found
+
+    monkeypatch.setattr(alignment, "correlate", without_the_third)
+    (state,) = states(scan, maxiter=1, levels=(1,), initial_estimate=False)
+    assert np.flatnonzero(~state.record.moves.any(axis=1)).tolist() == [2, 10, 18]  # eight a call
+    (note,) = state.record.notes
+    assert note.startswith("projection 2, 10, 18: no shift could be found")
+
+
+def test_a_noisy_centre_of_mass_is_no_first_estimate():
+    """The first iteration then starts at no shift: what it finds is all there is."""
+    starts = []
+    for noise in (0.02, 0.8):
+        scan = simulate(32, 20, n_rows=24, noise=noise, center_offset=0, seed=6)
+        (state,) = states(scan, maxiter=1, levels=(1,), center=scan.center)
+        starts.append(state.shifts - state.record.moves)
+    assert np.abs(starts[0]).max() > 1
+    assert np.abs(remove_gauge(starts[1], scan.angles)).max() < 1e-9

@@ -580,3 +580,33 @@ def test_reach(center: float, reach: float) -> None:
     geometry = ScanGeometry(np.arange(3.0), 4, 32, center)
     assert geometry.reach == reach
     assert geometry.with_changes(volume_width=44).reach == 22
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("num_iter", "x"),
+        ("num_iter", 2.5),
+        ("num_iter", True),
+        ("relaxation", "a"),
+        ("non_negative", "no"),
+        ("circle", None),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must "):
+        get_backend("builtin").check_options("sirt", {option: value})
+
+
+def test_the_first_call_says_that_it_compiles(tmp_path: Path) -> None:
+    ask = (
+        "from napari_tomoalign.backends import get_backend as g; print(g('builtin').startup_note())"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    note = subprocess.run(
+        [sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert note.startswith("compiling the kernels, once")
+    engine = get_backend("builtin")
+    engine.project(np.ones((1, 32, 32), np.float32), make_geometry())
+    assert engine.startup_note() is None

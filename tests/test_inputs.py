@@ -405,3 +405,22 @@ def test_numpy_numbers_are_numbers():
     assert parameters.align_vertical is False
     assert parameters.projection_cropping == (slice(1, 9), slice(None, 12))
     assert AlignmentParameters.from_dict(parameters.to_dict()) == parameters
+
+
+def test_values_beyond_single_precision_are_not_called_nan():
+    huge = STACK.astype(np.float64) * 1e300
+    refuse(ValueError, "more than single precision holds: divide them", projections=huge)
+
+
+def test_projections_of_unequal_size():
+    ragged = [np.ones((8, 8)), np.ones((8, 9)), np.ones((8, 8))]
+    refuse(ValueError, "must be images of one size", projections=ragged, angles=ANGLES[:3])
+
+
+def test_initial_shifts_that_are_no_numbers():
+    refuse(TypeError, "initial_shifts must be numbers, pixels, got 'abc'", initial_shifts="abc")
+
+
+def test_a_callback_that_cannot_be_called():
+    with pytest.raises(TypeError, match="callback must be callable with each state, got 3"):
+        align(STACK, ANGLES, backend="builtin", callback=3, progress=False)

@@ -385,3 +385,18 @@ def test_apply_on_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, result_
         apply_shifts(saved["shifts"], scan, tmp_path / "new" / f"aligned{suffix}")
 
     assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("name", ["scan.h5", "aligned.h5"])
+def test_what_is_read_is_never_replaced(tmp_path, name):
+    scan = tmp_path / name
+    scan.write_bytes(b"scan")
+    output = scan if name == "scan.h5" else tmp_path
+    with pytest.raises(FileExistsError, match="is what is read, so it is not replaced"):
+        check_output(output, overwrite=True, inputs=[scan])
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EFBIG, "x"), RuntimeError("File too large")])
+def test_a_limit_of_the_file_size_is_said_as_a_full_disk(tmp_path, error):
+    with pytest.raises(DiskFull, match="make room"), atomic_path(tmp_path / "a"):
+        raise error

@@ -384,3 +384,14 @@ def test_the_tooth_as_it_comes():
     np.testing.assert_allclose(np.rad2deg(scan.angles[[0, -1]]), [0, 179.0055], atol=1e-3)
     assert "degrees" in scan.source["angles"]
     assert scan.preparation[0] == "divided by the flat field, dark field removed"
+
+
+@pytest.mark.parametrize("stated", [None, "rad"])
+def test_the_unit_that_the_user_gives_goes_before_what_the_file_says(tmp_path, stated):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["exchange/data"] = np.ones((5, 8, 8), np.float32)
+        file["exchange/theta"] = np.linspace(-3, 3, 5)
+        if stated:
+            file["exchange/theta"].attrs["units"] = stated
+    scan = read_scan(tmp_path / "scan.h5", angle_unit="degrees")
+    np.testing.assert_allclose(scan.angles, np.deg2rad(np.linspace(-3, 3, 5)))

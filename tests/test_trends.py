@@ -52,6 +52,23 @@ def test_a_weakly_found_trend_is_made_whole(share: float) -> None:
     )
 
 
+def test_a_trend_is_restored_by_a_pixel_at_most() -> None:
+    """A response measured too small must not throw the images away."""
+    wave = trends_of(np.negative).basis[:, 1]
+    moves = np.zeros((40, 2))
+    moves[:, 1] = 2.0 * wave
+    whole = trends_of(weak(0.001, wave)).whole(moves)
+    size = np.sqrt(trends_of(np.negative).basis.shape[0])
+    np.testing.assert_allclose(whole[:, 1], size * wave, atol=1e-9)
+
+
+def test_a_share_measured_below_nothing_turns_no_move_round() -> None:
+    wave = trends_of(np.negative).basis[:, 1]
+    moves = np.zeros((40, 2))
+    moves[:, 1] = 0.1 * wave
+    np.testing.assert_allclose(trends_of(weak(-0.05, wave)).whole(moves), moves, atol=1e-9)
+
+
 def test_what_is_no_trend_and_the_rows_stay_as_they_are() -> None:
     rng = np.random.default_rng(0)
     trends = trends_of(weak(0.05, np.cos(2 * ANGLES)))
@@ -66,7 +83,7 @@ def test_frames_that_do_not_count_are_not_moved() -> None:
     counted = np.arange(40) % 7 != 0
     trends = trends_of(lambda shifts: -0.1 * shifts, counted)
     moves = np.zeros((40, 2))
-    moves[:, 1] = trends.basis[:, 0]
+    moves[:, 1] = 0.1 * trends.basis[:, 0]
     whole = trends.whole(moves)
     assert not whole[~counted].any()
     np.testing.assert_allclose(whole[counted], moves[counted] / 0.12)

@@ -246,6 +246,9 @@ def _register_pairs(
     measured = model.measured[which, rows, columns]
     reprojected = smooth(model.reprojected[which, rows, columns], _TEMPLATE_BLUR)
     weights = inside_margin(model.weights[which, rows, columns], _BLURRED_MARGIN)
+    # Sums of fourth powers in float32: a power of two near the data's scale keeps them in range.
+    unit = np.float32(np.exp2(np.round(np.log2(max(float(np.abs(measured).max()), 1e-30)))))
+    measured, reprojected = measured / unit, reprojected / unit
     if refine:
         return gauss_newton(measured, reprojected, weights, workers=parameters.workers)
     return correlate(
@@ -380,6 +383,8 @@ def align(
     """
     from tqdm.auto import tqdm
 
+    if not (callback is None or callable(callback)):
+        raise TypeError(f"callback must be callable with each state, got {callback!r:.60}")
     run = check_inputs(
         projections,
         angles,
@@ -397,6 +402,7 @@ def align(
         closing(_iterate(run)) as states,
         tqdm(desc="align", unit="it", total=run.parameters.maxiter, disable=not progress) as bar,
     ):
+        bar.set_postfix_str(run.startup_note or "")
         try:
             for state in states:
                 bar.set_postfix(

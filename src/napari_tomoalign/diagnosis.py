@@ -17,6 +17,7 @@ __all__ = ["diagnose"]
 _POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
 _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
+_FRAMES_FOR_NOISE = 16  # that the noise is told from
 _FAR = 0.25  # of the image: shifts beyond it may have been out of reach
 
 
@@ -98,11 +99,13 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
 
 
 def _background(model: Model, record: IterationRecord) -> list[str]:
+    trusted = record.confidence >= TRUSTED
+    if not trusted.any():
+        return []
     difference, power = model.misfit()
-    planes = model.backgrounds()
-    usual = float(np.median(power))
-    spoilt = planes > _BACKGROUND**2 * difference
-    spoilt &= (planes > _SEEN**2 * usual) & (record.confidence >= TRUSTED)
+    planes = model.backgrounds(trusted)
+    usual = float(np.median(power[trusted]))
+    spoilt = trusted & (planes > _BACKGROUND**2 * difference) & (planes > _SEEN**2 * usual)
     if not spoilt.any():
         return []
     size = float(np.sqrt(planes[spoilt].max() / max(usual, 1e-30)))
@@ -126,7 +129,8 @@ def _course(
             if start.wide
             else "the images are too noisy, too smooth or too few for more: measure longer or bin"
         )
-        found.append(f"uncertain: the standard error of a shift is {error:.2f} px (RMS); {reason}")
+        known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
+        found.append(f"uncertain: the standard error of a shift {known}; {reason}")
     missed = _missed(run, record)
     if missed > _POOR_FIT:
         reason = (
@@ -146,7 +150,10 @@ def _course(
 
 
 def _missed(run: Run, record: IterationRecord) -> float:
-    """Return the residual beside what is noise."""
-    power = float(np.mean([np.mean(np.square(p, dtype=np.float64)) for p in run.projections]))
-    noise = noise_level(run.projections) ** 2 / max(power, 1e-30)
-    return float(np.sqrt(max(record.residual**2 - noise, 0.0)))
+    """Return the residual beside what is noise, told from some of the trusted frames."""
+    trusted = np.flatnonzero(record.confidence >= TRUSTED)
+    if not len(trusted):
+        return record.residual
+    images = run.projections[trusted[:: -(-len(trusted) // _FRAMES_FOR_NOISE)]]
+    power = max(float(np.mean(np.square(images, dtype=np.float64))), 1e-30)
+    return float(np.sqrt(max(record.residual**2 - noise_level(images) ** 2 / power, 0.0)))

@@ -77,6 +77,12 @@ class Run:
         return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)
 
     @property
+    def startup_note(self) -> str | None:
+        """What the user should know while the first iteration takes long; None: nothing."""
+        note: str | None = getattr(self.backend, "startup_note", lambda: None)()
+        return note
+
+    @property
     def moves_center(self) -> bool:
         """Whether the loop may find the rotation centre."""
         settings = self.parameters
@@ -137,7 +143,10 @@ def check_inputs(
 
 
 def _stack(projections: ArrayLike) -> NDArray[Any]:
-    stack = np.asarray(projections)
+    try:
+        stack = np.asarray(projections)
+    except ValueError as error:
+        raise ValueError(f"projections must be images of one size: {error}") from error
     if stack.dtype.kind not in "fiub":
         raise TypeError(
             "projections must be real numbers (float, integer or boolean), got dtype "
@@ -228,7 +237,10 @@ def _center(center: float | None, n_columns: int) -> float:
 def _shifts(shifts: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     if shifts is None:
         return None
-    array = np.array(shifts, dtype=np.float64)
+    try:
+        array = np.array(shifts, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"initial_shifts must be numbers, pixels, got {shifts!r:.60}") from error
     if array.shape != (n, 2):
         raise ValueError(
             f"initial_shifts must be (row, column) for each projection, shape ({n}, 2); got "
@@ -324,9 +336,10 @@ def _line_integrals(
     stack: NDArray[Any], weights: NDArray[np.float32] | None, settings: AlignmentParameters
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[str, ...]]:
     """Return what is aligned: one float32 stack, channels averaged, -log where it is asked for."""
-    data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
-    data = np.asarray(data, dtype=np.float32)
-    _check_finite(data, weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # said below
+        data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
+        data = np.asarray(data, dtype=np.float32)
+    _check_finite(data, weights, stack)
     notes: tuple[str, ...] = ()
     if weights is not None and not np.isfinite(data).all():
         data = np.where(np.isfinite(data), data, np.float32(0))
@@ -341,14 +354,22 @@ def _line_integrals(
     return data, weights, notes
 
 
-def _check_finite(data: NDArray[np.float32], weights: NDArray[np.float32] | None) -> None:
-    if np.isfinite(data.sum(dtype=np.float64)):  # cheap: no stack of booleans
-        return
+def _check_finite(
+    data: NDArray[np.float32], weights: NDArray[np.float32] | None, given: NDArray[Any]
+) -> None:
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(data.sum(dtype=np.float64)):  # cheap: no stack of booleans
+            return
     bad = ~np.isfinite(data)
     if weights is not None:
         bad &= weights > 0
     if not bad.any():
         return
+    if np.isfinite(given).all():
+        raise ValueError(
+            f"projections reach {np.abs(given).max():.3g}, more than single precision holds: "
+            "divide them"
+        )
     frames = np.flatnonzero(bad.any(axis=(1, 2)))
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     raise ValueError(

@@ -48,23 +48,26 @@ class Model:
             power[i] = np.sum(weight * self.measured[i] ** 2)
         return difference, power
 
-    def backgrounds(self) -> Array:
-        """Return, of each frame, the sum of squares of the plane that fits the difference best.
+    def backgrounds(self, trusted: NDArray[np.bool_]) -> Array:
+        """Return, of each frame, the sum of squares of a background that the others do not have.
 
-        An offset and two slopes, which neither an object nor a shift brings about.
+        It is the plane, an offset and two slopes, that fits the difference best, which neither an
+        object nor a shift brings about. What the trusted frames have in common is the
+        reconstruction's: filtered back projection clipped at 0 lifts all reprojections alike.
         """
         n_rows, n_columns = self.geometry.n_rows, self.geometry.n_columns
         down, right = np.meshgrid(
             np.linspace(-1, 1, n_rows), np.linspace(-1, 1, n_columns), indexing="ij"
         )
         design = np.stack([np.ones_like(down), down, right]).reshape(3, -1)
-        planes = np.empty(len(self.measured))
+        planes, normals = np.empty((len(self.measured), 3)), np.empty((len(self.measured), 3, 3))
         for i, weight in enumerate(self.weights):
             difference = (weight * (self.measured[i] - self.reprojected[i])).ravel()
-            normal = (design * weight.ravel()) @ design.T
-            found = design @ difference
-            planes[i] = found @ np.linalg.lstsq(normal, found, rcond=None)[0]
-        return planes
+            normals[i] = (design * weight.ravel()) @ design.T
+            planes[i] = np.linalg.lstsq(normals[i], design @ difference, rcond=None)[0]
+        planes -= np.median(planes[trusted], axis=0)
+        squares: Array = np.einsum("ni,nij,nj->n", planes, normals, planes)
+        return squares
 
 
 def evaluate(

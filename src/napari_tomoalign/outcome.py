@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .diagnosis import diagnose
+from .frames import TRUSTED
 from .inputs import Run
 from .model import Model
 from .results import AlignmentResult, AlignmentState, IterationRecord, freeze
@@ -41,6 +42,9 @@ def make_record(
     ``essential`` are the moves that count, see `Schedule.essential`.
     """
     difference, power = model.misfit()
+    counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
+    if not counted.any():
+        counted[:] = True
     lengths = np.hypot(*essential[drawn].T)
     return IterationRecord(
         iteration=iteration,
@@ -51,7 +55,7 @@ def make_record(
         drawn=freeze(drawn),
         largest_move=float(lengths.max()),
         rms_move=float(np.sqrt(np.mean(lengths**2))),
-        residual=float(np.sqrt(difference.sum() / max(power.sum(), 1e-30))),
+        residual=float(np.sqrt(difference[counted].sum() / max(power[counted].sum(), 1e-30))),
         residuals=freeze(np.sqrt(difference / np.maximum(power, 1e-30))),
         standard_error=freeze(standard_error.copy()),
         confidence=freeze(confidence.copy()),
@@ -97,9 +101,11 @@ def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...])
             f"below {tolerance:g} px"
         )
     if schedule.rests:
+        error = schedule.uncertainty(history[-1])
+        known = f"known to {error:.2g} px only (RMS)" if np.isfinite(error) else "not known"
         return (
             f"not converged: nothing moves any more after {len(history)} iterations, but the "
-            f"shifts are known to {schedule.uncertainty(history[-1]):.2g} px only (RMS)"
+            f"shifts are {known}"
         )
     if schedule.finished:
         return (

@@ -8,6 +8,7 @@ parameter that exists here exists everywhere.
 import itertools
 import math
 import numbers
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
@@ -304,7 +305,7 @@ def _window(value: Any) -> slice:
         value = slice(start, stop)
     if value.step not in (None, 1):
         raise ValueError("a step is not allowed")
-    ends = [None if end is None else int(end) for end in (value.start, value.stop)]
+    ends = [None if end is None else operator.index(end) for end in (value.start, value.stop)]
     return slice(*ends)
 
 

@@ -205,7 +205,7 @@ class AlignmentResult:
 
     @property
     def residual(self) -> float:
-        """``||measured - reprojection|| / ||measured||`` of the last iteration."""
+        """``||measured - reprojection|| / ||measured||`` of the last iteration's trusted frames."""
         return self.history[-1].residual
 
     @property

@@ -174,10 +174,13 @@ class Schedule:
     def uncertainty(self, record: IterationRecord) -> float:
         """Return the standard error of a shift, RMS over the frames that count, in pixels.
 
-        Over the enabled directions; what cannot be told (NaN) is left out.
+        Over the enabled directions; what cannot be told (NaN) is left out. Infinite where
+        nothing can be told.
         """
         counted = self._valid & (record.confidence >= TRUSTED)
         errors = record.standard_error[counted]
         known = np.isfinite(errors) & (self._parameters.directions > 0)
+        if not known.any():
+            return np.inf
         variance = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
         return float(np.sqrt(variance.sum()))

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 _HARMONICS = (2, 3, 4, 5)  # of the angle; the first is the object's position
 _PROBE = 0.1  # pixels, RMS: small against the images' detail, large against rounding
 _LEAST_RESPONSE = 0.02  # added: no trend is taken for weaker than this
+_LONGEST = 1.0  # pixels, RMS: a trend is not restored to more at once
 _INDEPENDENT = 1e-2  # of the largest singular value: below it a trend is made of the others
 
 
@@ -42,11 +43,21 @@ class Trends:
 
     def whole(self, moves: Array) -> Array:
         """Return moves (n_angles, 2) with their column trends restored to full length."""
-        found = self.basis.T @ moves[:, 1]
-        damped = self.response + _LEAST_RESPONSE * np.eye(len(found))
+        share, axes = self._shares()
+        found = axes.T @ moves[:, 1]
+        # A share below 0 was measured wrongly: that trend is left as it was found.
+        gain = np.where(share > 0, 1 / (np.maximum(share, 0) + _LEAST_RESPONSE), 1.0)
+        trend = axes @ (gain * found)
+        longest = _LONGEST * np.sqrt(np.count_nonzero(trend))
+        trend *= min(1.0, longest / max(np.linalg.norm(trend), 1e-30))
         restored = moves.copy()
-        restored[:, 1] += self.basis @ (np.linalg.solve(damped, found) - found)
+        restored[:, 1] += trend - axes @ found
         return restored
+
+    def _shares(self) -> tuple[Array, Array]:
+        """Return the share that is found of each of some trends, and these, orthonormal."""
+        share, axes = np.linalg.eigh((self.response + self.response.T) / 2)
+        return share, self.basis @ axes
 
     def uncertain(self, standard_error: Array) -> Array:
         """Return standard errors (n_angles, 2) with what they do not hold of the trends.
@@ -54,10 +65,10 @@ class Trends:
         Each is that of a shift for a known object. Of a trend whose share ``r`` is found, ``r`` of
         the information is left, so its variance is ``1 / r`` times as large.
         """
-        share, axes = np.linalg.eigh((self.response + self.response.T) / 2)
+        share, axes = self._shares()
         more = np.maximum(1 / np.clip(share, _LEAST_RESPONSE, 1) - 1, 0)
         widened = standard_error.copy()
-        widened[:, 1] *= np.sqrt(1 + (self.basis @ axes) ** 2 @ more)
+        widened[:, 1] *= np.sqrt(1 + axes**2 @ more)
         return widened
 
 

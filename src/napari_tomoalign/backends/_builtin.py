@@ -7,6 +7,7 @@ only one block is held, in the kernels' layout.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from .._threads import threads
 from ..geometry import ScanGeometry
 from . import _kernels
-from .base import BackendUnavailable
+from .base import BackendUnavailable, check_count, check_switch
 
 __all__ = ["BuiltinBackend", "create"]
 
@@ -83,10 +84,12 @@ class BuiltinBackend:
                 f"algorithm {algorithm!r} of backend 'builtin' has no option "
                 f"{', '.join(map(repr, unknown))}; known are {', '.join(_OPTIONS[algorithm])}"
             )
-        if options.get("num_iter", 1) < 1:
-            raise ValueError(f"num_iter must be at least 1, got {options['num_iter']}")
-        if not 0 < options.get("relaxation", 1.0) < 2:
-            raise ValueError(f"relaxation must lie in (0, 2), got {options['relaxation']}")
+        check_count("num_iter", options.get("num_iter", 1))
+        relaxation = options.get("relaxation", 1.0)
+        if not isinstance(relaxation, numbers.Real) or not 0 < float(relaxation) < 2:
+            raise ValueError(f"relaxation must lie in (0, 2), got {relaxation!r}")
+        for name in ("non_negative", "circle"):
+            check_switch(name, options.get(name, False))
         window = options.get("filter_name", "ramp")
         if window not in _WINDOWS:
             raise ValueError(f"unknown filter_name {window!r}; known are {', '.join(_WINDOWS)}")

@@ -8,7 +8,6 @@ puts the axis on a voxel of its own choice; see `_pad_gridrec`.
 from __future__ import annotations
 
 import importlib.util
-import numbers
 import os
 import threading
 import warnings
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
 from . import _sinograms
-from .base import BackendUnavailable
+from .base import BackendUnavailable, check_count, check_switch
 
 __all__ = ["TomopyBackend", "create"]
 
@@ -367,9 +366,8 @@ def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array |
 
 def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
     for count in ("num_iter", "num_block"):
-        value = options.get(count, 1)
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{count} must be an integer of at least 1, got {value!r}")
+        check_count(count, options.get(count, 1))
+    check_switch("non_negative", options.get("non_negative", False))
     name = options.get("filter_name", "none")
     if name not in _FILTERS:
         raise ValueError(f"unknown filter_name {name!r}; known are {', '.join(_FILTERS)}")
@@ -378,7 +376,8 @@ def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
         "reg_par": _REG_PAR_LENGTH.get(algorithm, 1),
     }
     for option, length in needed.items():
-        if option in options and np.size(options[option]) < length:
+        given = np.asarray(options.get(option, np.zeros(length)))
+        if given.size < length or given.dtype.kind not in "fiu":
             raise ValueError(
                 f"{option} of algorithm {algorithm!r} must have at least {length} "
                 f"number{'s' if length > 1 else ''}, got {options[option]!r}"

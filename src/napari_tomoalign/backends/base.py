@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +11,19 @@ from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
 
-__all__ = ["Backend", "BackendUnavailable"]
+__all__ = ["Backend", "BackendUnavailable", "check_count", "check_switch"]
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse an option that is no whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse an option that is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 class BackendUnavailable(RuntimeError):

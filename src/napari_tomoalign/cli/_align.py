@@ -248,7 +248,8 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
     if output is None:
         raise ValueError("nowhere to put the results: give a directory with -o DIR")
     goes_on_there = arguments.resume is not None and output.resolve() == arguments.resume.resolve()
-    check_output(output, overwrite=arguments.overwrite or goes_on_there)
+    overwrite = arguments.overwrite or goes_on_there
+    check_output(output, overwrite=overwrite, inputs=arguments.scan)
     stored = read_shifts(arguments.resume / "shifts.h5") if arguments.resume else None
     reading = reading_options(arguments)
     if stored and arguments.rotation_axis is None:
@@ -286,7 +287,6 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _shifts(arguments.truth, "--truth", scan, arguments)
     checked = check_inputs(lines.projections, lines.angles, weights=lines.weights, **settings)
-    startup_note = getattr(checked.backend, "startup_note", lambda: None)
     name = ", ".join(Path(path).name for path in arguments.scan)
     return _Job(
         name,
@@ -295,7 +295,7 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
         output,
         settings,
         scan.true_shifts if truth is None else truth,
-        startup_note(),
+        checked.startup_note,
     )
 
 

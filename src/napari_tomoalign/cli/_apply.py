@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Apply the shifts and say where the stack is."""
     from ..io import apply_shifts, check_output
 
-    check_output(arguments.output, overwrite=arguments.overwrite)
+    inputs = (arguments.shifts, *arguments.scan)
+    check_output(arguments.output, overwrite=arguments.overwrite, inputs=inputs)
     reading = reading_options(arguments)
     if reading["rotation_axis"] is None:
         del reading["rotation_axis"]  # that of the shifts

@@ -15,6 +15,8 @@ from .errors import DiskFull
 
 __all__ = ["atomic_path", "refuse_existing", "require_room"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: a limit of the file system or the user
+
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Refuse to write over what is there.
@@ -99,10 +101,10 @@ def _is_full(error: BaseException) -> bool:
     """Tell whether the disk was full, in the words of Python, NumPy or the HDF5 library."""
     if isinstance(error, DiskFull):
         return False
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in _FULL:
         return True
     words = str(error)
     short = re.search(r"\d+ requested and \d+ written", words)  # how NumPy says it
     return isinstance(error, (OSError, RuntimeError)) and (
-        "No space left on device" in words or short is not None
+        any(os.strerror(number) in words for number in _FULL) or short is not None
     )

@@ -46,7 +46,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         if theta is not None and not options.angles_known:
             values = hdf5.dataset_at(file, theta, path)
             angles, source["angles"] = in_radians(
-                values[()], hdf5.text_attribute(values, "units"), values.name
+                values[()], options.angle_unit or hdf5.text_attribute(values, "units"), values.name
             )
         stack = hdf5.stack_at(path, dataset, n_angles=None if angles is None else len(angles))
         fields: dict[str, NDArray[np.float32]] = {}

@@ -93,7 +93,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         if options.angles_path is not None:
             values = dataset_at(file, options.angles_path, path)
             angles, source["angles"] = in_radians(
-                values[()], text_attribute(values, "units"), values.name
+                values[()], options.angle_unit or text_attribute(values, "units"), values.name
             )
         count = None if angles is None else len(angles)
         stack = stack_at(path, dataset, n_angles=count)

@@ -84,7 +84,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     angles, size = None, None
     beside = angles_beside(path)
     if beside is not None and not options.angles_known:
-        angles, source["angles"] = read_angles(beside)
+        angles, source["angles"] = read_angles(beside, options.angle_unit)
     elif fei is not None and np.ptp(fei[: shape[0], 0]) > 0:
         angles, source["angles"] = in_radians(fei[: shape[0], 0], "degrees", "FEI extended header")
     if fei is not None and 0 < fei[0, 1] < 1e-3:

@@ -52,7 +52,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         ) from error
     beside = angles_beside(path)
     if angles is None and beside is not None and not options.angles_known:
-        angles, source["angles"] = read_angles(beside)
+        angles, source["angles"] = read_angles(beside, options.angle_unit)
     source["data"] = f"{name}, {' x '.join(map(str, array.shape))}, {array.dtype}"
     count = None if angles is None else len(angles)
     stack = stack_of(in_memory(array), array.shape, array.dtype, n_angles=count, where=str(path))
@@ -84,5 +84,5 @@ def _members(
         return arrays[wanted], wanted, None
     if named not in arrays:
         raise ScanFileError(f"{path} has no array {named!r}; in it are {shapes}")
-    angles, source["angles"] = in_radians(arrays[named], None, named)
+    angles, source["angles"] = in_radians(arrays[named], options.angle_unit, named)
     return arrays[wanted], wanted, angles

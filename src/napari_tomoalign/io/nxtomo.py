@@ -68,7 +68,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
             theta = hdf5.dataset_at(file, name, path)
             values = _per_frame(theta[()], len(keys), theta.name, path)[projections]
             angles, source["angles"] = in_radians(
-                values, hdf5.text_attribute(theta, "units"), theta.name
+                values, options.angle_unit or hdf5.text_attribute(theta, "units"), theta.name
             )
         stack = hdf5.stack_at(path, dataset, n_angles=None, frames=projections)
         fields: dict[str, NDArray[np.float32]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .angles import AngleUnit
 from .errors import ScanFileError
 
 __all__ = ["RawScan", "RawStack", "ReadOptions", "in_memory", "stack_of"]
@@ -27,11 +28,14 @@ class ReadOptions:
         Names of the datasets of the projections and of the angles.
     angles_known : bool
         The caller brings the angles, so the file need not have them.
+    angle_unit : {"degrees", "radians"}, optional
+        Of the angles in the file, whatever it says. None: what it says, else recognised.
     """
 
     data: str | None = None
     angles_path: str | None = None
     angles_known: bool = False
+    angle_unit: AngleUnit | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,7 +80,8 @@ def read_scan(
         A file of angles (``.rawtlt``, ``.tlt``, ``.mdoc``, text, CSV, ``.npy``), or radians.
         Default: those of the file, or of a file beside it.
     angle_unit : {"degrees", "radians"}, optional
-        Of ``angles``. None: of an array radians, of a file recognised.
+        Of the angles, whatever the file says. None: of an array radians, of a file what it says,
+        else recognised.
     first_last : (float, float), optional
         In degrees: the angles go evenly from the first to the last, both included.
     data, angles_path : str, optional
@@ -119,6 +120,7 @@ def read_scan(
         data=data,
         angles_path=angles_path,
         angles_known=angles is not None or first_last is not None,
+        angle_unit=angle_unit,
     )
     if angles is not None and first_last is not None:
         raise ValueError("both angles and first_last were given; give one of them")

@@ -22,6 +22,7 @@ from ..applying import binning_between
 from ..geometry import RotationAxis, turn_projections
 from ..results import AlignmentResult, AlignmentState, IterationRecord
 from .atomic import atomic_path, refuse_existing
+from .errors import DiskFull
 from .lazy import blocks_of
 from .scan import Scan
 from .shifts_layout import from_hdf5, to_hdf5
@@ -321,10 +322,18 @@ class Checkpoint:
         refuse_existing(self.path, overwrite=overwrite)
         self._scan = scan
         self._hash = "" if scan is None else data_hash(scan.projections)
+        self._saved = 0
 
     def __call__(self, state: AlignmentState) -> None:
         """Write where the loop stands; fit to be the ``callback`` of `align`."""
-        _write(self.path, _contents(state, self._scan, self._hash, ""), overwrite=True)
+        try:
+            _write(self.path, _contents(state, self._scan, self._hash, ""), overwrite=True)
+        except DiskFull as error:
+            saved = f"its state after iteration {self._saved}" if self._saved else "nothing"
+            raise DiskFull(
+                error.errno, f"{error.strerror}. Saved in {self.path}: {saved}"
+            ) from error
+        self._saved = state.iteration
 
 
 def _write(path: Path, contents: ShiftsFile, *, overwrite: bool) -> Path:

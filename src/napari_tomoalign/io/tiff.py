@@ -45,7 +45,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         beside = inside[0] if len(inside) == 1 else None
     if beside is None or options.angles_known:
         return scan
-    angles, words = read_angles(beside)
+    angles, words = read_angles(beside, options.angle_unit)
     return RawScan(
         scan.stack,
         angles=angles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ __all__ = ["check_output", "write_aligned", "write_result", "write_scan", "write
 PathLike = str | os.PathLike[str]
 
 
-def check_output(path: PathLike, *, overwrite: bool = False) -> None:
+def check_output(
+    path: PathLike, *, overwrite: bool = False, inputs: Sequence[PathLike] = ()
+) -> None:
     """Refuse an output that exists, before any work.
 
     Parameters
@@ -35,11 +37,13 @@ def check_output(path: PathLike, *, overwrite: bool = False) -> None:
         A file, or the directory of `write_result`.
     overwrite : bool
         Existing files may be replaced.
+    inputs : sequence of paths
+        What is read, which is never replaced.
 
     Raises
     ------
     FileExistsError
-        The file, or one of the result's files in the directory.
+        The file, or one of the result's files in the directory; or it is one of the inputs.
     NotADirectoryError
         A part of the path is a file.
     """
@@ -47,12 +51,14 @@ def check_output(path: PathLike, *, overwrite: bool = False) -> None:
     above = next((parent for parent in path.parents if parent.exists()), path.parent)
     if above.exists() and not above.is_dir():
         raise NotADirectoryError(f"{above} is a file, so {path} cannot be written; name a folder")
+    written = [path]
     if path.is_dir():
-        for suffix in (".h5", ".tif", ".mrc"):
-            for there in _result_paths(path, suffix).values():
-                refuse_existing(there, overwrite=overwrite)
-    else:
-        refuse_existing(path, overwrite=overwrite)
+        suffixes = (".h5", ".tif", ".mrc")
+        written = [file for suffix in suffixes for file in _result_paths(path, suffix).values()]
+    for file in written:
+        if file.exists() and any(file.samefile(one) for one in inputs if Path(one).exists()):
+            raise FileExistsError(f"{file} is what is read, so it is not replaced; name another")
+        refuse_existing(file, overwrite=overwrite)
 
 
 def write_aligned(

@@ -108,18 +108,20 @@ def _find_angles(
     if named is not None:
         if not is_group or named not in opened:
             raise ScanFileError(f"{path} has no array {named!r} of angles")
-        angles, source["angles"] = in_radians(opened[named][...], None, named)
+        angles, source["angles"] = in_radians(opened[named][...], options.angle_unit, named)
         return angles
     for name in _ANGLES:
         if is_group and name in opened:
-            unit = opened[name].attrs.get("units")
+            unit = options.angle_unit or opened[name].attrs.get("units")
             angles, source["angles"] = in_radians(opened[name][...], unit, name)
             return angles
         if name in opened.attrs:
-            angles, source["angles"] = in_radians(opened.attrs[name], None, f"attribute {name}")
+            angles, source["angles"] = in_radians(
+                opened.attrs[name], options.angle_unit, f"attribute {name}"
+            )
             return angles
     beside = angles_beside(path)
     if beside is None:
         return None
-    angles, source["angles"] = read_angles(beside)
+    angles, source["angles"] = read_angles(beside, options.angle_unit)
     return angles
