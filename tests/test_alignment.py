@@ -357,6 +357,15 @@ def test_a_centre_off_the_middle_is_found():
     )
 
 
+def test_a_centre_is_refined_from_a_start_without_estimates():
+    scan = simulate(48, 36, n_rows=32, center_offset=3.0, angular_range=360.0, seed=3)
+    options = {"backend": "builtin", "progress": False, "initial_estimate": False}
+    found = align(scan.projections, scan.angles, **options)
+    assert found.center == pytest.approx(scan.center, abs=1.0)
+    kept = align(scan.projections, scan.angles, center_estimation=False, **options)
+    assert kept.center == 23.5
+
+
 def test_a_given_centre_stays():
     scan = simulate(32, 20, n_rows=24, noise=0.01, center_offset=1.3, seed=2)
     result = run(scan, center=scan.center, maxiter=12)
@@ -383,10 +392,40 @@ def test_bad_frames_are_named_and_not_moved():
     assert far.max() < 1
 
 
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_copies_are_not_trusted_once_captured(noise):
+    """One of them lies but one angle away from its original, and fits almost as well."""
+    scan = simulate(64, 60, noise=noise, duplicate_frames=2, seed=1)
+    assert np.abs(scan.duplicates - scan.duplicate_sources).min() == 1
+    result = align(scan.projections, scan.angles, backend="builtin", progress=False)
+    for record in result.history:
+        if record.binning == 1:
+            assert not record.confidence[scan.duplicates].any()
+            assert (np.delete(record.confidence, scan.duplicates) > 0.5).all()
+    assert result.converged
+    assert error(scan, result, scan.sound) < 1.35 * cramer_rao_bound(scan)
+
+
 def test_the_stated_error_is_about_the_true_one():
     scan, result = default_run()
     stated = np.sqrt(np.mean(np.sum(result.standard_error**2, axis=1)))
     assert 0.6 < stated / error(scan, result) < 1.5
+
+
+@pytest.mark.parametrize("kind", ["ellipsoids", "soft", "fibrous", "asymmetric"])
+def test_the_stated_errors_cover_the_true_ones_as_often_as_they_say(kind):
+    """68 % within one and 95 % within two; shells and grains are stated too large."""
+    within = []
+    for seed in (1, 2):
+        scan = simulate(48, 48, kind=kind, noise=0.05, seed=seed)
+        result = align(scan.projections, scan.angles, backend="builtin", progress=False)
+        found = result.shifts + np.array([0.0, result.center])
+        truth = scan.shifts + np.array([0.0, scan.center])
+        missed = np.abs(remove_gauge(found - truth, scan.angles)) / result.standard_error
+        within.append([missed < 1, missed < 2])
+    one, two = np.mean(within, axis=(0, 2, 3))
+    assert 0.58 < one < 0.85
+    assert two > 0.9
 
 
 def test_a_frame_of_another_object_is_named_and_spoils_no_other():
@@ -398,6 +437,30 @@ def test_a_frame_of_another_object_is_named_and_spoils_no_other():
     others = np.arange(36) != 9
     assert error(spoilt, result, others) < 1.5 * cramer_rao_bound(scan, subset=others)
     assert any("do not fit: projection 9 differs" in text for text in result.diagnosis)
+
+
+def test_frames_without_trust_have_no_say_in_the_reconstruction(scan):
+    stack = scan.projections.copy()
+    stack[[4, 13]] = 0.0
+    state = list(iterate_alignment(stack, scan.angles, **QUICK, levels=(1,), maxiter=2))[-1]
+    trusted = np.delete(np.arange(20), [4, 13])
+    part = state.geometry.with_changes(angles=scan.angles[trusted])
+    volume = get_backend("builtin", workers=1).reconstruct(
+        state.reference[trusted], part, algorithm="fbp"
+    )
+    np.testing.assert_allclose(state.reconstruction, volume, atol=1e-4)
+
+
+def test_saturated_frames_truncation_and_a_far_drift_are_named():
+    scan = simulate(32, 20, n_rows=24, seed=4)
+    stack = scan.projections.copy()
+    stack[5] = np.minimum(stack[5], np.percentile(stack[5], 70))
+    text = "\n".join(run(dataclasses.replace(scan, projections=stack), maxiter=1).diagnosis)
+    assert "saturated frames: projection 5 has many pixels at its largest value" in text
+    text = "\n".join(run(simulate(32, 20, truncation=1.6), maxiter=1).diagnosis)
+    assert "truncation: the object, or a background offset, reaches the side borders" in text
+    text = "\n".join(run(simulate(32, 20, jitter=14.0, seed=4), maxiter=3).diagnosis)
+    assert "large drift: shifts reach" in text
 
 
 def test_a_residual_that_stays_large_is_explained():

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.frames import TRUSTED, fit_confidence, inspect_frames
+from napari_tomoalign.frames import TRUSTED, copies, fit_confidence, inspect_frames
 from napari_tomoalign.phantom import simulate
+from napari_tomoalign.shifting import shift_stack
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,46 @@ def test_copies_to_the_bit_are_duplicates(scan):
     assert inspect_frames(stack).duplicates == ()
 
 
+def test_of_equal_frames_all_but_the_best_fitting_one_are_copies(scan):
+    frames, weights = scan.projections.copy(), np.ones_like(scan.projections)
+    for copy, original in ((5, 2), (11, 2), (1, 15)):
+        frames[copy] = frames[original]
+    pairs = inspect_frames(frames).duplicates
+    found = copies(pairs, frames, scan.clean, weights)
+    np.testing.assert_array_equal(found, [1, 5, 11])
+    assert copies((), frames, scan.clean, weights).size == 0
+
+
+def test_noise_does_not_tell_the_copy_from_the_original():
+    """Half a pixel away the noise of an image is smoothed, and the wrong one of two fits better."""
+    scan = simulate(64, 60, noise=0.1, jitter=0, drift=0, seed=4)
+    frames, model = scan.projections.copy(), scan.clean.copy()
+    frames[9] = frames[6]
+    half = np.array([[0.5, 0.5]])
+    frames[9:10] = shift_stack(frames[9:10], half)
+    model[9:10] = shift_stack(model[9:10], half)
+    misfit = np.square(frames - model).mean(axis=(1, 2))
+    assert misfit[9] < misfit[6]
+    found = copies(((6, 9),), frames, model, np.ones_like(frames))
+    np.testing.assert_array_equal(found, [9])
+
+
+def test_an_object_that_looks_the_same_from_every_side_has_no_copies():
+    frames = np.tile(np.arange(16, dtype=np.float32), (6, 16, 1))
+    model = frames + np.arange(6, dtype=np.float32)[:, None, None]
+    pairs = inspect_frames(frames).duplicates
+    assert len(pairs) == 5
+    assert copies(pairs, frames, model, np.ones_like(frames)).size == 0
+
+
 def test_many_pixels_at_the_largest_value_are_saturated(scan):
     stack = scan.projections.copy()
     stack[5] = np.minimum(stack[5], np.percentile(stack[5], 70))
     stack[6] = np.minimum(stack[6], np.percentile(stack[6], 95))
     assert inspect_frames(stack).saturated == (5,)
+    stack[5] = np.minimum(stack[5], np.percentile(stack[5], 20))
+    report = inspect_frames(stack)  # nothing is left of it: named for why, and not used
+    assert report.saturated == report.blank == (5,)
 
 
 def test_what_weights_hide_makes_no_contrast(scan):

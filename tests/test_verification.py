@@ -43,6 +43,15 @@ def test_shifts_that_cannot_be_found_do_not_come_back(scan, result):
     assert "cannot be trusted" in checked.message
 
 
+def test_garbage_under_a_mask_does_not_matter():
+    scan = simulate(48, 36, n_rows=32, jitter=2, drift=2, masked_fraction=0.2, seed=4)
+    options = {"weights": scan.weights, "progress": False}
+    result = align(scan.projections, scan.angles, backend="builtin", **options)
+    checked = verify(result, scan.projections, **options)
+    assert checked.error < 0.05
+    assert "are recovered" in checked.message
+
+
 def test_noise_that_both_runs_share_is_stated(scan, result):
     checked = verify(result, scan.projections, progress=False)
     stated = np.sqrt(np.mean(np.sum(result.standard_error**2, axis=1)))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .backends import Backend
 from .filtering import inside_margin, smooth
-from .frames import TRUSTED, fit_confidence
+from .frames import TRUSTED, copies, fit_confidence
 from .gauge import axis_part, gauge_part
 from .inputs import Resume, Run, check_inputs
 from .model import Coarser, Model, evaluate
@@ -38,6 +38,7 @@ Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
+_OWN_NOISE = 1.12  # times a step's standard error: part of a frame's noise is reprojected with it
 _AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
@@ -97,7 +98,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         drawn = _draw(run, start, rng)
         found = _register(run, level, model, drawn, confidence, schedule.captured)
         moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
-        error[drawn] = found.standard_error * level.pixel
+        error[drawn] = _OWN_NOISE * found.standard_error * level.pixel
         confidence = _confidence(run, start, model, confidence, schedule.captured)
         trends = _trends(run, start, schedule, trends, shifts, center, confidence)
         if trends is not None:
@@ -299,7 +300,7 @@ def _confidence(run: Run, start: Start, model: Model, before: Array, captured: b
     """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something.
 
     A frame that was not trusted comes back only when it fits as well as the others do, so that
-    none comes and goes.
+    none comes and goes. A copy may fit well where its original lies at a near angle; it gets 0.
     """
     if not captured or not run.parameters.down_weight:
         return start.usable.astype(np.float64)
@@ -308,6 +309,8 @@ def _confidence(run: Run, start: Start, model: Model, before: Array, captured: b
     confidence = fit_confidence(np.sqrt(difference / pixels), start.usable, run.geometry.angles)
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
+    pairs = start.frames.duplicates
+    confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
     return confidence
 
 

@@ -18,7 +18,7 @@ _POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no go
 _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FRAMES_FOR_NOISE = 16  # that the noise is told from
-_FAR = 0.25  # of the image: shifts beyond it may have been out of reach
+_FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 
 
 def diagnose(
@@ -45,9 +45,10 @@ def _names(indices: list[int] | tuple[int, ...]) -> str:
 def _frames(start: Start, record: IterationRecord) -> list[str]:
     found = []
     frames = start.frames
-    if frames.blank:
+    blank = [i for i in frames.blank if i not in frames.saturated]
+    if blank:
         found.append(
-            f"blank frames: projection {_names(frames.blank)} shows no contrast; not moved and "
+            f"blank frames: projection {_names(blank)} shows no contrast; not moved and "
             "not used: leave such frames out of the scan"
         )
     if frames.saturated:
@@ -56,12 +57,13 @@ def _frames(start: Start, record: IterationRecord) -> list[str]:
             "largest value: mask them with weights, or measure with less exposure"
         )
     for first, second in frames.duplicates:
-        worse = first if record.residuals[first] > record.residuals[second] else second
+        fits = [(record.confidence[i], -record.residuals[i], i) for i in (first, second)]
+        worse = min(fits)[-1]
         found.append(
             f"duplicated frames: projections {first} and {second} are the same image; {worse} "
             "fits its angle worse, so it is probably the copy: leave it out"
         )
-    known = {*frames.blank, *(i for pair in frames.duplicates for i in pair)}
+    known = {*frames.blank, *frames.saturated, *(i for pair in frames.duplicates for i in pair)}
     foreign = [int(i) for i in np.flatnonzero(record.confidence < TRUSTED) if i not in known]
     if foreign:
         found.append(
@@ -92,7 +94,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
     if (far * run.parameters.directions).any():
         largest = np.abs(record.shifts).max()
         found.append(
-            f"large drift: shifts reach {largest:.0f} px, more than a quarter of the image, which "
+            f"large drift: shifts reach {largest:.0f} px, more than a third of the image, which "
             "may be beyond capture: align coarsely first and pass initial_shifts"
         )
     return found

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .pyramid import bin_stack
 
-__all__ = ["TRUSTED", "FrameReport", "fit_confidence", "inspect_frames"]
+__all__ = ["TRUSTED", "FrameReport", "copies", "fit_confidence", "inspect_frames"]
 
 TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction and moves freely
 
@@ -33,9 +34,9 @@ class FrameReport:
     Attributes
     ----------
     blank : tuple of int
-        No contrast: shutter closed, or no object in the beam.
+        No contrast: shutter closed, no object in the beam, or nothing left of it by saturation.
     saturated : tuple of int
-        A large share of the pixels has exactly the frame's largest value.
+        A large share of the pixels has exactly the frame's largest value. May be blank, too.
     duplicates : tuple of (int, int)
         Pairs of frames that are the same to the bit.
     """
@@ -81,7 +82,41 @@ def inspect_frames(
         blank = blank[:0]
     blanks = tuple(int(i) for i in blank)
     pairs = tuple(pair for pair in duplicates if not set(pair) & set(blanks))
-    return FrameReport(blanks, tuple(i for i in saturated if i not in blanks), pairs)
+    return FrameReport(blanks, tuple(saturated), pairs)
+
+
+def copies(
+    duplicates: tuple[tuple[int, int], ...],
+    measured: NDArray[np.float32],
+    reprojected: NDArray[np.float32],
+    weights: NDArray[Any],
+) -> NDArray[np.intp]:
+    """Return which duplicated frames are copies: all but the one that fits its angle best.
+
+    The fit is that of means over blocks. Of the noise, which moving an image by a part of a pixel
+    smooths, so that it differs between equal frames, little is left in them. An object that looks
+    the same from every side gives equal frames, too: where half of all would be copies, none is.
+
+    Parameters
+    ----------
+    duplicates : tuple of (int, int)
+        Pairs of equal frames, as `FrameReport` has them.
+    measured, reprojected, weights : (n_angles, n_rows, n_columns) array
+        The aligned frames, what is expected of them, and which pixels count.
+    """
+    block = max(1, -(-max(measured.shape[1:]) // _COARSE))
+    size = min(block, measured.shape[1]), min(block, measured.shape[2])
+
+    def misfit(i: int) -> float:
+        weight = np.asarray(weights[i : i + 1], np.float32)
+        difference = bin_stack(weight * (measured[i] - reprojected[i]), *size)
+        return float(np.sum(difference**2) / max(float(weight.sum()), 1e-30))
+
+    groups: dict[int, set[int]] = {}
+    for first, second in duplicates:
+        groups.setdefault(first, {first}).add(second)
+    copied = [i for group in groups.values() for i in group - {min(group, key=misfit)}]
+    return np.array(sorted(copied) if 2 * len(copied) < len(measured) else [], np.intp)
 
 
 def fit_confidence(

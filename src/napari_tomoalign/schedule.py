@@ -23,7 +23,7 @@ __all__ = ["CERTAIN", "Schedule"]
 
 Array = NDArray[np.float64]
 
-CERTAIN = 0.1
+CERTAIN = 0.11
 """Pixels: shifts whose standard error (RMS) is larger are not called converged."""
 
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .alignment import align
 from .backends import Backend
+from .filtering import fill_ignored
 from .frames import TRUSTED
 from .gauge import alignment_error, remove_gauge
 from .inputs import check_inputs
@@ -104,7 +105,7 @@ def verify(
     The scan is aligned by the result's shifts and displaced by random ones in a single
     interpolation, then aligned from nothing. The error holds what truncation, missing angles and
     the algorithm do to this very scan. What both runs share it cannot hold: the noise, which is
-    stated beside it, and a sample that changed during the scan.
+    stated beside it, wrong angles, and a sample that changed during the scan.
 
     Parameters
     ----------
@@ -151,7 +152,10 @@ def verify(
         )
     rng = np.random.default_rng(seed)
     injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.parameters.directions
-    displaced = shift_stack(run.projections, injected - result.shifts, workers=settings["workers"])
+    images = run.projections
+    if run.weights is not None:
+        images = fill_ignored(images, run.weights)  # garbage would spread as the images are moved
+    displaced = shift_stack(images, injected - result.shifts, workers=settings["workers"])
     known = shift_weights(
         run.weights,
         injected - result.shifts,
