@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 
 _LARGEST_TILE = 16  # lines of a slice that a thread back-projects at a time
 _LEAST_BLOCK_BYTES = 2**20  # smaller blocks cost more in calls than they save
-_BLOCK_BYTES = 32 * 2**20  # a block of the volume that still finds room in the last-level cache
+_BLOCK_BYTES = 80 * 2**20  # of a block of the volume: larger ones cost memory and win no time
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "fbp": {"filter_name": "hann", "non_negative": False, "circle": True},
@@ -213,7 +213,7 @@ def _blocks(geometry: ScanGeometry) -> Iterator[slice]:
     """
     slice_bytes = 4 * geometry.volume_width**2
     size = max(-(-geometry.n_rows // 4), _LEAST_BLOCK_BYTES // slice_bytes)
-    size = min(64, size, max(16, _BLOCK_BYTES // slice_bytes))
+    size = min(64, size, max(16, _BLOCK_BYTES // slice_bytes // 8 * 8))
     for start in range(0, geometry.n_rows, size):
         yield slice(start, min(start + size, geometry.n_rows))
 
