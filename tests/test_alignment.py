@@ -589,3 +589,12 @@ def test_a_noisy_centre_of_mass_is_no_first_estimate():
         starts.append(state.shifts - state.record.moves)
     assert np.abs(starts[0]).max() > 1
     assert np.abs(remove_gauge(starts[1], scan.angles)).max() < 1e-9
+
+
+def test_an_overfitted_object_wider_than_the_images_is_not_called_converged():
+    """Few angles leave most of it undetermined: it then explains the noise, and wrong shifts."""
+    scan = simulate(48, 14, kind="granular", truncation=1.6, noise=0.05, jitter=4.0, seed=1)
+    result = align(scan.projections, scan.angles, backend="builtin", progress=False, maxiter=12)
+    assert error(scan, result) > 3 * cramer_rao_bound(scan)
+    assert not result.converged
+    assert any("overfitted: reprojections miss" in text for text in result.diagnosis)

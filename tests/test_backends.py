@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_tomoalign import backends
+from napari_tomoalign import align, alignment_error, backends
 from napari_tomoalign.backends import (
     Backend,
     BackendUnavailable,
@@ -25,7 +25,7 @@ from napari_tomoalign.backends import (
     get_backend,
 )
 from napari_tomoalign.geometry import ScanGeometry
-from napari_tomoalign.phantom import simulate
+from napari_tomoalign.phantom import cramer_rao_bound, simulate
 
 N_ANGLES = 24
 SIGMA = 2.5
@@ -130,8 +130,10 @@ def test_is_a_backend(name: str) -> None:
     backend = backend_of(name)
     assert isinstance(backend, Backend)
     assert backend.name == name
-    assert backend.default_algorithm in backend.algorithms
-    backend.check_options(backend.default_algorithm, backend.default_options)
+    for geometry in (None, make_geometry(), make_geometry(degrees=120)):
+        algorithm, options = backend.default_for(geometry)
+        assert algorithm in backend.algorithms
+        backend.check_options(algorithm, options)
 
 
 @each_backend
@@ -610,3 +612,29 @@ def test_the_first_call_says_that_it_compiles(tmp_path: Path) -> None:
     engine = get_backend("builtin")
     engine.project(np.ones((1, 32, 32), np.float32), make_geometry())
     assert engine.startup_note() is None
+
+
+@pytest.mark.parametrize(
+    ("degrees", "complete"),
+    [
+        (np.arange(60) * 3, True),
+        (np.arange(60) * 6, True),  # opposite views fall together
+        (np.arange(61) * 3, True),
+        (np.random.default_rng(0).permutation(60) * 3.0 - 90, True),
+        (np.linspace(-60, 60, 60), False),
+        (np.delete(np.arange(60) * 3, [30, 31, 32]), False),
+        (np.arange(15) * 12, False),  # too few for 64 columns
+    ],
+)
+def test_a_direct_inversion_needs_angles_all_round(degrees: np.ndarray, complete: bool) -> None:
+    geometry = ScanGeometry(np.deg2rad(degrees), 1, 64, 31.5)
+    assert geometry.complete == complete
+
+
+@tomopy_only
+def test_where_angles_are_missing_tomopys_default_is_iterative() -> None:
+    scan = simulate(48, 48, wedge=60.0, seed=2)
+    result = align(scan.projections, scan.angles, backend="tomopy", progress=False)
+    found = result.shifts + np.array([0.0, result.center])
+    truth = scan.shifts + np.array([0.0, scan.center])
+    assert alignment_error(found, truth, scan.angles) < 2 * cramer_rao_bound(scan)

@@ -67,14 +67,15 @@ class SpyBackend(BuiltinBackend):
     """An engine of one's own, with a record of what it is asked for."""
 
     name = "spy"
-    default_algorithm = "sirt"
-    default_options = MappingProxyType({"num_iter": 7})
 
     def __init__(self, weighted=True):
         super().__init__(1)
         self.asked = []
         self.projected = 0
         self.weighted = weighted
+
+    def default_for(self, geometry=None):
+        return "sirt", MappingProxyType({"num_iter": 7})
 
     def accepts_weights(self, algorithm):
         return self.weighted
@@ -233,7 +234,7 @@ def test_reconstruction_pipeline_by_name(scan):
         states(
             scan,
             reconstruction_pipeline="gradient",
-            reconstruction_pipeline_kwargs=get_backend("builtin").default_options,
+            reconstruction_pipeline_kwargs=get_backend("builtin").default_for()[1],
         )[-1].reconstruction,
     )
 

@@ -83,7 +83,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the twelve steps of an iteration, level by level, until the schedule ends."""
     start = prepare(run)
     rng = np.random.default_rng(run.parameters.seed)
-    schedule = Schedule(run.parameters, start.registered, run.geometry)
+    schedule = Schedule(run.parameters, start.registered, run.geometry, start.least_residual)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
     error = np.full(shifts.shape, np.nan)

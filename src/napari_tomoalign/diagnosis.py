@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .filtering import noise_level
 from .frames import TRUSTED
 from .inputs import Run
 from .model import Model
@@ -17,7 +16,6 @@ __all__ = ["diagnose"]
 _POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
 _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
-_FRAMES_FOR_NOISE = 16  # that the noise is told from
 _FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 
 
@@ -123,6 +121,12 @@ def _course(
 ) -> list[str]:
     found = []
     record = history[-1]
+    if schedule.overfits(record):
+        found.append(
+            f"overfitted: reprojections miss {record.residual:.1%} of the data, but its noise is "
+            f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
+            "is wider than the images, and the stated errors too small: measure more angles"
+        )
     error = schedule.uncertainty(record)
     if error > CERTAIN:
         reason = (
@@ -133,7 +137,7 @@ def _course(
         )
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
         found.append(f"uncertain: the standard error of a shift {known}; {reason}")
-    missed = _missed(run, record)
+    missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
     if missed > _POOR_FIT:
         reason = (
             "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
@@ -149,13 +153,3 @@ def _course(
             "shift_tolerance, or look at those frames"
         )
     return found
-
-
-def _missed(run: Run, record: IterationRecord) -> float:
-    """Return the residual beside what is noise, told from some of the trusted frames."""
-    trusted = np.flatnonzero(record.confidence >= TRUSTED)
-    if not len(trusted):
-        return record.residual
-    images = run.projections[trusted[:: -(-len(trusted) // _FRAMES_FOR_NOISE)]]
-    power = max(float(np.mean(np.square(images, dtype=np.float64))), 1e-30)
-    return float(np.sqrt(max(record.residual**2 - noise_level(images) ** 2 / power, 0.0)))

@@ -9,8 +9,6 @@ __all__ = ["edge_window", "fill_ignored", "inside_margin", "noise_level", "smoot
 
 Stack = NDArray[np.float32]
 
-_IMAGES_FOR_NOISE = 16
-
 
 def smooth(images: Stack, sigma: float) -> Stack:
     """Return images under a Gaussian of ``sigma`` pixels, each by itself."""
@@ -35,10 +33,8 @@ def noise_level(images: Stack) -> float:
     """Return the standard deviation of the noise, pixel by pixel, of images of something smooth.
 
     From second differences along rows and columns, which planes do not pass (Immerkaer 1996, doi
-    10.1006/cviu.1996.0060), by their median, which edges hardly move. Told from a few of the
-    images; 0 where they are too small.
+    10.1006/cviu.1996.0060), by their median, which edges hardly move. 0 where they are too small.
     """
-    images = images[:: -(-len(images) // _IMAGES_FOR_NOISE)]
     down = images[:, :-2] - 2 * images[:, 1:-1] + images[:, 2:]
     both = down[:, :, :-2] - 2 * down[:, :, 1:-1] + down[:, :, 2:]
     return float(np.median(np.abs(both))) / (0.6745 * 6) if both.size else 0.0

@@ -80,6 +80,19 @@ class ScanGeometry:
         farther = max(self.center, self.n_columns - 1 - self.center) + 0.5
         return max(self.volume_width / 2, farther)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the angles go all round, in steps that a direct inversion can bear.
+
+        Opposite views count as one. No step of the half turn is longer than three times the
+        median one, nor than ``12 / n_columns`` radians, which are six pixels at the border.
+        """
+        folded = np.sort(np.mod(self.angles, np.pi))
+        steps = np.diff(folded, append=folded[0] + np.pi)
+        steps = steps[steps > 1e-5]  # repeated and opposite views
+        longest = float(steps.max())
+        return longest <= 3 * float(np.median(steps)) and longest <= 12 / self.n_columns
+
     def with_changes(self, **changes: Any) -> ScanGeometry:
         """Return a copy with some fields changed."""
         return replace(self, **changes)

@@ -122,7 +122,7 @@ def check_inputs(
     _check_levels(settings.levels, n_columns)
     if resume is not None:
         _check_resume(resume, n, settings.maxiter)
-    engine, algorithm, options, finer_options, wide_options = _pipeline(backend, settings)
+    engine, algorithm, options, finer_options, wide_options = _pipeline(backend, settings, geometry)
     data, data_weights, notes = _line_integrals(stack, given, settings)
     return Run(
         projections=data,
@@ -304,7 +304,7 @@ def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
 
 
 def _pipeline(
-    backend: str | Backend, settings: AlignmentParameters
+    backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
 ) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return the backend, what reconstructs, and its options in the three cases (see `Run`)."""
     if isinstance(backend, str):
@@ -320,10 +320,11 @@ def _pipeline(
     given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
         return engine, pipeline, given, given, given
-    algorithm = engine.default_algorithm if pipeline is None else pipeline
+    default, default_options = engine.default_for(geometry)
+    algorithm = default if pipeline is None else pipeline
     options = finer = wide = given
-    if algorithm == engine.default_algorithm:
-        options = finer = wide = {**engine.default_options, **given}
+    if algorithm == default:
+        options = finer = wide = {**default_options, **given}
         if "num_iter" in options and "num_iter" not in given:
             usual = options["num_iter"]
             finer = {**options, "num_iter": max(1, round(_POLISH * usual))}

@@ -102,7 +102,8 @@ def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...])
         )
     if schedule.rests:
         error = schedule.uncertainty(history[-1])
-        known = f"known to {error:.2g} px only (RMS)" if np.isfinite(error) else "not known"
+        sure = np.isfinite(error) and not schedule.overfits(history[-1])
+        known = f"known to {error:.2g} px only (RMS)" if sure else "not known"
         return (
             f"not converged: nothing moves any more after {len(history)} iterations, but the "
             f"shifts are {known}"

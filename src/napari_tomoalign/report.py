@@ -101,10 +101,10 @@ def _reconstruct_row(
     geometry: ScanGeometry,
     passes: int,
 ) -> NDArray[np.float32]:
-    algorithm, options = backend.default_algorithm, dict(backend.default_options)
+    algorithm, options = backend.default_for(geometry)
     if isinstance(parameters.reconstruction_pipeline, str):
         algorithm = parameters.reconstruction_pipeline
-        options = dict(parameters.reconstruction_pipeline_kwargs)
+        options = parameters.reconstruction_pipeline_kwargs
     volume = backend.reconstruct(sinogram, geometry, algorithm=algorithm, **options)
     if backend.accepts_initial(algorithm):
         for _ in range(passes - 1):

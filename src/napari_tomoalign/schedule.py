@@ -41,6 +41,8 @@ class Schedule:
         The projections that are registered at all.
     geometry : ScanGeometry
         Of the full images.
+    least_residual : float
+        A residual below it says that the reconstruction follows the noise.
 
     Attributes
     ----------
@@ -53,13 +55,18 @@ class Schedule:
     """
 
     def __init__(
-        self, parameters: AlignmentParameters, valid: NDArray[np.bool_], geometry: ScanGeometry
+        self,
+        parameters: AlignmentParameters,
+        valid: NDArray[np.bool_],
+        geometry: ScanGeometry,
+        least_residual: float = 0.0,
     ) -> None:
         levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = valid
         self._angles = geometry.angles
+        self._least_residual = least_residual
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
         self.rests = self.converged = self.finished = False
@@ -168,8 +175,13 @@ class Schedule:
                 self._enter(self._position + 1)
             return
         self.rests = rests
-        self.converged = rests and self.uncertainty(record) <= CERTAIN
+        known = self.uncertainty(record) <= CERTAIN and not self.overfits(record)
+        self.converged = rests and known
         self.finished = rests or self._allowed < 1
+
+    def overfits(self, record: IterationRecord) -> bool:
+        """Return whether the images, at full size, are explained better than their noise allows."""
+        return record.binning == 1 and record.residual < self._least_residual
 
     def uncertainty(self, record: IterationRecord) -> float:
         """Return the standard error of a shift, RMS over the frames that count, in pixels.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .estimation import Outline, estimate_shifts, look_at_outline
-from .filtering import fill_ignored
+from .filtering import fill_ignored, noise_level
 from .frames import FrameReport, inspect_frames
 from .geometry import ScanGeometry
 from .inputs import Run
@@ -17,6 +17,8 @@ from .pyramid import Level
 __all__ = ["Start", "prepare"]
 
 _WIDER = 1.2  # grid over detector, where the object is wider than the images
+_FRAMES_FOR_NOISE = 16
+_OVERFITTED = 0.5  # of the noise; reprojections of a known object miss all of it
 _NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
 
 
@@ -36,6 +38,8 @@ class Start:
         Frames that show something.
     registered : (n_angles,) array of bool
         Frames that may move: usable and not ignored by the caller.
+    noise : float
+        RMS of the noise over that of the data, told from some of the usable frames.
     """
 
     projections: NDArray[np.float32]
@@ -46,11 +50,17 @@ class Start:
     registered: NDArray[np.bool_]
     frames: FrameReport
     outline: Outline
+    noise: float
 
     @property
     def wide(self) -> bool:
         """The object leaves the images, so that it needs a grid wider than they are."""
         return self.geometry.volume_width > self.geometry.n_columns
+
+    @property
+    def least_residual(self) -> float:
+        """A residual below it is none of a true object: where much of that lies out of sight."""
+        return _OVERFITTED * self.noise if self.wide else 0.0
 
     def level(self, binning: int, *, wide: bool) -> Level:
         """Return the scan at a binning, on the grid that the object needs or that of the images.
@@ -111,7 +121,16 @@ def prepare(run: Run) -> Start:
         registered=registered,
         frames=frames,
         outline=outline,
+        noise=_noise_share(projections, usable),
     )
+
+
+def _noise_share(projections: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
+    """Return the RMS of the noise over that of the data."""
+    which = np.flatnonzero(usable)
+    some = projections[which[:: -(-len(which) // _FRAMES_FOR_NOISE)]]
+    power = float(np.mean(np.square(some, dtype=np.float64)))
+    return float(noise_level(some) / np.sqrt(max(power, 1e-30)))
 
 
 def _mass_noise(projections: NDArray[np.float32]) -> float:

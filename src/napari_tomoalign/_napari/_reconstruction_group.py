@@ -35,9 +35,7 @@ def _ask(backend: str) -> _Offer | Exception:
         engine = get_backend(backend)
     except Exception as error:  # told in the group, where the engine was chosen
         return error
-    return _Offer(
-        backend, tuple(engine.algorithms), engine.default_algorithm, engine.default_options
-    )
+    return _Offer(backend, tuple(engine.algorithms), *engine.default_for())
 
 
 class ReconstructionGroup(QWidget):

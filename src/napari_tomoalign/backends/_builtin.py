@@ -64,12 +64,14 @@ class BuiltinBackend:
 
     name = "builtin"
     algorithms: Sequence[str] = tuple(_OPTIONS)
-    default_algorithm = "gradient"
-    default_options: Mapping[str, Any] = {"num_iter": 20}
 
     def __init__(self, workers: int | None = None) -> None:
         available = numba.get_num_threads()
         self.workers = available if workers is None else min(workers, available)
+
+    def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
+        """Return the default algorithm and its options (see `Backend.default_for`)."""
+        return "gradient", {"num_iter": 20}
 
     def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
         """Refuse an unknown algorithm, option or value (see `Backend.check_options`)."""

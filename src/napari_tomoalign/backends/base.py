@@ -48,14 +48,14 @@ class Backend(Protocol):
         """Names of the reconstructions that can take part in the loop here."""
         ...
 
-    @property
-    def default_algorithm(self) -> str:
-        """The one that suits the loop best."""
-        ...
+    def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
+        """Return the algorithm that suits the loop best, and the options that suit it.
 
-    @property
-    def default_options(self) -> Mapping[str, Any]:
-        """Options of the default algorithm that suit the loop best."""
+        Parameters
+        ----------
+        geometry : ScanGeometry, optional
+            Of the scan. None: angles all round.
+        """
         ...
 
     def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:

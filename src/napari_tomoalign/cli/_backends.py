@@ -26,10 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         backend = get_backend(name)
         print(f"{name}: installed{' (taken by default)' if name == taken else ''}")
+        default, default_options = backend.default_for()
         algorithms = ", ".join(
-            f"{algorithm} (default)" if algorithm == backend.default_algorithm else algorithm
+            f"{algorithm} (default)" if algorithm == default else algorithm
             for algorithm in backend.algorithms
         )
-        options = ", ".join(f"{key}={value}" for key, value in backend.default_options.items())
+        options = ", ".join(f"{key}={value}" for key, value in default_options.items())
         print_pairs([("    algorithms", algorithms), ("    default options", options or "none")])
     return 0
