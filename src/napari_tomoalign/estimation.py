@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .filtering import noise_level
+from .filtering import noise_level, sample
 from .gauge import remove_gauge
 
 __all__ = ["Estimate", "Outline", "estimate_shifts", "look_at_outline", "rows_inside"]
@@ -16,7 +16,6 @@ Array = NDArray[np.float64]
 
 _EDGE = 0.08  # of the mean absorbance: a border above this is no background
 _CLEAR = 0.015  # of the object's absorbance: sides that stay below it on average are background
-_FRAMES_FOR_NOISE = 16
 _WOBBLE = 0.05  # relative spread of the projected mass: more, and mass means nothing
 
 
@@ -69,8 +68,7 @@ def look_at_outline(projections: NDArray[np.float32], used: NDArray[np.bool_]) -
     stack = projections[used]
     width = 2 if stack.shape[2] < 64 else stack.shape[2] // 32
     height = min(width, stack.shape[1])
-    some = stack[:: -(-len(stack) // _FRAMES_FOR_NOISE)]
-    noise = 2 * noise_level(some) / np.sqrt(len(stack))  # two standard errors, of one pixel
+    noise = 2 * noise_level(sample(projections, used)) / np.sqrt(len(stack))  # two standard errors
 
     def border(first: NDArray[np.float32], last: NDArray[np.float32]) -> float:
         # The median, so that frames that jitter out of the field do not speak for the others.

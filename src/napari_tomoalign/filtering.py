@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["edge_window", "fill_ignored", "inside_margin", "noise_level", "smooth", "taper"]
+__all__ = [
+    "edge_window",
+    "fill_ignored",
+    "inside_margin",
+    "noise_level",
+    "sample",
+    "smooth",
+    "taper",
+]
 
 Stack = NDArray[np.float32]
 
@@ -27,6 +35,12 @@ def inside_margin(weights: Stack, width: int) -> Stack:
             lines[:width] = 0
             lines[-width:] = 0
     return inner
+
+
+def sample(images: Stack, used: NDArray[np.bool_], most: int = 16) -> Stack:
+    """Return some of the used images, evenly spread: enough for what holds for all of them."""
+    which = np.flatnonzero(used)
+    return images[which[:: -(-len(which) // most)]]
 
 
 def noise_level(images: Stack) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .estimation import Outline, estimate_shifts, look_at_outline
-from .filtering import fill_ignored, noise_level
+from .filtering import fill_ignored, noise_level, sample
 from .frames import FrameReport, inspect_frames
 from .geometry import ScanGeometry
 from .inputs import Run
@@ -17,7 +17,6 @@ from .pyramid import Level
 __all__ = ["Start", "prepare"]
 
 _WIDER = 1.2  # grid over detector, where the object is wider than the images
-_FRAMES_FOR_NOISE = 16
 _OVERFITTED = 0.5  # of the noise; reprojections of a known object miss all of it
 _NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
 
@@ -127,8 +126,7 @@ def prepare(run: Run) -> Start:
 
 def _noise_share(projections: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
     """Return the RMS of the noise over that of the data."""
-    which = np.flatnonzero(usable)
-    some = projections[which[:: -(-len(which) // _FRAMES_FOR_NOISE)]]
+    some = sample(projections, usable)
     power = float(np.mean(np.square(some, dtype=np.float64)))
     return float(noise_level(some) / np.sqrt(max(power, 1e-30)))
 
