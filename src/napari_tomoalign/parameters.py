@@ -58,7 +58,7 @@ class AlignmentParameters:
     upsampling : int
         The cross-correlation is resolved to ``1 / upsampling`` pixels.
     shift_tolerance : float, optional
-        Pixels. The loop has converged when no projection's latest move reaches it.
+        Pixels. The loop ends when no projection's latest move reaches it.
         None stands for ``1 / upsampling``.
     shift_cutoff : float, optional
         Pixels. A longer move (Euclidean) is scaled down to this length. None: no limit.

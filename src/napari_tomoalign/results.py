@@ -44,7 +44,8 @@ class IterationRecord:
         Euclidean, over the drawn projections, pixels of the full image, without the gauge: what
         the stop rule looks at.
     residual : float
-        ``||measured - reprojection|| / ||measured||`` at these shifts, weighted.
+        ``||measured - reprojection|| / ||measured||`` at these shifts, weighted, over the
+        trusted frames.
     residuals : (n_angles,) array
         The same for each projection.
     standard_error : (n_angles, 2) array

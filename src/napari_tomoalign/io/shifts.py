@@ -71,7 +71,7 @@ class ShiftsFile:
     versions : mapping of str to str
         Of Python and the packages that took part.
     converged : bool
-        Whether the stop rule was met.
+        See `AlignmentResult`.
     message : str
         Why the run ended.
     diagnosis : tuple of str
