@@ -8,7 +8,7 @@ from .frames import TRUSTED
 from .inputs import Run
 from .model import Model
 from .results import IterationRecord
-from .schedule import CERTAIN, Schedule
+from .schedule import Schedule
 from .start import Start
 
 __all__ = ["diagnose"]
@@ -127,8 +127,8 @@ def _course(
             f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
             "is wider than the images, and the stated errors too small: measure more angles"
         )
-    error = schedule.uncertainty(record)
-    if error > CERTAIN:
+    if not schedule.certain(record):
+        error = schedule.uncertainty(record)
         reason = (
             "what lies outside the images can explain trends of the shifts: measure a wider field, "
             "or more angles"

@@ -19,13 +19,11 @@ from .pyramid import choose_levels
 from .results import IterationRecord
 from .trends import Trends
 
-__all__ = ["CERTAIN", "Schedule"]
+__all__ = ["Schedule"]
 
 Array = NDArray[np.float64]
 
-CERTAIN = 0.11
-"""Pixels: shifts whose standard error (RMS) is larger are not called converged."""
-
+_CERTAIN = 0.11  # pixels of the level: with a larger standard error (RMS), shifts are not known
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
@@ -175,9 +173,12 @@ class Schedule:
                 self._enter(self._position + 1)
             return
         self.rests = rests
-        known = self.uncertainty(record) <= CERTAIN and not self.overfits(record)
-        self.converged = rests and known
+        self.converged = rests and self.certain(record) and not self.overfits(record)
         self.finished = rests or self._allowed < 1
+
+    def certain(self, record: IterationRecord) -> bool:
+        """Return whether the standard errors say that the shifts are known."""
+        return self.uncertainty(record) <= _CERTAIN * record.binning
 
     def overfits(self, record: IterationRecord) -> bool:
         """Return whether the images, at full size, are explained better than their noise allows."""
