@@ -25,6 +25,7 @@ PACKAGE = ROOT / "src" / "napari_tomoalign"
 # Modules and packages, from the lowest level up: each imports from lower ones only, and freely
 # inside its own package.
 LEVELS = (
+    {"_rounding"},
     {"parameters", "geometry", "gauge", "_threads", "_shift_kernels"},
     {"shifting", "filtering", "bodies", "detector", "backends"},
     {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["evaluate", "evaluate_weights", "inside"]
+from ._rounding import FAST
 
-_FAST = {"contract", "nnan", "ninf", "nsz"}  # no re-association, see `backends._kernels`
+__all__ = ["evaluate", "evaluate_weights", "inside"]
 
 
 @njit(cache=True, nogil=True)
@@ -31,7 +31,7 @@ def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
             index[i, k] = max(j, 0)
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
 def evaluate(coefficients: Any, shifts: Any) -> Any:
     """Evaluate cubic splines at positions moved by minus the shifts."""
     n_images, n_rows, n_columns = coefficients.shape

@@ -57,7 +57,7 @@ class Schedule:
         parameters: AlignmentParameters,
         valid: NDArray[np.bool_],
         geometry: ScanGeometry,
-        least_residual: float = 0.0,
+        least_residual: float,
     ) -> None:
         levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration

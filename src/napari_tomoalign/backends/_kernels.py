@@ -20,19 +20,17 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from .._rounding import FAST
+
 __all__ = ["back_project", "project"]
 
 f32 = np.float32
-
-# Rounds the same in whatever order things are compiled: no re-association, so that a run which
-# compiles the kernels, one that finds them compiled, and any number of threads agree to the bit.
-_FAST = {"contract", "nnan", "ninf", "nsz"}
 
 _LINES = 16  # of a slice in one tile of the projector; a multiple of 4
 _ANGLES = 4  # that pass over a tile
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=FAST)
 def _voxel_taps(position: Any, n: Any, scale: Any) -> Any:
     """Return the left one of two neighbours on a line of n voxels and a margin, and their weights.
 
@@ -44,7 +42,7 @@ def _voxel_taps(position: Any, n: Any, scale: Any) -> Any:
     return index, scale - next_weight, next_weight
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=FAST)
 def _half_chord(distance: Any, radius: Any) -> Any:
     """Return half the length of a disc's chord, -1 where the disc does not reach."""
     if distance > radius:
@@ -52,7 +50,7 @@ def _half_chord(distance: Any, radius: Any) -> Any:
     return f32(math.sqrt(radius * radius - distance * distance))
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
 def project(volume: Any, cosines: Any, sines: Any, center: Any, n_columns: int, radius: Any) -> Any:
     """Project at every angle; threads over angles.
 
@@ -142,7 +140,7 @@ def project(volume: Any, cosines: Any, sines: Any, center: Any, n_columns: int, 
     return out
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=FAST)
 def _column_taps(position: Any, last: Any, width: Any, scale: Any) -> Any:
     """Return the left column under a voxel's triangle, and the weights of it and the next.
 
@@ -158,7 +156,7 @@ def _column_taps(position: Any, last: Any, width: Any, scale: Any) -> Any:
     )
 
 
-@njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
 def back_project(
     projections: Any,
     cosines: Any,
