@@ -9,9 +9,9 @@ import pytest
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign.alignment import Resume
 from napari_tomoalign.backends import get_backend
-from napari_tomoalign.gauge import gauge_part, remove_gauge
-from napari_tomoalign.phantom import cramer_rao_bound, simulate
-from napari_tomoalign.shifting import shift_stack
+from napari_tomoalign.geometry.gauge import gauge_part, remove_gauge
+from napari_tomoalign.images.shifting import shift_stack
+from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
 QUICK = {"backend": "builtin", "workers": 1, "reconstruction_pipeline": "fbp"}
 SLOW_TO_REST = {"shift_tolerance": 1e-9}

@@ -10,10 +10,10 @@ import pytest
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign.alignment import check_inputs
 from napari_tomoalign.backends import get_backend
-from napari_tomoalign.backends._builtin import BuiltinBackend
+from napari_tomoalign.backends.builtin.engine import BuiltinBackend
+from napari_tomoalign.loop.steps import relaxation
 from napari_tomoalign.parameters import AlignmentParameters
-from napari_tomoalign.phantom import simulate
-from napari_tomoalign.smoothing import relaxation
+from napari_tomoalign.simulation import simulate
 
 PLAIN = {
     "backend": "builtin",
@@ -592,7 +592,7 @@ def test_use_gpu_reaches_the_backend(monkeypatch):
 
     stack = np.random.default_rng(0).uniform(size=(4, 8, 8))
     with monkeypatch.context() as patch:
-        patch.setattr("napari_tomoalign.inputs.get_backend", lambda name, **o: create(**o))
+        patch.setattr("napari_tomoalign.start.checks.get_backend", lambda name, **o: create(**o))
         check_inputs(stack, np.arange(4.0), use_gpu=True, workers=1)
     assert asked == {"use_gpu": True, "workers": 1}
 

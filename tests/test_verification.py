@@ -6,7 +6,7 @@ import pytest
 from napari_tomoalign import align, verify
 from napari_tomoalign.cli import main
 from napari_tomoalign.io import Checkpoint, read_scan, write_scan
-from napari_tomoalign.phantom import simulate
+from napari_tomoalign.simulation import simulate
 
 
 @pytest.fixture(scope="module")

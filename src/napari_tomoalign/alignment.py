@@ -16,25 +16,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._typing import Array
 from .backends import Backend
-from .filtering import inside_margin, smooth
-from .frames import TRUSTED, copies, fit_confidence
-from .gauge import axis_part, gauge_part
-from .inputs import Resume, Run, check_inputs
-from .model import Coarser, Model, evaluate
-from .outcome import make_record, make_state, result_from_state
-from .pyramid import Level, choose_levels
-from .registration import Registration, correlate, gauss_newton
-from .results import AlignmentResult, AlignmentState, IterationRecord
-from .schedule import Schedule
-from .smoothing import center_of_mass_term, cut_off, relaxation
-from .start import Start, prepare
-from .trends import Trends, measure_trends
+from .geometry.gauge import axis_part, gauge_part
+from .images._pairs import Registration
+from .images.capturing import correlate
+from .images.filtering import inside_margin, smooth
+from .images.refining import gauss_newton
+from .loop.level import Level, choose_levels, level_of
+from .loop.model import Coarser, Model, evaluate
+from .loop.outcome import make_record, make_state, result_from_state
+from .loop.schedule import Schedule
+from .loop.steps import center_of_mass_term, cut_off, relaxation
+from .loop.weak_modes import Trends, measure_trends
+from .results import AlignmentResult, AlignmentState, IterationRecord, Resume
+from .start.checks import check_inputs
+from .start.frames import TRUSTED, copies, fit_confidence
+from .start.prepare import Start, prepare
+from .start.run import Run
 
 __all__ = ["Resume", "align", "check_inputs", "iterate_alignment", "result_from_state"]
-
-Array = NDArray[np.float64]
-Stack = NDArray[np.float32]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
@@ -90,7 +91,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     history, trends = _replay(run, start, schedule, rng)
     if history:
         confidence, error = history[-1].confidence, history[-1].standard_error.copy()
-    level = start.level(schedule.binning, wide=schedule.last)
+    level = level_of(start, schedule.binning, wide=schedule.last)
     began = time.perf_counter()
     coarser = _coarser(run, start, history, level.binning)
     model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
@@ -126,7 +127,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level = start.level(schedule.binning, wide=schedule.last)
+            level = level_of(start, schedule.binning, wide=schedule.last)
             coarser = model.volume, model.geometry
             del model
             model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
@@ -164,7 +165,7 @@ def _trends(
     """Measure once, on binned images, how much of a trend is found where the object is wider."""
     if known is not None or not (start.wide and schedule.has_momentum and schedule.last):
         return known
-    level = start.level(choose_levels(run.geometry.n_columns)[-2:][0], wide=True)
+    level = level_of(start, choose_levels(run.geometry.n_columns)[-2:][0], wide=True)
     trusted = confidence >= TRUSTED
     counted = start.registered & trusted
     drawn = np.flatnonzero(counted)
@@ -185,7 +186,7 @@ def _coarser(
     coarser: Coarser | None = None
     ends = {record.binning: record for record in history if record.binning > binning}
     for record in ends.values():
-        level = start.level(record.binning, wide=False)
+        level = level_of(start, record.binning, wide=False)
         trusted = record.confidence >= TRUSTED
         model = evaluate(run, level, record.shifts, record.center, trusted, coarser)
         coarser = model.volume, model.geometry

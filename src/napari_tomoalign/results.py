@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 
-__all__ = ["AlignmentResult", "AlignmentState", "IterationRecord"]
+__all__ = ["AlignmentResult", "AlignmentState", "IterationRecord", "Resume", "freeze"]
 
 
 def freeze(array: NDArray[Any]) -> NDArray[Any]:
@@ -244,7 +244,7 @@ class AlignmentResult:
         ValueError
             Shapes that do not fit, or no common field of view.
         """
-        from .applying import binning_between, move
+        from .images.applying import binning_between, move
 
         shifts = self.shifts
         if stack.ndim in (3, 4):
@@ -252,3 +252,18 @@ class AlignmentResult:
                 self.reference.shape[2] * self.binning, stack.shape[2]
             )
         return move(stack, shifts, order=order, crop=crop)
+
+
+@dataclass(frozen=True, eq=False)
+class Resume:
+    """Where an earlier run stood, so that it goes on as if it had never stopped.
+
+    Attributes
+    ----------
+    history : sequence of IterationRecord
+    generator_state : mapping
+        Of the random generator, from the last state or result.
+    """
+
+    history: Sequence[IterationRecord]
+    generator_state: dict[str, Any]

@@ -9,19 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._typing import Array
 from .alignment import align
 from .backends import Backend
-from .filtering import fill_ignored
-from .frames import TRUSTED
-from .gauge import alignment_error, remove_gauge
-from .inputs import check_inputs
+from .geometry.gauge import alignment_error, remove_gauge
+from .images.filtering import fill_ignored
+from .images.shifting import shift_stack, shift_weights
 from .parameters import AlignmentParameters
 from .results import AlignmentState
-from .shifting import shift_stack, shift_weights
+from .start.checks import check_inputs
+from .start.frames import TRUSTED
 
 __all__ = ["Verification", "verify"]
-
-Array = NDArray[np.float64]
 
 
 class Aligned(Protocol):

@@ -28,9 +28,9 @@ import numpy as np
 from tqdm import tqdm
 
 from napari_tomoalign import AlignmentResult, align, alignment_error
-from napari_tomoalign.bodies import KINDS
-from napari_tomoalign.gauge import remove_gauge
-from napari_tomoalign.phantom import SimulatedScan, cramer_rao_bound, simulate
+from napari_tomoalign.geometry.gauge import remove_gauge
+from napari_tomoalign.simulation import SimulatedScan, cramer_rao_bound, simulate
+from napari_tomoalign.simulation.bodies import KINDS
 
 ALIGNED = 0.2
 """Pixels above which a run must not call itself converged."""

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from machine import facts, table
 
-from napari_tomoalign.phantom import simulate
+from napari_tomoalign.simulation import simulate
 
 TARGET = 4.0
 COURSES: dict[str, dict[str, Any]] = {

@@ -26,8 +26,8 @@ from machine import facts, table
 from napari_tomoalign import AlignmentResult, AlignmentState, align
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.geometry import ScanGeometry
+from napari_tomoalign.images.shifting import shift_stack
 from napari_tomoalign.io import read_scan
-from napari_tomoalign.shifting import shift_stack
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MARGIN = 30

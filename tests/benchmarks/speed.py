@@ -38,7 +38,7 @@ from machine import best_time, facts, table
 from napari_tomoalign import AlignmentState, align, alignment_error
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.geometry import ScanGeometry
-from napari_tomoalign.phantom import SimulatedScan, cramer_rao_bound, simulate
+from napari_tomoalign.simulation import SimulatedScan, cramer_rao_bound, simulate
 
 PROJECTION_FACTOR, SIRT_FACTOR, LOOP_FACTOR = 5.0, 15.0, 5.0
 CLOSE, RATIO = 0.05, 1.25
@@ -112,7 +112,7 @@ def back_project(scan: SimulatedScan, geometry: ScanGeometry, threads: int) -> n
     """Return the back projection (slice, y, x) of a stack (angle, row, column)."""
     import numba
 
-    from napari_tomoalign.backends._builtin import _Angles
+    from napari_tomoalign.backends.builtin.engine import _Angles
 
     numba.set_num_threads(threads)
     slices_last = scan.projections.transpose(0, 2, 1)

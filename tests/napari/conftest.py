@@ -75,7 +75,7 @@ def quiet_pool():
 @pytest.fixture
 def phantom():
     """A scan small enough to be aligned in a moment."""
-    from napari_tomoalign.phantom import simulate
+    from napari_tomoalign.simulation import simulate
 
     return simulate(32, 24, jitter=1.5, drift=1.0)
 

@@ -84,7 +84,8 @@ for module in pkgutil.walk_packages(napari_tomoalign.__path__, "napari_tomoalign
     if "._napari" in module.name or module.name.endswith(("__main__", "_tomopy")):
         continue
     importlib.import_module(module.name)
-scan = napari_tomoalign.phantom.simulate(32, 12)
+import napari_tomoalign.simulation
+scan = napari_tomoalign.simulation.simulate(32, 12)
 assert align(scan.projections, scan.angles, maxiter=2, progress=False).shifts.shape == (12, 2)
 from napari_tomoalign._napari._headless import align_to_layers
 loaded = [name for name in sys.modules if name.split(".")[0] in
@@ -101,7 +102,7 @@ COMMAND = """
 import sys
 import numpy as np
 from npe2 import PluginManager
-from napari_tomoalign.phantom import simulate
+from napari_tomoalign.simulation import simulate
 from napari_tomoalign import alignment_error
 manager = PluginManager.instance()
 manager.discover()

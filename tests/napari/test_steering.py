@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import alignment_error
-from napari_tomoalign.applying import move
+from napari_tomoalign.images.applying import move
 
 
 @pytest.fixture

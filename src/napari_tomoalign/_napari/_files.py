@@ -12,8 +12,8 @@ from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..applying import move
 from ..geometry import RotationAxis, turn_projections
+from ..images.applying import move
 from ..results import AlignmentState
 from ._metadata import KEY, is_aligned
 from ._request import ScanSource

@@ -9,8 +9,8 @@ from napari.qt.threading import create_worker
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ..applying import move
 from ..geometry import turn_projections
+from ..images.applying import move
 from ..results import AlignmentState
 from ._frames import Frame, frames_of
 from ._request import RunRequest, ScanSource

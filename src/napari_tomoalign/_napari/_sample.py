@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..phantom import simulate
+from ..simulation import simulate
 
 __all__ = ["medium_phantom", "small_phantom"]
 

@@ -7,16 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..alignment import Resume
+from .._typing import Array
 from ..parameters import AlignmentParameters
-from ..results import AlignmentState, IterationRecord
+from ..results import AlignmentState, IterationRecord, Resume
 from ._request import ScanSource
 
 __all__ = ["Session"]
-
-Array = NDArray[np.float64]
 
 
 class Session:

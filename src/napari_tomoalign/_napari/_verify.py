@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..alignment import result_from_state
-from ..gauge import remove_gauge
 from ..geometry import RotationAxis, turn_projections
+from ..geometry.gauge import remove_gauge
 from ..results import AlignmentState, IterationRecord
 from ..verification import Verification, verify
 from ._request import ScanSource

@@ -11,8 +11,8 @@ __all__ = ["Backend", "BackendUnavailable", "available_backends", "backend_names
 
 # name: (module of this package, what it needs, how to get that), in the order of preference
 _BACKENDS = {
-    "tomopy": ("_tomopy", "tomopy", "conda install -c conda-forge tomopy"),
-    "builtin": ("_builtin", "numba", "pip install numba"),
+    "tomopy": ("tomopy.engine", "tomopy", "conda install -c conda-forge tomopy"),
+    "builtin": ("builtin.engine", "numba", "pip install numba"),
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ..io.scan import Scan
-    from ..io.shifts import ShiftsFile
+    from ..io.shifts.contents import ShiftsFile
     from ..results import AlignmentResult, AlignmentState
 
 __all__ = ["PARAMETERS", "USAGE", "Interrupt", "add_arguments", "run"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..phantom import as_counts, simulate
+from ..simulation import as_counts, simulate
 from ._options import add_options, chosen, options_of_function
 
 __all__ = ["USAGE", "add_arguments", "run"]
@@ -33,7 +33,7 @@ _OPTIONS = tuple(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the file and every option of `phantom.simulate` that a file of counts can hold."""
+    """Add the file and every option of `simulation.simulate` that a file of counts can hold."""
     parser.add_argument(
         "-o",
         "--output",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from .applying import apply_shifts
+from .aligned_copy import apply_shifts
 from .atomic import atomic_path
 from .channels import scan_for_alignment
 from .errors import DiskFull, ScanFileError
-from .exports import (
+from .reading import SCAN_SUFFIXES, can_read, load, read_scan
+from .scan import Scan
+from .shifts.contents import ShiftsFile
+from .shifts.hashing import data_hash
+from .shifts.other_programs import (
     EXPORT_FORMATS,
     export_shifts,
     from_imod,
@@ -19,16 +23,8 @@ from .exports import (
     to_nxtomo,
     to_tomopy,
 )
-from .reading import SCAN_SUFFIXES, can_read, load, read_scan
-from .scan import Scan
-from .shifts import Checkpoint, ShiftsFile, data_hash, read_shifts, write_shifts
-from .writers import (
-    check_output,
-    write_aligned,
-    write_result,
-    write_scan,
-    write_volume,
-)
+from .shifts.record import Checkpoint, read_shifts, write_shifts
+from .writers import check_output, write_aligned, write_result, write_scan, write_volume
 
 __all__ = [
     "EXPORT_FORMATS",

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections
-from . import data_exchange, hdf5, mrc, numpy_files, nxtomo, tiff, zarr_files
 from .angles import AngleUnit, in_radians, read_angles, spread_angles
 from .channels import channel_index, joined_channels
 from .errors import ScanFileError
+from .formats import data_exchange, hdf5, mrc, nxtomo, tiff
+from .formats import numpy as numpy_files
+from .formats import zarr as zarr_files
 from .lazy import LazyProjections, blocks_of
 from .preparation import Background, Counts, Preparation, estimate_background
 from .raw import RawScan, ReadOptions

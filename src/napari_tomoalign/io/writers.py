@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..applying import move
 from ..geometry import RotationAxis, turn_projections, turn_volume
+from ..images.applying import move
 from ..results import AlignmentResult
 from .atomic import atomic_path, refuse_existing, require_room
 from .errors import DiskFull
-from .exports import export_shifts
 from .lazy import blocks_of
 from .scan import Scan
-from .shifts import read_shifts, write_shifts
+from .shifts.other_programs import export_shifts
+from .shifts.record import read_shifts, write_shifts
 from .stack_files import StackInfo, write_stack
 
 __all__ = ["check_output", "write_aligned", "write_result", "write_scan", "write_volume"]

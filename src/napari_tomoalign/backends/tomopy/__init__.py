@@ -1,0 +1,1 @@
+"""TomoPy as an engine, where it is installed."""

@@ -1,0 +1,427 @@
+"""TomoPy behind the protocol: its algorithms, its projector, our conventions.
+
+Two of TomoPy's conventions differ from ours. All but gridrec (and ASTRA, through TomoPy) count
+the centre from the left edge of the first pixel, we from its middle. Gridrec counts as we do, but
+puts the axis on a voxel of its own choice; see `_pad_gridrec`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry import ScanGeometry
+from ..base import BackendUnavailable, check_count, check_switch
+from . import sinograms as _sinograms
+
+__all__ = ["TomopyBackend", "create"]
+
+Array = NDArray[np.float32]
+
+_LOCK = threading.Lock()  # TomoPy keeps module globals and an environment variable during a call
+_BLOCK_BYTES = 64 * 2**20  # of projections that are handed to TomoPy at once
+_PROJECTED_ROWS = 32  # enough that tracing a ray costs little, few enough to stay in the cache
+
+_FILTERS = ("none", "shepp", "cosine", "hann", "hamming", "ramlak", "parzen", "butterworth")
+_DIRECT = ("gridrec", "fbp")
+_POSITIVE = ("mlem", "osem", "ospml_hybrid", "ospml_quad", "pml_hybrid", "pml_quad")
+_REG_PAR_LENGTH = {"tikh": 2, "pml_hybrid": 2, "ospml_hybrid": 2}
+
+# Filled in where the caller says nothing: TomoPy's own default is one iteration, which shows
+# nothing, and a regularisation with which grad and tikh diverge.
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "gridrec": {"filter_name": "shepp"},
+    "fbp": {"filter_name": "shepp"},
+    "sirt": {"num_iter": 20},
+    "mlem": {"num_iter": 20},
+    "osem": {"num_iter": 20},
+    "art": {"num_iter": 5},
+    "bart": {"num_iter": 20},
+    "tv": {"num_iter": 40, "reg_par": (0.01,)},
+    "grad": {"num_iter": 20, "reg_par": (-1.0,)},
+    "tikh": {"num_iter": 20, "reg_par": (-1.0, 1e-3)},
+    "ospml_hybrid": {"num_iter": 20},
+    "ospml_quad": {"num_iter": 20},
+    "pml_hybrid": {"num_iter": 20},
+    "pml_quad": {"num_iter": 20},
+    "astra": {"method": "SIRT", "proj_type": "linear", "num_iter": 20},
+}
+_GRIDREC_SCALE = 1.117  # of its volumes, measured on discs and blobs, 128 to 512 padded columns
+_ASTRA_OPTIONS = ("method", "num_iter", "proj_type", "extra_options", "gpu_list")
+
+
+def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBackend:
+    """Return TomoPy as a backend.
+
+    Raises
+    ------
+    BackendUnavailable
+        TomoPy is there but does not load, or a GPU is asked for.
+    """
+    if use_gpu:
+        raise BackendUnavailable(
+            "use_gpu=True, but TomoPy's projector and the algorithms of it that take part in the "
+            "loop run on the CPU: set use_gpu=False"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of optional libraries that it lacks
+            import tomopy
+    except (ImportError, OSError, AttributeError) as error:
+        raise BackendUnavailable(
+            f"TomoPy is installed but does not load ({type(error).__name__}: {error}); install "
+            "it anew, conda install -c conda-forge tomopy, or choose backend='builtin'"
+        ) from error
+    return TomopyBackend(tomopy, workers)
+
+
+class TomopyBackend:
+    """TomoPy's reconstructions and projector.
+
+    An algorithm takes TomoPy's options for it, and ``non_negative``, which clips the volume at 0.
+    The grid follows from the geometry. Not offered are the ``accelerated`` variants of sirt and
+    mlem, which ignore the rotation centre, and filters given as arrays, whose length depends on
+    how the projections are padded here.
+
+    Parameters
+    ----------
+    tomopy : module
+        TomoPy.
+    workers : int, optional
+        Number of threads. None takes all cores that the process may use.
+    """
+
+    name = "tomopy"
+
+    def __init__(self, tomopy: ModuleType, workers: int | None = None) -> None:
+        from tomopy.recon import algorithm
+        from tomopy.util import extern
+
+        self._tomopy = tomopy
+        self._project: Any = extern.c_project
+        self.workers = _usable_cores() if workers is None else workers
+        withheld = {"num_gridx", "num_gridy"}.union(*algorithm.allowed_accelerated_kwargs.values())
+        self._options = {
+            name: tuple(option for option in options if option not in withheld)
+            for name, options in algorithm.allowed_recon_kwargs.items()
+            if name in _DEFAULTS
+        }
+        astra = importlib.util.find_spec("astra")
+        if astra is not None and astra.origin is not None:  # a mere folder has no origin
+            self._options["astra"] = _ASTRA_OPTIONS
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """Names of TomoPy's algorithms, with ``"astra"`` where its toolbox is installed."""
+        return tuple(self._options)
+
+    def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
+        """Return the default algorithm and its options (see `Backend.default_for`).
+
+        gridrec is by far the fastest. Where angles are missing or few, it makes streaks, which
+        the loop follows: there it is osem.
+        """
+        if geometry is None or geometry.complete:
+            return "gridrec", {"filter_name": "hann", "non_negative": True}
+        return "osem", {"num_iter": 3, "num_block": 5}
+
+    def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
+        """Refuse an unknown algorithm, option or value (see `Backend.check_options`)."""
+        if algorithm not in self._options:
+            raise ValueError(
+                f"unknown algorithm {algorithm!r} for backend 'tomopy'; known are "
+                f"{', '.join(self.algorithms)}"
+                + (" (astra needs astra-toolbox)" if algorithm == "astra" else "")
+            )
+        known = (*self._options[algorithm], "non_negative")
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            raise ValueError(
+                f"algorithm {algorithm!r} of backend 'tomopy' has no option "
+                f"{', '.join(map(repr, unknown))}; known are {', '.join(known)}"
+            )
+        _check_values(algorithm, options)
+
+    def accepts_weights(self, algorithm: str) -> bool:
+        """Whether pixels of weight 0 are left out: TomoPy has no weights."""
+        return False
+
+    def accepts_initial(self, algorithm: str) -> bool:
+        """Whether a reconstruction can start from a volume: the iterative ones."""
+        return algorithm not in _DIRECT
+
+    def project(self, volume: Array, geometry: ScanGeometry) -> Array:
+        """Project a volume at every angle (see `Backend.project`).
+
+        Calls the compiled function under ``tomopy.project`` in threads. ``tomopy.project`` itself
+        starts processes on every call, which is unsafe below a graphical interface.
+        """
+        tilt = np.minimum(np.abs(np.sin(geometry.angles)), np.abs(np.cos(geometry.angles)))
+        offset = _sinograms.grid_offset(geometry)
+        along = np.flatnonzero((tilt * geometry.volume_width < 1.5) & (abs(offset) > 1e-3))
+        out = np.empty(geometry.projections_shape, np.float32)
+
+        def work(rows: slice) -> None:
+            block = np.ascontiguousarray(volume[rows], np.float32)
+            traced = self._trace(block, geometry.angles, geometry.center, geometry.n_columns)
+            out[:, rows] = traced.swapaxes(0, 1)
+            if len(along):
+                out[along, rows] = self._along_grid(block, geometry, along, offset)
+
+        rows = min(_PROJECTED_ROWS, -(-geometry.n_rows // self.workers))
+        with _LOCK, ThreadPoolExecutor(self.workers) as pool:
+            list(pool.map(work, _row_blocks(geometry.n_rows, rows)))
+        return out
+
+    def _trace(
+        self, block: Array, angles: NDArray[np.float64], center: float, n_columns: int
+    ) -> Array:
+        """Return the line integrals (row, angle, column) along one ray a pixel."""
+        out = np.zeros((len(block), len(angles), n_columns), np.float32)
+        centers = np.full(len(block), _edge_center(center, n_columns), np.float32)
+        self._project(block, centers, out, angles.astype(np.float32))
+        return out
+
+    def _along_grid(
+        self, block: Array, geometry: ScanGeometry, along: NDArray[np.intp], offset: float
+    ) -> NDArray[np.float32]:
+        """Return the projections (angle, row, column) whose rays run along the grid.
+
+        Such a ray sees one line of voxels, wherever it passes through them, so an image between
+        two lines would be displaced by up to half a pixel. Rays through the middles of the voxels,
+        interpolated, are not.
+        """
+        wide = self._trace(
+            block, geometry.angles[along], geometry.center + offset + 1, geometry.n_columns + 2
+        ).swapaxes(0, 1)
+        share = np.float32(abs(offset))
+        beside = wide[..., 2:] if offset > 0 else wide[..., :-2]
+        return wide[..., 1:-1] * (1 - share) + beside * share
+
+    def reconstruct(
+        self,
+        projections: Array,
+        geometry: ScanGeometry,
+        *,
+        algorithm: str,
+        weights: Array | None = None,
+        initial: Array | None = None,
+        **options: Any,
+    ) -> Array:
+        """Reconstruct a volume (see `Backend.reconstruct`).
+
+        Raises
+        ------
+        ValueError
+            An unknown algorithm, an option that it does not take, weights, or an initial volume
+            for gridrec or fbp.
+        FloatingPointError
+            The algorithm diverged.
+        """
+        self.check_options(algorithm, options)
+        _check_inputs(algorithm, geometry, weights, initial, options)
+        settings = {**_DEFAULTS[algorithm], **options}
+        if algorithm in _DIRECT:
+            # TomoPy's own 0.5 turns hann and hamming round halfway, up again to the full ramp
+            cutoff = 1.0 if settings["filter_name"] in ("hann", "hamming") else 0.5
+            settings.setdefault("filter_par", (cutoff, 8.0))
+        non_negative = settings.pop("non_negative", False)
+        out = np.empty(geometry.volume_shape, np.float32)
+        row_bytes = 4 * geometry.n_angles * geometry.n_columns
+        size = max(2 * self.workers, _BLOCK_BYTES // row_bytes)
+        with _one_call():
+            for rows in _row_blocks(geometry.n_rows, size):
+                sinograms = projections[:, rows].swapaxes(0, 1)
+                start = None if initial is None else initial[rows]
+                blank = ~np.any(sinograms > 0 if algorithm in _POSITIVE else sinograms, axis=(1, 2))
+                if "reg_data" in settings:
+                    settings["reg_data"] = options["reg_data"][rows]
+                block = self._reconstruct_block(sinograms, geometry, algorithm, start, settings)
+                if "reg_data" not in settings:
+                    block[blank] = 0  # some algorithms divide 0 by 0 there
+                out[rows] = block
+        if not np.isfinite(out).all():
+            raise FloatingPointError(_diverged(algorithm, out, options))
+        if non_negative:
+            np.maximum(out, 0, out=out)
+        return out
+
+    def _reconstruct_block(
+        self,
+        sinograms: Array,
+        geometry: ScanGeometry,
+        algorithm: str,
+        start: Array | None,
+        settings: Mapping[str, Any],
+    ) -> Array:
+        """Reconstruct some rows, (row, angle, column); returns a volume of its own."""
+        width = geometry.volume_width
+        options = dict(settings)
+        method: Any = algorithm
+        angles = geometry.angles
+        if algorithm == "gridrec":
+            sinograms, center = _sinograms.padded_for_gridrec(sinograms, geometry)
+        elif algorithm == "astra":
+            sinograms = _sinograms.centred(sinograms, geometry)
+            center = sinograms.shape[-1] / 2
+            method, options = self._tomopy.astra, {"options": options}
+        else:
+            sinograms, center = _sinograms.onto_grid(sinograms, geometry)
+            if algorithm == "fbp":
+                sinograms, left = _sinograms.widened(sinograms, width)
+                sinograms = _sinograms.filtered(sinograms, **options)
+                center += left
+                options = {"filter_name": "none"}
+            center = _edge_center(center, sinograms.shape[-1])
+        if algorithm == "art":
+            order = _sinograms.golden_order(angles)
+            sinograms, angles = sinograms[:, order], angles[order]
+        if algorithm in _POSITIVE:
+            sinograms = _made_positive(sinograms)
+        if algorithm == "tikh" and "reg_data" not in options:
+            options["reg_data"] = np.zeros((len(sinograms), width, width), np.float32)
+        result: Array = self._tomopy.recon(
+            sinograms,
+            angles,
+            center=center,
+            sinogram_order=True,
+            algorithm=method,
+            init_recon=_starting_block(algorithm, sinograms, width, start),
+            ncore=1 if "reg_data" in settings else self.workers,  # it would not be split
+            num_gridx=width,
+            num_gridy=width,
+            **options,
+        )
+        if algorithm == "gridrec":
+            result /= _GRIDREC_SCALE
+            result += _sinograms.gridrec_background(sinograms)[:, None, None]
+        return result
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+@contextmanager
+def _one_call() -> Iterator[None]:
+    """Keep other calls out, and put back what TomoPy leaves in the environment when it fails."""
+    variable = "TOMOPY_PYTHON_THREADS"
+    with _LOCK:
+        before = os.environ.get(variable)
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = before
+
+
+def _edge_center(center: float, n_columns: int) -> float:
+    """Return a centre counted from the edge of the first pixel, as TomoPy's ray tracing does.
+
+    TomoPy moves its rays by 0.01 px where they would hit the voxels' corners, that is where the
+    rays' fractional position is below 0.01: there the nearest position that it leaves alone.
+    """
+    center += 0.5
+    position = (n_columns - 1) / 2 - center
+    fraction = position - np.floor(position)
+    if fraction < 0.0101:
+        center += fraction + 0.001 if fraction < 0.0045 else fraction - 0.0101
+    return float(center)
+
+
+def _made_positive(sinograms: Array) -> Array:
+    """Return sinograms without what TomoPy's multiplicative algorithms come to divide by."""
+    peaks = sinograms.max(axis=(1, 2), keepdims=True)
+    positive: Array = np.maximum(sinograms, np.where(peaks > 0, 1e-4 * peaks, 1), dtype=np.float32)
+    return positive
+
+
+def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array | None) -> Array:
+    """Return what TomoPy computes in: ours, because it is overwritten.
+
+    A zero voxel stays zero in the multiplicative algorithms, so they start above it.
+    """
+    shape = (len(sinograms), width, width)
+    if algorithm not in _POSITIVE:
+        return np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
+    level: Array = sinograms.mean(axis=(1, 2), keepdims=True) / width
+    if start is None:
+        return np.broadcast_to(level, shape).copy()
+    positive: Array = np.maximum(start, 1e-3 * level, dtype=np.float32)
+    return positive
+
+
+def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
+    for count in ("num_iter", "num_block"):
+        check_count(count, options.get(count, 1))
+    check_switch("non_negative", options.get("non_negative", False))
+    name = options.get("filter_name", "none")
+    if name not in _FILTERS:
+        raise ValueError(f"unknown filter_name {name!r}; known are {', '.join(_FILTERS)}")
+    needed = {
+        "filter_par": 2 if name == "butterworth" else 1,
+        "reg_par": _REG_PAR_LENGTH.get(algorithm, 1),
+    }
+    for option, length in needed.items():
+        given = np.asarray(options.get(option, np.zeros(length)))
+        if given.size < length or given.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{option} of algorithm {algorithm!r} must have at least {length} "
+                f"number{'s' if length > 1 else ''}, got {options[option]!r}"
+            )
+
+
+def _check_inputs(
+    algorithm: str,
+    geometry: ScanGeometry,
+    weights: Array | None,
+    initial: Array | None,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse what TomoPy would ignore, or read beyond the end of."""
+    if weights is not None:
+        raise ValueError("TomoPy has no weights: fill the pixels to be ignored before")
+    if initial is not None and algorithm in _DIRECT:
+        raise ValueError(f"algorithm {algorithm!r} cannot start from a volume; leave out initial")
+    if options.get("num_block", 1) > geometry.n_angles:
+        raise ValueError(
+            f"num_block must be at most the number of projections, {geometry.n_angles}, got "
+            f"{options['num_block']}"
+        )
+    order = options.get("ind_block")
+    if order is not None and sorted(np.ravel(order)) != list(range(geometry.n_angles)):
+        raise ValueError(
+            f"ind_block must hold every index from 0 to {geometry.n_angles - 1} once, got {order!r}"
+        )
+    shape = np.shape(options.get("reg_data", np.broadcast_to(0, geometry.volume_shape)))
+    if shape != geometry.volume_shape:
+        raise ValueError(f"reg_data must have the volume's shape {geometry.volume_shape}, {shape}")
+
+
+def _diverged(algorithm: str, volume: Array, options: Mapping[str, Any]) -> str:
+    bad = int((~np.isfinite(volume).all(axis=(1, 2))).sum())
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items() if np.size(value) < 9)
+    return (
+        f"algorithm {algorithm!r} of TomoPy diverged ({given or 'with its default options'}): "
+        f"{bad} of {len(volume)} slices hold values that are not finite; take fewer blocks or "
+        "iterations, the default reg_par, or another algorithm, such as 'sirt'"
+    )

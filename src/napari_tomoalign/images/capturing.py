@@ -1,0 +1,234 @@
+"""Capture: the weighted, normalised cross-correlation, whose peak no edge of a mask or image draws.
+
+Sign: the answer is how far ``measured`` is displaced from ``reprojected``, positive towards
+larger index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from .._typing import Array, Stack
+from ._pairs import Registration, centred, chunks
+from .filtering import edge_window, taper
+from .refining import solve
+
+__all__ = ["correlate"]
+
+Spectra = NDArray[np.complex64]
+
+
+Score = Callable[[list[Stack]], Stack]
+
+
+_ZOOM = 10  # how much finer one zoom of the correlation is than the one before
+
+
+_LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
+
+
+def correlate(
+    measured: Stack,
+    reprojected: Stack,
+    weights: Stack,
+    *,
+    upsampling: int = 1,
+    normalization: Literal["phase"] | None = None,
+    workers: int | None = None,
+) -> Registration:
+    """Return the shifts at the peaks of the weighted, normalised cross-correlation.
+
+    For every shift the correlation coefficient is taken over the pixels that both images have,
+    with the measured image's weights (Padfield 2012, doi 10.1109/TIP.2011.2181402, with weights
+    for masks). The peak is then resolved by evaluating the same sums between the pixels, from
+    their spectra (Guizar-Sicairos et al. 2008, doi 10.1364/OL.33.000156).
+
+    Parameters
+    ----------
+    measured, reprojected : (n, n_rows, n_columns) array of float32
+    weights : (n, n_rows, n_columns) array of float32
+        Of the measured images, 0 to 1.
+    upsampling : int
+        Shifts are multiples of ``1 / upsampling`` pixels.
+    normalization : {None, "phase"}
+        ``"phase"`` whitens the cross-power spectrum, which fails on smooth or noisy images.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    Registration
+        ``standard_error`` is that of a least-squares step at no shift, so it is too large until the
+        images lie on each other. An image without contrast gets the shift NaN and the peak -1.
+    """
+    n, n_rows, n_columns = measured.shape
+    shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
+    error = np.full((n, 2), np.nan)
+    for part in chunks(n, 12 * 4 * 4 * n_rows * n_columns):
+        pair = (measured[part], reprojected[part], weights[part])
+        if normalization == "phase":
+            spectra = [_whitened(*pair, workers)]
+            shifts[part], peak[part] = _peak(_inverse(spectra[0], _double(measured), workers))
+            score: Score = _real
+        else:
+            shifts[part], peak[part] = _peak(_coefficients(*pair, workers))
+            spectra, score = _local_sums(*pair, shifts[part], workers)
+        found = np.isfinite(shifts[part]).all(axis=1)
+        step = 1.0
+        while step * upsampling > 1 + 1e-9 and found.any():
+            finer = max(step / _ZOOM, 1 / upsampling)
+            shifts[part], refined = _zoom(
+                spectra, score, np.nan_to_num(shifts[part]), step / 2, finer, _double(measured)
+            )
+            peak[part] = np.where(found, refined, -1.0)
+            step = finer
+        shifts[part][~found] = np.nan
+        _, error[part], _ = solve(*pair, None, workers)
+    return Registration(shifts, np.clip(peak, -1, 1), error)
+
+
+def _double(images: Stack) -> tuple[int, int]:
+    """Return twice the images' size: there a correlation does not wrap round."""
+    return 2 * images.shape[1], 2 * images.shape[2]
+
+
+def _forward(images: Stack, workers: int | None) -> Spectra:
+    spectra: Spectra = scipy.fft.rfft2(images, _double(images), workers=workers)
+    return spectra
+
+
+def _inverse(spectra: Spectra, size: tuple[int, int], workers: int | None) -> Stack:
+    images: Stack = scipy.fft.irfft2(spectra, size, workers=workers)
+    return images
+
+
+def _coefficients(
+    measured: Stack, reprojected: Stack, weights: Stack, workers: int | None
+) -> Stack:
+    """Return the weighted correlation coefficient over the overlap at every whole shift."""
+    size = _double(measured)
+    measured = centred(measured, weights)
+    reprojected = reprojected - reprojected.mean(axis=(1, 2), keepdims=True)
+    weighted = weights * measured
+    frame = np.conj(_forward(np.ones((1, *measured.shape[1:]), np.float32), workers))
+    of_weights, of_weighted = _forward(weights, workers), _forward(weighted, workers)
+    conjugate = np.conj(_forward(reprojected, workers))
+
+    def sums(spectra: Spectra) -> Stack:
+        return _inverse(spectra, size, workers)
+
+    overlap = np.maximum(sums(of_weights * frame), 1e-3)
+    measured_sum = sums(of_weighted * frame)
+    spread = sums(_forward(weighted * measured, workers) * frame) - measured_sum**2 / overlap
+    total = sums(of_weights * conjugate)
+    squares = sums(of_weights * np.conj(_forward(reprojected**2, workers)))
+    variance = np.maximum(squares - total**2 / overlap, 0) * np.maximum(spread, 0)
+    cross = sums(of_weighted * conjugate) - measured_sum * total / overlap
+    largest = variance.max(axis=(1, 2), keepdims=True)
+    allowed = overlap > _LEAST_OVERLAP * overlap.max(axis=(1, 2), keepdims=True)
+    allowed &= (variance > 1e-4 * largest) & (largest > 0)
+    coefficients: Stack = np.full_like(cross, -np.inf, dtype=np.float32)
+    np.divide(cross, np.sqrt(variance), out=coefficients, where=allowed)
+    return coefficients
+
+
+def _whitened(measured: Stack, reprojected: Stack, weights: Stack, workers: int | None) -> Spectra:
+    """Return the cross-power spectrum, its magnitude divided out."""
+    window = edge_window(measured.shape[1:])
+    first = _forward(weights * window * centred(measured, weights), workers)
+    flat = np.ones((1, *measured.shape[1:]), np.float32)
+    second = _forward(window * centred(reprojected, flat), workers)
+    cross = first * np.conj(second)
+    magnitude = np.abs(cross)
+    floor = 1e-6 * magnitude.max(axis=(1, 2), keepdims=True) + np.float32(1e-30)
+    white: Spectra = cross / np.maximum(magnitude, floor)
+    return white
+
+
+def _peak(scores: Stack) -> tuple[Array, Array]:
+    """Return the whole shift of the largest score and that score; NaN and -1 where none is."""
+    n, size = len(scores), np.array(scores.shape[1:])
+    flat = np.where(np.isfinite(scores), scores, -np.inf).reshape(n, -1)
+    at = flat.argmax(axis=1)
+    peak = flat[np.arange(n), at].astype(np.float64)
+    index = np.column_stack(np.unravel_index(at, scores.shape[1:]))
+    shifts = np.where(index < size / 2, index, index - size).astype(np.float64)
+    found = np.isfinite(peak) & (flat.min(axis=1) < peak)
+    shifts[~found] = np.nan
+    return shifts, np.where(found, peak, -1.0)
+
+
+def _local_sums(
+    measured: Stack, reprojected: Stack, weights: Stack, whole: Array, workers: int | None
+) -> tuple[list[Spectra], Score]:
+    """Return the spectra of the sums near a whole shift, and how they make a coefficient.
+
+    The overlap at the whole shift, tapered at its edges, stays fixed between the pixels; the
+    reprojection goes on beyond its edges as in a mirror, so that it can be interpolated.
+    """
+    n_rows, n_columns = measured.shape[1:]
+    window = np.empty_like(weights)
+    for i, (down, right) in enumerate(np.nan_to_num(whole)):
+        window[i] = np.outer(_overlap_taper(n_rows, down), _overlap_taper(n_columns, right))
+    window *= weights
+    measured = centred(measured, window)
+    mirrored = np.pad(reprojected, ((0, 0), (0, n_rows), (0, n_columns)), mode="symmetric")
+    mirrored -= reprojected.mean(axis=(1, 2), keepdims=True)
+    conjugate = np.conj(scipy.fft.rfft2(mirrored, workers=workers))
+    of_squares = np.conj(scipy.fft.rfft2(mirrored**2, workers=workers))
+    of_window = _forward(window, workers)
+    cross = _forward(window * measured, workers) * conjugate
+    overlap = np.maximum(window.sum(axis=(1, 2)), 1e-3)[:, None, None]
+
+    def score(fields: list[Stack]) -> Stack:
+        product, total, squares = fields
+        variance = np.maximum(squares - total**2 / overlap, 1e-30)
+        coefficient: Stack = product / (np.sqrt(variance) * np.maximum(spread, 1e-30))
+        return coefficient
+
+    spread = np.sqrt(np.einsum("nij,nij,nij->n", window, measured, measured))[:, None, None]
+    return [cross, of_window * conjugate, of_window * of_squares], score
+
+
+def _overlap_taper(n: int, shift: float) -> Stack:
+    """Return a taper over the part of a line that two frames share at a whole shift."""
+    line = np.zeros(n, np.float32)
+    first, last = max(0, int(shift)), min(n, n + int(shift))
+    if last > first:
+        line[first:last] = taper(last - first, max(1, n // 16))
+    return line
+
+
+def _real(fields: list[Stack]) -> Stack:
+    return fields[0]
+
+
+def _zoom(
+    spectra: list[Spectra],
+    score: Score,
+    around: Array,
+    reach: float,
+    step: float,
+    size: tuple[int, int],
+) -> tuple[Array, Array]:
+    """Return the best shift on a grid of ``step`` within ``reach`` of each, and its score."""
+    count = int(np.ceil(reach / step - 1e-9))
+    offsets = np.arange(-count, count + 1) * step
+    origin = np.round(around / step) * step
+    rows, columns = origin[:, 0, None] + offsets, origin[:, 1, None] + offsets
+    down, along = np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])
+    left = np.exp(2j * np.pi * rows[:, :, None] * down).astype(np.complex64)
+    twice = np.where((along == 0) | (along == 0.5), 1.0, 2.0) / (size[0] * size[1])
+    right = np.exp(2j * np.pi * along[:, None] * columns[:, None, :]) * twice[:, None]
+    right = right.astype(np.complex64)
+    scores = score([((left @ s) @ right).real for s in spectra])
+    flat = scores.reshape(len(scores), -1)
+    at = flat.argmax(axis=1)
+    i, j = np.unravel_index(at, scores.shape[1:])
+    each = np.arange(len(scores))
+    return np.column_stack([rows[each, i], columns[each, j]]), flat[each, at].astype(np.float64)

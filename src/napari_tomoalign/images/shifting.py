@@ -1,0 +1,124 @@
+"""Move a stack, once, from the original, without wrapping round.
+
+Cubic B-splines (Unser 1999, doi 10.1109/79.799930): the coefficients of the original are found
+once, every move evaluates them. Outside the image the nearest edge value stands, and the weight
+is 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+from numpy.typing import ArrayLike, NDArray
+
+from .._typing import Stack
+
+__all__ = ["SplineStack", "shift_stack", "shift_weights"]
+
+
+class SplineStack:
+    """A stack of images that can be moved again and again, always from the original.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns) array
+        The original; it is not kept and not changed.
+    """
+
+    def __init__(self, stack: NDArray[np.generic]) -> None:
+        coefficients = np.empty(stack.shape, np.float32)
+        for axis, size in ((1, stack.shape[1]), (2, stack.shape[2])):
+            source = stack if axis == 1 else coefficients
+            if size > 1:
+                scipy.ndimage.spline_filter1d(
+                    source, order=3, axis=axis, mode="mirror", output=coefficients
+                )
+            elif source is stack:
+                coefficients[...] = stack
+        self._coefficients = coefficients
+
+    def moved(self, shifts: ArrayLike, *, workers: int | None = None) -> Stack:
+        """Return the images moved by ``+shifts``.
+
+        Parameters
+        ----------
+        shifts : (n_angles, 2) array
+            Row and column, pixels, positive towards larger index.
+        workers : int, optional
+            Number of threads.
+
+        Returns
+        -------
+        (n_angles, n_rows, n_columns) array of float32
+        """
+        from ._shift_kernels import evaluate
+        from ._threads import threads
+
+        shifts = np.ascontiguousarray(shifts, dtype=np.float64)
+        with threads(workers):
+            moved: Stack = evaluate(self._coefficients, shifts)
+        return moved
+
+
+def shift_stack(
+    stack: NDArray[np.generic], shifts: ArrayLike, *, workers: int | None = None
+) -> Stack:
+    """Return a stack moved by ``+shifts`` in one cubic-spline interpolation.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns) array
+        Any real dtype; not changed.
+    shifts : (n_angles, 2) array
+        Row and column, pixels, positive towards larger index. To align, pass minus the shifts
+        that were found.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    (n_angles, n_rows, n_columns) array of float32
+        Edge values where the image does not reach.
+    """
+    return SplineStack(stack).moved(shifts, workers=workers)
+
+
+def shift_weights(
+    weights: NDArray[np.generic] | None,
+    shifts: ArrayLike,
+    shape: tuple[int, int, int],
+    *,
+    workers: int | None = None,
+) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """Return weights moved by ``+shifts``; 0 where the image does not reach.
+
+    Between pixels weights are interpolated linearly. Fill ignored pixels before the images are
+    moved (`filtering.fill_ignored`): cubic splines spread what they hold.
+
+    Parameters
+    ----------
+    weights : (n_angles, n_rows, n_columns) array or None
+        0 (ignore) to 1. None: all 1.
+    shifts : (n_angles, 2) array
+        Row and column, pixels.
+    shape : tuple of int
+        Shape of the stack.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    (n_angles, n_rows, n_columns) array
+        float32; or uint8, 0 and 1, where no weights were given.
+    """
+    from ._shift_kernels import evaluate_weights, inside
+    from ._threads import threads
+
+    shifts = np.ascontiguousarray(shifts, dtype=np.float64)
+    with threads(workers):
+        moved: NDArray[np.float32] | NDArray[np.uint8]
+        if weights is None:
+            moved = inside(shifts, shape[1], shape[2])
+        else:
+            moved = evaluate_weights(np.ascontiguousarray(weights, np.float32), shifts)
+    return moved

@@ -1,0 +1,198 @@
+"""What a shifts file holds: what was found, from what, how, and what it means.
+
+On disk, everything is in the axes of the image as measured. In memory, as everywhere in this
+package, the rotation axis is vertical.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry import RotationAxis, turn_projections
+from ...images.applying import binning_between
+from ...results import IterationRecord
+from ..scan import Scan
+from .hashing import hashes
+
+__all__ = ["ShiftsFile"]
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftsFile:
+    """What a shifts file holds, the rotation axis vertical.
+
+    Attributes
+    ----------
+    shifts : (n_angles, 2) array of float64
+        How far each measured image is displaced, (row, column), pixels, positive towards larger
+        index. Aligning moves the data by minus this.
+    angles : (n_angles,) array of float64
+        Radians.
+    center : float
+        Column of the rotation axis, pixels.
+    n_rows, n_columns : int
+        Of the images that the shifts were found on.
+    confidence : (n_angles,) array
+        0 (does not fit) to 1.
+    standard_error : (n_angles, 2) array
+        Estimated, pixels; NaN where unknown.
+    pixel_size : float, optional
+        In ``pixel_unit``.
+    rotation_axis : {"vertical", "horizontal"}
+        Of the image as measured.
+    history : tuple of IterationRecord
+        One record an iteration.
+    generator_state : mapping
+        State of the random generator.
+    parameters : mapping
+        What the run was started with, see `AlignmentParameters.from_dict`.
+    backend : str
+        Name of the backend.
+    versions : mapping of str to str
+        Of Python and the packages that took part.
+    converged : bool
+        See `AlignmentResult`.
+    message : str
+        Why the run ended.
+    diagnosis : tuple of str
+        What seemed wrong.
+    data_hash : str
+        Of the projections, see `data_hash`; empty where unknown.
+    source, preparation : mapping, tuple of str
+        Where the projections came from and what was done to them.
+    applied : str
+        Where the shifts were applied; empty: nowhere.
+    path : Path, optional
+        The file.
+    """
+
+    shifts: NDArray[np.float64]
+    angles: NDArray[np.float64]
+    center: float
+    n_rows: int
+    n_columns: int
+    confidence: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+    pixel_size: float | None
+    pixel_unit: str
+    rotation_axis: RotationAxis
+    history: tuple[IterationRecord, ...]
+    generator_state: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    backend: str
+    versions: Mapping[str, str]
+    converged: bool
+    message: str
+    diagnosis: tuple[str, ...]
+    data_hash: str
+    source: Mapping[str, str]
+    preparation: tuple[str, ...]
+    applied: str
+    path: Path | None = None
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations that led to the shifts."""
+        return self.history[-1].iteration if self.history else 0
+
+    @property
+    def measured_shifts(self) -> NDArray[np.float64]:
+        """The shifts in the axes of the image as measured, (row, column)."""
+        return np.ascontiguousarray(turn_projections(self.shifts, self.rotation_axis))
+
+    @property
+    def resume(self) -> tuple[tuple[IterationRecord, ...], Mapping[str, Any]]:
+        """History and generator state, to go on from here with ``resume=Resume(*this)``.
+
+        Raises
+        ------
+        ValueError
+            There is no history to go on from.
+        """
+        if not self.history:
+            raise ValueError(
+                f"{self.path or 'these shifts'} cannot be resumed: there is no history of "
+                "iterations for this binning; give the shifts as initial_shifts instead"
+            )
+        return self.history, self.generator_state
+
+    def for_scan(self, scan: Scan, *, check: bool = True) -> ShiftsFile:
+        """Return the shifts in pixels of a scan, which may be binned otherwise.
+
+        Parameters
+        ----------
+        scan : Scan
+            What the shifts are to be used on.
+        check : bool
+            Compare the scan's data with the hash, which reads all of it. At another binning there
+            is nothing to compare.
+
+        Raises
+        ------
+        ValueError
+            Another number of projections, another axis, or a size that no binning explains.
+
+        Warns
+        -----
+        UserWarning
+            Other angles, or other data than the shifts were found on.
+        """
+        name = self.path or "the shifts"
+        n_angles, n_rows, n_columns = scan.projections.shape[:3]
+        if n_angles != len(self.shifts):
+            raise ValueError(
+                f"{name} holds shifts of {len(self.shifts)} projections, but the scan has "
+                f"{n_angles}: it is another scan"
+            )
+        if scan.rotation_axis != self.rotation_axis:
+            raise ValueError(
+                f"{name} was found with a {self.rotation_axis} rotation axis, but the scan was "
+                f"read with a {scan.rotation_axis} one; read it with "
+                f"rotation_axis={self.rotation_axis!r}"
+            )
+        if not np.allclose(scan.angles, self.angles, atol=1e-4):
+            worst = np.rad2deg(np.max(np.abs(scan.angles - self.angles)))
+            warnings.warn(
+                f"the scan's angles differ from those of {name} by up to {worst:.3g} degrees",
+                UserWarning,
+                stacklevel=2,
+            )
+        ratio = self._binning_of(scan)
+        if ratio == 1:
+            if check and self.data_hash and self.data_hash not in hashes(scan.projections):
+                warnings.warn(
+                    f"the scan's data are not those that {name} was found on: another scan, "
+                    "another channel, or read with other preparation; make sure that the "
+                    "shifts belong to it",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            return replace(self, n_rows=n_rows)
+        return replace(
+            self,
+            shifts=self.shifts / ratio,
+            center=(self.center + 0.5) / ratio - 0.5,
+            standard_error=self.standard_error / ratio,
+            n_rows=n_rows,
+            n_columns=n_columns,
+            pixel_size=None if self.pixel_size is None else self.pixel_size * ratio,
+            history=(),
+        )
+
+    def _binning_of(self, scan: Scan) -> float:
+        """Return how many pixels of these shifts make one of the scan."""
+        here, there = self.n_columns, int(scan.projections.shape[2])
+        if here == there:
+            return 1.0
+        if self.pixel_size and scan.pixel_size and self.pixel_unit == scan.pixel_unit:
+            ratio = scan.pixel_size / self.pixel_size
+            if abs(here - ratio * there) <= max(1.0, ratio):
+                return ratio
+        return binning_between(here, there)

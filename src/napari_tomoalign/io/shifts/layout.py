@@ -1,0 +1,195 @@
+"""How the shifts file lies on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry import RotationAxis, turn_projections
+from ...results import IterationRecord
+from ..errors import ScanFileError
+from ..formats import hdf5
+
+if TYPE_CHECKING:
+    from .contents import ShiftsFile
+
+__all__ = ["FORMAT", "from_hdf5", "to_hdf5"]
+
+FORMAT = "napari-tomoalign shifts"
+_VERSION = 1
+_MEANING = (
+    "How far each measured image is displaced from where the model puts it: measured(r, c) = "
+    "model(r - shift[0], c - shift[1]). To align an image, move it by minus its shift."
+)
+_SCALARS = ("iteration", "binning", "center", "largest_move", "rms_move", "residual", "seconds")
+_TURNED = ("shifts", "moves", "standard_error")
+_LISTS = ("residuals", "confidence")
+_JSON = (
+    "generator_state",
+    "parameters",
+    "versions",
+    "diagnosis",
+    "source",
+    "preparation",
+)
+_TEXT = ("pixel_unit", "rotation_axis", "backend", "message", "data_hash", "applied")
+
+
+def to_hdf5(contents: ShiftsFile) -> bytes:
+    """Return the bytes of a shifts file."""
+    import h5py
+
+    buffer = io.BytesIO()
+    axis = contents.rotation_axis
+    shape = (contents.n_rows, contents.n_columns)
+    with h5py.File(buffer, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = _VERSION
+        file.attrs["image_shape"] = shape if axis == "vertical" else shape[::-1]
+        file["center"] = contents.center
+        file["center"].attrs["meaning"] = (
+            f"{'column' if axis == 'vertical' else 'row'} of the rotation axis in the image as "
+            "measured, pixel centres at integers"
+        )
+        file["center"].attrs["units"] = "pixel"
+        file.attrs["converged"] = contents.converged
+        if contents.pixel_size is not None:
+            file.attrs["pixel_size"] = contents.pixel_size
+        for name in _TEXT:
+            file.attrs[name] = getattr(contents, name)
+        _array(file, "shifts", turn_projections(contents.shifts, axis), "pixel", _MEANING)
+        _array(file, "angles", contents.angles, "radians", "angle of each projection")
+        _array(
+            file,
+            "standard_error",
+            turn_projections(contents.standard_error, axis),
+            "pixel",
+            "estimated standard error of each shift; NaN where unknown",
+        )
+        _array(file, "confidence", contents.confidence, "1", "0 (does not fit, not moved) to 1")
+        for name in ("shifts", "standard_error"):
+            file[name].attrs["order"] = "row, column of the image as measured"
+        file["shifts"].attrs["sign"] = "positive towards larger index"
+        for name in _JSON:
+            file.create_dataset(name, data=json.dumps(getattr(contents, name), default=_plain))
+        _write_history(file.create_group("history"), contents.history, axis)
+    return buffer.getvalue()
+
+
+def _array(file: Any, name: str, values: NDArray[Any], units: str, meaning: str) -> None:
+    dataset = file.create_dataset(name, data=np.ascontiguousarray(values, dtype=np.float64))
+    dataset.attrs["units"] = units
+    dataset.attrs["meaning"] = meaning
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, slice):
+        return [value.start, value.stop]
+    return dict(value) if hasattr(value, "keys") else repr(value)
+
+
+def _write_history(group: Any, history: Sequence[IterationRecord], axis: RotationAxis) -> None:
+    group.attrs["meaning"] = (
+        "one entry an iteration; shifts and moves as in /shifts, pixels of the full image; drawn: "
+        "the projections that were registered, filled up with -1; seconds of wall time"
+    )
+    for name in _SCALARS:
+        group[name] = np.array([getattr(record, name) for record in history])
+    for name in (*_TURNED, *_LISTS):
+        arrays = [getattr(record, name) for record in history]
+        if name in _TURNED:
+            arrays = [turn_projections(array, axis) for array in arrays]
+        if arrays:
+            group.create_dataset(name, data=np.stack(arrays), compression="gzip", shuffle=True)
+    longest = max((len(record.drawn) for record in history), default=0)
+    drawn = np.full((len(history), longest), -1, dtype=np.int64)
+    for row, record in zip(drawn, history, strict=True):
+        row[: len(record.drawn)] = record.drawn
+    group["drawn"] = drawn
+    group["notes"] = json.dumps([list(record.notes) for record in history])
+
+
+def from_hdf5(path: Path) -> dict[str, Any]:
+    """Return the fields of a `ShiftsFile`.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ScanFileError
+        It is no shifts file, or a damaged one.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no shifts file at {path}")
+    with path.open("rb") as head:
+        if head.read(8) != hdf5.MAGIC:
+            raise ScanFileError(
+                f"{path} is no shifts file (it is not HDF5); shifts in another format are read by "
+                "import_shifts"
+            )
+    with hdf5.open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise ScanFileError(
+                f"{path} is HDF5 but no shifts file of this program; give the shifts.h5 of a run"
+            )
+        if file.attrs["format_version"] > _VERSION:
+            raise ScanFileError(
+                f"{path} was written by a newer version (layout {file.attrs['format_version']}, "
+                f"known up to {_VERSION}); update napari-tomoalign"
+            )
+        try:
+            return _fields(file, path)
+        except (KeyError, OSError, ValueError) as error:
+            raise ScanFileError(f"{path} is a damaged shifts file: {error}") from error
+
+
+def _fields(file: Any, path: Path) -> dict[str, Any]:
+    axis: RotationAxis = file.attrs["rotation_axis"]
+    shape = tuple(int(n) for n in file.attrs["image_shape"])
+    n_rows, n_columns = shape if axis == "vertical" else shape[::-1]
+    values: dict[str, Any] = {name: str(file.attrs[name]) for name in _TEXT}
+    for name in _JSON:
+        value = json.loads(file[name][()])
+        values[name] = tuple(value) if isinstance(value, list) else value
+    size = file.attrs.get("pixel_size")
+    return values | {
+        "shifts": np.ascontiguousarray(turn_projections(file["shifts"][()], axis)),
+        "angles": file["angles"][()],
+        "center": float(file["center"][()]),
+        "n_rows": n_rows,
+        "n_columns": n_columns,
+        "confidence": file["confidence"][()],
+        "standard_error": np.ascontiguousarray(turn_projections(file["standard_error"][()], axis)),
+        "pixel_size": None if size is None else float(size),
+        "history": _read_history(file["history"], axis),
+        "converged": bool(file.attrs["converged"]),
+        "path": path,
+    }
+
+
+def _read_history(group: Any, axis: RotationAxis) -> tuple[IterationRecord, ...]:
+    count = len(group["iteration"])
+    if not count:
+        return ()
+    columns = {field.name: group[field.name][()] for field in fields(IterationRecord)}
+    columns["notes"] = json.loads(columns["notes"])
+    records = []
+    for index in range(count):
+        values = {name: column[index] for name, column in columns.items()}
+        for name in _TURNED:
+            values[name] = np.ascontiguousarray(turn_projections(values[name], axis))
+        for name in _SCALARS:
+            values[name] = values[name].item()
+        values["drawn"] = values["drawn"][values["drawn"] >= 0].astype(np.intp)
+        values["notes"] = tuple(values["notes"])
+        records.append(IterationRecord(**values))
+    return tuple(records)

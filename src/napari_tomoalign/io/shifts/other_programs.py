@@ -1,0 +1,384 @@
+"""Shifts in the words of other programs, there and back.
+
+Every program has its own sign and order. Here each is one pair of functions, from our shifts
+(how far the measured image is displaced, (row, column), positive towards larger index) to theirs
+and back:
+
+=========  ==============================================================================
+TomoPy     ``sx`` is the row and ``sy`` the column shift, as `align_joint` returns and
+           `shift_images` takes them: output pixel ``(r, c)`` is fetched from ``(r + sx,
+           c + sy)``. The same sign as ours.
+mumott     ``j_offsets`` (first image axis) and ``k_offsets`` (second): the ray of pixel
+           ``(j, k)`` goes through ``(j + j_offset, k + k_offset)`` of the model. Minus ours.
+IMOD       ``A11 A12 A21 A22 DX DY`` a line: ``newstack`` moves the image by ``(DX, DY)``
+           columns and rows, so these are minus ours. Rows count as they lie in the MRC file.
+NXtomo     ``x_translation``, ``y_translation`` of the sample, metres: x towards larger column,
+           y upwards, towards smaller row.
+CSV        ours, with a header line.
+=========  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...geometry import RotationAxis, turn_projections
+from ..atomic import atomic_path
+from ..errors import ScanFileError
+from ..formats import hdf5
+from ..units import METRES
+from .contents import ShiftsFile
+from .layout import FORMAT
+from .record import read_shifts
+
+__all__ = [
+    "EXPORT_FORMATS",
+    "export_shifts",
+    "from_imod",
+    "from_mumott",
+    "from_nxtomo",
+    "from_tomopy",
+    "import_shifts",
+    "to_imod",
+    "to_mumott",
+    "to_nxtomo",
+    "to_tomopy",
+]
+
+PathLike = str | os.PathLike[str]
+Shifts = NDArray[np.float64]
+Pair = tuple[Shifts, Shifts]
+
+EXPORT_FORMATS = ("csv", "imod", "mumott", "nxtomo", "tomopy")
+_BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".xf": "imod", ".nxs": "nxtomo", ".nx": "nxtomo"}
+_NX_SAMPLE = "/entry/sample"
+
+
+def _columns(first: ArrayLike, second: ArrayLike) -> Shifts:
+    pair = [np.asarray(values, dtype=np.float64).ravel() for values in (first, second)]
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(
+            f"expected as many row as column shifts, got {pair[0].size} and {pair[1].size}"
+        )
+    return np.column_stack(pair)
+
+
+def to_tomopy(shifts: ArrayLike) -> Pair:
+    """Return ``(sx, sy)`` as TomoPy's ``align_joint`` has them: row and column shifts."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return shifts[:, 0].copy(), shifts[:, 1].copy()
+
+
+def from_tomopy(sx: ArrayLike, sy: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from TomoPy's ``sx`` (rows) and ``sy`` (columns)."""
+    return _columns(sx, sy)
+
+
+def to_mumott(shifts: ArrayLike) -> Pair:
+    """Return ``(j_offsets, k_offsets)`` for a mumott geometry whose j runs along the rows."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return -shifts[:, 0], -shifts[:, 1]
+
+
+def from_mumott(j_offsets: ArrayLike, k_offsets: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from a mumott geometry's offsets."""
+    return -_columns(j_offsets, k_offsets)
+
+
+def to_imod(shifts: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 6)`` transforms ``A11 A12 A21 A22 DX DY`` that align the images."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    transforms = np.tile([1.0, 0, 0, 1, 0, 0], (len(shifts), 1))
+    transforms[:, 4:] = -shifts[:, ::-1]
+    return transforms
+
+
+def from_imod(transforms: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from the lines of an ``.xf`` file.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or transforms that turn or stretch the image.
+    """
+    table = np.atleast_2d(np.asarray(transforms, dtype=np.float64))
+    if table.shape[1] != 6:
+        raise ValueError(f"expected 6 numbers a line (A11 A12 A21 A22 DX DY), got {table.shape[1]}")
+    turned = np.flatnonzero(np.abs(table[:, :4] - [1, 0, 0, 1]).max(axis=1) > 1e-3)
+    if turned.size:
+        raise ValueError(
+            f"{turned.size} of {len(table)} transforms turn or stretch the image, the first is "
+            f"number {turned[0]}; shifts cannot say that: apply the turn to the images first"
+        )
+    return -table[:, :3:-1]
+
+
+def to_nxtomo(shifts: ArrayLike, pixel_size: float) -> Pair:
+    """Return ``(x_translation, y_translation)`` of the sample in the unit of ``pixel_size``."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return shifts[:, 1] * pixel_size, -shifts[:, 0] * pixel_size
+
+
+def from_nxtomo(x_translation: ArrayLike, y_translation: ArrayLike, pixel_size: float) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from translations in the unit of ``pixel_size``."""
+    return _columns(-np.asarray(y_translation, dtype=np.float64), x_translation) / pixel_size
+
+
+def export_shifts(
+    shifts: ShiftsFile | PathLike,
+    out: PathLike,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write shifts for another program, in the axes of the image as measured.
+
+    Parameters
+    ----------
+    shifts : ShiftsFile or path
+        What was found.
+    out : path
+        ``.csv``; ``.xf`` (IMOD); ``.nxs`` (NXtomo); ``.npz`` (TomoPy: ``sx``, ``sy``; mumott:
+        ``j_offsets``, ``k_offsets``).
+    format : {"csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
+        None: by the suffix.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    ValueError
+        An unknown format, or an NXtomo file without a pixel size in a unit of length.
+    FileExistsError
+        There is a file, and ``overwrite`` is off.
+    """
+    found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
+    out = Path(out)
+    write = _WRITERS[_format_of(out, format, "export")]
+    with atomic_path(out, overwrite=overwrite) as aside:
+        write(aside, found)
+    return out
+
+
+def import_shifts(
+    path: PathLike,
+    *,
+    format: str | None = None,
+    pixel_size: float | None = None,
+    rotation_axis: RotationAxis = "vertical",
+) -> Shifts:
+    """Read shifts that another program found, or this one.
+
+    Parameters
+    ----------
+    path : path
+        A shifts file of this program or one of the formats of `export_shifts`; also a mumott
+        data container (``.h5``).
+    format : {"csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
+        None: by content and suffix.
+    pixel_size : float, optional
+        Metres; only for NXtomo, where the file itself has none.
+    rotation_axis : {"vertical", "horizontal"}
+        Of the image as measured.
+
+    Returns
+    -------
+    (n_angles, 2) array of float64
+        The rotation axis vertical, fit for ``initial_shifts``.
+
+    Raises
+    ------
+    FileNotFoundError, ScanFileError, ValueError
+        The message says what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of shifts at {path}")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if format is None and hdf5.has(path, head, "shifts"):
+        with hdf5.open_hdf5(path) as file:
+            own = file.attrs.get("format") == FORMAT
+        if own:
+            return read_shifts(path).shifts
+    reader = _READERS[_format_of(path, format, "import")]
+    shifts = reader(path, pixel_size)
+    if not np.all(np.isfinite(shifts)):
+        raise ScanFileError(f"{path} holds shifts that are not finite; correct them")
+    return np.ascontiguousarray(turn_projections(shifts, rotation_axis))
+
+
+def _format_of(path: Path, format: str | None, doing: str) -> str:
+    suffix = path.suffix.lower()
+    if format is None and suffix == ".npz":
+        format = "tomopy"
+        if doing == "import":
+            with np.load(path) as file:
+                format = "mumott" if "j_offsets" in file else "tomopy"
+    if format is None and doing == "import" and suffix in (".h5", ".hdf5"):
+        format = "mumott"
+    format = format or _BY_SUFFIX.get(suffix)
+    if format not in EXPORT_FORMATS:
+        raise ValueError(
+            f"{path}: cannot tell in which format to {doing} the shifts; known are "
+            f"{', '.join(EXPORT_FORMATS)}: give one of them as format"
+        )
+    return format
+
+
+def _write_csv(path: Path, found: ShiftsFile) -> None:
+    error = turn_projections(found.standard_error, found.rotation_axis)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.write(
+            "# how far each measured image is displaced, pixels of the image as measured, positive "
+            "towards larger index; to align an image move it by minus this\n"
+        )
+        writer = csv.writer(file)
+        names = ["shift_row", "shift_column", "error_row", "error_column", "confidence"]
+        writer.writerow(["projection", "angle_degrees", *names])
+        table = np.column_stack(
+            [np.rad2deg(found.angles), found.measured_shifts, error, found.confidence]
+        )
+        for index, row in enumerate(table):
+            writer.writerow([index, *(format(value, ".10g") for value in row)])
+
+
+def _write_imod(path: Path, found: ShiftsFile) -> None:
+    np.savetxt(path, to_imod(found.measured_shifts), fmt=["%12.7f"] * 4 + ["%12.6f"] * 2)
+
+
+def _write_npz(path: Path, names: tuple[str, str], pair: Pair) -> None:
+    with path.open("wb") as file:
+        arrays: dict[str, Any] = dict(zip(names, pair, strict=True))
+        np.savez(file, **arrays)
+
+
+def _write_tomopy(path: Path, found: ShiftsFile) -> None:
+    _write_npz(path, ("sx", "sy"), to_tomopy(found.measured_shifts))
+
+
+def _write_mumott(path: Path, found: ShiftsFile) -> None:
+    _write_npz(path, ("j_offsets", "k_offsets"), to_mumott(found.measured_shifts))
+
+
+def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
+    import h5py
+
+    if found.pixel_size is None or found.pixel_unit not in METRES:
+        raise ValueError(
+            "NXtomo has translations in metres, but the pixel size is "
+            f"{found.pixel_size} {found.pixel_unit!r}; give a scan with a pixel size in one of "
+            f"{', '.join(METRES)}, or export to another format"
+        )
+    pixel = found.pixel_size * METRES[found.pixel_unit]
+    with h5py.File(path, "w") as file:
+        for name, kind in (("/entry", "NXentry"), (_NX_SAMPLE, "NXsample")):
+            file.create_group(name).attrs["NX_class"] = kind
+        file["/entry/definition"] = "NXtomo"
+        sample = file[_NX_SAMPLE]
+        sample["rotation_angle"] = np.rad2deg(found.angles)
+        sample["rotation_angle"].attrs["units"] = "degree"
+        names = ("x_translation", "y_translation")
+        meanings = ("towards larger column", "upwards, towards smaller row")
+        pair = to_nxtomo(found.measured_shifts, pixel)
+        for name, meaning, values in zip(names, meanings, pair, strict=True):
+            sample[name] = values
+            sample[name].attrs.update({"units": "m", "positive": meaning})
+        detector = file.create_group("/entry/instrument/detector")
+        for name in ("x_pixel_size", "y_pixel_size"):
+            detector[name] = pixel
+            detector[name].attrs["units"] = "m"
+
+
+def _read_csv(path: Path, _: float | None) -> Shifts:
+    def lines(file: TextIO) -> list[str]:
+        return [line for line in file if line.strip() and not line.startswith("#")]
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(lines(file)))
+        return np.array(
+            [[float(row["shift_row"]), float(row["shift_column"])] for row in rows], dtype=float
+        ).reshape(-1, 2)
+    except KeyError as error:
+        raise ScanFileError(
+            f"{path} has no column {error}; expected a header line with shift_row and "
+            "shift_column (how far each image is displaced, in pixels)"
+        ) from error
+    except (ValueError, TypeError, UnicodeDecodeError) as error:
+        raise ScanFileError(f"{path} is no table of shifts: {error}") from error
+
+
+def _read_imod(path: Path, _: float | None) -> Shifts:
+    try:
+        return from_imod(np.loadtxt(path, ndmin=2))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ScanFileError(f"{path} is no .xf file of shifts: {error}") from error
+
+
+def _read_npz(path: Path, names: tuple[str, str]) -> Pair:
+    try:
+        with np.load(path) as file:
+            return file[names[0]], file[names[1]]
+    except (KeyError, ValueError, OSError) as error:
+        raise ScanFileError(f"{path} holds no {names[0]} and {names[1]}: {error}") from error
+
+
+def _read_tomopy(path: Path, _: float | None) -> Shifts:
+    return from_tomopy(*_read_npz(path, ("sx", "sy")))
+
+
+def _read_mumott(path: Path, _: float | None) -> Shifts:
+    if path.suffix.lower() == ".npz":
+        return from_mumott(*_read_npz(path, ("j_offsets", "k_offsets")))
+    with hdf5.open_hdf5(path) as file:
+        group = file.get("projections")
+        if group is None:
+            raise ScanFileError(f"{path} is no mumott data container: it has no 'projections'")
+        entries = [group[name] for name in sorted(group, key=int)]
+        offsets = [
+            [float(np.ravel(entry[name][()])[0]) if name in entry else 0.0 for entry in entries]
+            for name in ("j_offset", "k_offset")
+        ]
+    return from_mumott(*offsets)
+
+
+def _read_nxtomo(path: Path, pixel_size: float | None) -> Shifts:
+    with hdf5.open_hdf5(path) as file:
+        entry = next((key for key in file if "sample" in file[key]), "entry")
+        sample = f"/{entry}/sample"
+        pair = []
+        for name in ("x_translation", "y_translation"):
+            dataset = hdf5.dataset_at(file, f"{sample}/{name}", path)
+            unit = hdf5.text_attribute(dataset, "units") or "m"
+            pair.append(np.asarray(dataset[()], dtype=float) * METRES[unit])
+        pixel = file.get(f"/{entry}/instrument/detector/x_pixel_size")
+        if pixel is not None:
+            unit = hdf5.text_attribute(pixel, "units") or "m"
+            pixel_size = float(np.ravel(pixel[()])[0]) * METRES[unit]
+    if not pixel_size:
+        raise ScanFileError(f"{path} states no x_pixel_size; give pixel_size in metres")
+    return from_nxtomo(pair[0], pair[1], pixel_size)
+
+
+_WRITERS: dict[str, Callable[[Path, ShiftsFile], None]] = {
+    "csv": _write_csv,
+    "imod": _write_imod,
+    "mumott": _write_mumott,
+    "nxtomo": _write_nxtomo,
+    "tomopy": _write_tomopy,
+}
+_READERS: dict[str, Callable[[Path, float | None], Any]] = {
+    "csv": _read_csv,
+    "imod": _read_imod,
+    "mumott": _read_mumott,
+    "nxtomo": _read_nxtomo,
+    "tomopy": _read_tomopy,
+}

@@ -1,0 +1,1 @@
+"""What an iteration of the alignment is made of, and when it ends."""

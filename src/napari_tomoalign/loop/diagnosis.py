@@ -1,0 +1,155 @@
+"""What seems wrong with a scan or a run, and what to do about it, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..results import IterationRecord
+from ..start.frames import TRUSTED
+from ..start.prepare import Start
+from ..start.run import Run
+from .model import Model
+from .schedule import Schedule
+
+__all__ = ["diagnose"]
+
+_POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
+_BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
+_SEEN = 0.005  # of the data (RMS): a background below it does no harm
+_FAR = 0.35  # of the image: shifts beyond it may have been out of reach
+
+
+def diagnose(
+    run: Run,
+    start: Start,
+    schedule: Schedule,
+    model: Model,
+    history: tuple[IterationRecord, ...],
+) -> tuple[str, ...]:
+    """Return one sentence or two for each likely trouble, the frames first; empty where none."""
+    found = list(run.notes)
+    found += _frames(start, history[-1])
+    found += _scan(run, start, history[-1])
+    found += _background(model, history[-1])
+    found += _course(run, start, schedule, history)
+    return tuple(found)
+
+
+def _names(indices: list[int] | tuple[int, ...]) -> str:
+    shown = ", ".join(str(i) for i in indices[:12])
+    return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
+
+
+def _frames(start: Start, record: IterationRecord) -> list[str]:
+    found = []
+    frames = start.frames
+    blank = [i for i in frames.blank if i not in frames.saturated]
+    if blank:
+        found.append(
+            f"blank frames: projection {_names(blank)} shows no contrast; not moved and "
+            "not used: leave such frames out of the scan"
+        )
+    if frames.saturated:
+        found.append(
+            f"saturated frames: projection {_names(frames.saturated)} has many pixels at its "
+            "largest value: mask them with weights, or measure with less exposure"
+        )
+    for first, second in frames.duplicates:
+        fits = [(record.confidence[i], -record.residuals[i], i) for i in (first, second)]
+        worse = min(fits)[-1]
+        found.append(
+            f"duplicated frames: projections {first} and {second} are the same image; {worse} "
+            "fits its angle worse, so it is probably the copy: leave it out"
+        )
+    known = {*frames.blank, *frames.saturated, *(i for pair in frames.duplicates for i in pair)}
+    foreign = [int(i) for i in np.flatnonzero(record.confidence < TRUSTED) if i not in known]
+    if foreign:
+        found.append(
+            f"frames that do not fit: projection {_names(foreign)} differs from what the others "
+            "predict (another object, a wrong angle, or lost); not used in the reconstruction: "
+            "look at them, and put them in ignored_subset or correct them by hand"
+        )
+    return found
+
+
+def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
+    found = []
+    outline = start.outline
+    if outline.truncated:
+        found.append(
+            f"truncation: the object, or a background offset, reaches the side borders (at "
+            f"{outline.sides:.0%} of the mean); centres of mass were not used and the grid "
+            "was widened. If the sample ends inside the image, subtract the background"
+        )
+    n_angles, n_columns = len(record.shifts), run.geometry.n_columns
+    if n_angles < 12:
+        found.append(
+            f"few angles: {n_angles} projections leave much of the object undetermined; expect "
+            "larger errors, and measure more if you can"
+        )
+    size = np.array([run.geometry.n_rows, n_columns])
+    far = np.abs(record.shifts).max(axis=0) > _FAR * size
+    if (far * run.parameters.directions).any():
+        largest = np.abs(record.shifts).max()
+        found.append(
+            f"large drift: shifts reach {largest:.0f} px, more than a third of the image, which "
+            "may be beyond capture: align coarsely first and pass initial_shifts"
+        )
+    return found
+
+
+def _background(model: Model, record: IterationRecord) -> list[str]:
+    trusted = record.confidence >= TRUSTED
+    if not trusted.any():
+        return []
+    difference, power = model.misfit()
+    planes = model.backgrounds(trusted)
+    usual = float(np.median(power[trusted]))
+    spoilt = trusted & (planes > _BACKGROUND**2 * difference) & (planes > _SEEN**2 * usual)
+    if not spoilt.any():
+        return []
+    size = float(np.sqrt(planes[spoilt].max() / max(usual, 1e-30)))
+    return [
+        f"background: an offset or a ramp of up to {size:.1%} of the data differs from image to "
+        f"image (projection {_names([int(i) for i in np.flatnonzero(spoilt)])}) and pulls the "
+        "shifts along: normalise with flat fields, or subtract each image's background"
+    ]
+
+
+def _course(
+    run: Run, start: Start, schedule: Schedule, history: tuple[IterationRecord, ...]
+) -> list[str]:
+    found = []
+    record = history[-1]
+    if schedule.overfits(record):
+        found.append(
+            f"overfitted: reprojections miss {record.residual:.1%} of the data, but its noise is "
+            f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
+            "is wider than the images, and the stated errors too small: measure more angles"
+        )
+    if not schedule.certain(record):
+        error = schedule.uncertainty(record)
+        reason = (
+            "what lies outside the images can explain trends of the shifts: measure a wider field, "
+            "or more angles"
+            if start.wide
+            else "the images are too noisy, too smooth or too few for more: measure longer or bin"
+        )
+        known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
+        found.append(f"uncertain: the standard error of a shift {known}; {reason}")
+    missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
+    if missed > _POOR_FIT:
+        reason = (
+            "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
+            if run.center_known
+            else "the angles may be wrong, the sample may have changed during the scan, or the "
+            "background may have a ramp or an offset: check them"
+        )
+        found.append(f"poor fit: reprojections miss {missed:.0%} of the data; {reason}")
+    if not schedule.rests:
+        moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
+        found.append(
+            f"still moving: projection {_names([int(i) for i in moving])}; raise maxiter, loosen "
+            "shift_tolerance, or look at those frames"
+        )
+    return found

@@ -1,0 +1,146 @@
+"""Put what an iteration and a run gave into records, states and the result."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array
+from ..results import AlignmentResult, AlignmentState, IterationRecord, freeze
+from ..start.frames import TRUSTED
+from ..start.prepare import Start
+from ..start.run import Run
+from .diagnosis import diagnose
+from .model import Model
+from .schedule import Schedule
+
+__all__ = ["make_record", "make_state", "result_from_state"]
+
+
+def make_record(
+    model: Model,
+    *,
+    iteration: int,
+    binning: int,
+    center: float,
+    shifts: Array,
+    moves: Array,
+    essential: Array,
+    drawn: NDArray[np.intp],
+    standard_error: Array,
+    confidence: Array,
+    seconds: float,
+    notes: tuple[str, ...],
+) -> IterationRecord:
+    """Return the record of an iteration whose shifts the model belongs to.
+
+    ``essential`` are the moves that count, see `Schedule.essential`.
+    """
+    difference, power = model.misfit()
+    counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
+    if not counted.any():
+        counted[:] = True
+    lengths = np.hypot(*essential[drawn].T)
+    return IterationRecord(
+        iteration=iteration,
+        binning=binning,
+        center=center,
+        shifts=freeze(shifts.copy()),
+        moves=freeze(moves.copy()),
+        drawn=freeze(drawn),
+        largest_move=float(lengths.max()),
+        rms_move=float(np.sqrt(np.mean(lengths**2))),
+        residual=float(np.sqrt(difference[counted].sum() / max(power[counted].sum(), 1e-30))),
+        residuals=freeze(np.sqrt(difference / np.maximum(power, 1e-30))),
+        standard_error=freeze(standard_error.copy()),
+        confidence=freeze(confidence.copy()),
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def make_state(
+    run: Run,
+    start: Start,
+    schedule: Schedule,
+    model: Model,
+    history: tuple[IterationRecord, ...],
+    rng: np.random.Generator,
+) -> AlignmentState:
+    """Return the state after the last record."""
+    margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
+    inside = slice(margin, margin + model.geometry.n_columns)
+    state = AlignmentState(
+        history=history,
+        reconstruction=freeze(model.volume[:, inside, inside]),
+        projections=freeze(model.reprojected),
+        reference=freeze(model.measured),
+        geometry=model.geometry.with_changes(volume_width=model.geometry.n_columns),
+        parameters=run.parameters,
+        backend=run.backend.name,
+        converged=schedule.converged,
+        finished=schedule.finished,
+        message=_message(run, schedule, history),
+        diagnosis=diagnose(run, start, schedule, model, history) if schedule.finished else (),
+        generator_state=rng.bit_generator.state,
+    )
+    return state
+
+
+def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> str:
+    """Say in words where the run stands."""
+    largest, tolerance = history[-1].largest_move, run.parameters.tolerance
+    if schedule.converged:
+        return (
+            f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "
+            f"below {tolerance:g} px"
+        )
+    if schedule.rests:
+        error = schedule.uncertainty(history[-1])
+        sure = np.isfinite(error) and not schedule.overfits(history[-1])
+        known = f"known to {error:.2g} px only (RMS)" if sure else "not known"
+        return (
+            f"not converged: nothing moves any more after {len(history)} iterations, but the "
+            f"shifts are {known}"
+        )
+    if schedule.finished:
+        return (
+            f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "
+            f"largest move of {largest:.2g} px (tolerance {tolerance:g} px)"
+        )
+    return f"iteration {len(history)}: largest move {largest:.2g} px"
+
+
+def result_from_state(state: AlignmentState) -> AlignmentResult:
+    """Return the result of a run that ended, or was stopped, at a state."""
+    return AlignmentResult(
+        shifts=state.shifts,
+        reconstruction=state.reconstruction,
+        projections=state.projections,
+        reference=state.reference,
+        angles=state.geometry.angles,
+        center=state.center,
+        history=state.history,
+        converged=state.converged,
+        message=state.message,
+        diagnosis=state.diagnosis,
+        parameters=state.parameters,
+        backend=state.backend,
+        versions=_versions(state.backend),
+        generator_state=state.generator_state,
+    )
+
+
+def _versions(backend: str) -> dict[str, Any]:
+    """Return the versions of what took part."""
+    versions = {"python": platform.python_version()}
+    for name in ("napari-tomoalign", "numpy", "scipy", "numba", backend):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

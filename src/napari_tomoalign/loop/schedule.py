@@ -1,0 +1,198 @@
+"""Which level comes next, when shifts count as captured, and when to stop.
+
+The stop rule: every valid projection that is trusted has been registered since its last move as
+long as the tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of
+them must rest as well. A run that rests has converged if the shifts are known, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array
+from ..geometry import ScanGeometry
+from ..geometry.gauge import gauge_part
+from ..parameters import AlignmentParameters
+from ..results import IterationRecord
+from ..start.frames import TRUSTED
+from .acceleration import Anderson
+from .level import choose_levels
+from .weak_modes import Trends
+
+__all__ = ["Schedule"]
+
+_CERTAIN = 0.11  # pixels of the level: with a larger standard error (RMS), shifts are not known
+_CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
+_COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
+_COARSE_ITERATIONS = 10  # at most, at one coarse level
+
+
+class Schedule:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    parameters : AlignmentParameters
+    valid : (n_angles,) array of bool
+        The projections that are registered at all.
+    geometry : ScanGeometry
+        Of the full images.
+    least_residual : float
+        A residual below it says that the reconstruction follows the noise.
+
+    Attributes
+    ----------
+    binning : int
+        Of the level that the next iteration runs at.
+    captured : bool
+        The cross-correlation has done its part at this level.
+    rests, converged, finished : bool
+        The stop rule is met; and the shifts are known; no further iteration.
+    """
+
+    def __init__(
+        self,
+        parameters: AlignmentParameters,
+        valid: NDArray[np.bool_],
+        geometry: ScanGeometry,
+        least_residual: float,
+    ) -> None:
+        levels = parameters.levels or choose_levels(geometry.n_columns)
+        self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
+        self._parameters = parameters
+        self._valid = valid
+        self._angles = geometry.angles
+        self._least_residual = least_residual
+        self._iteration = 0
+        self._step = np.zeros((len(valid), 2))
+        self.rests = self.converged = self.finished = False
+        self._enter(0)
+
+    def _enter(self, position: int) -> None:
+        """Begin a level."""
+        self._position = position
+        self._momentum = Anderson()
+        self._trusted = np.zeros(0, bool)  # the frames that momentum is about
+        self._latest = np.where(self._valid, np.inf, 0.0)  # the last move of each projection
+        self.captured = position > 0
+        later = len(self._levels) - 1 - position
+        self._allowed = self._parameters.maxiter - self._iteration - later
+        if later:
+            self._allowed = min(self._allowed, _COARSE_ITERATIONS)
+
+    @property
+    def binning(self) -> int:
+        """Binning of the current level."""
+        return self._levels[self._position]
+
+    @property
+    def last(self) -> bool:
+        """Whether the current level is the finest."""
+        return self._position == len(self._levels) - 1
+
+    @property
+    def tolerance(self) -> float:
+        """Pixels: moves below it rest, at the current level."""
+        tolerance = self._parameters.tolerance
+        return tolerance if self.last else max(tolerance, _COARSE_TOLERANCE * self.binning)
+
+    @property
+    def _resolved(self) -> bool:
+        """Whether moves as small as the tolerance can be seen: not on a grid that is coarser.
+
+        The Gauss-Newton steps, which know no grid, still come; without them the grid is the end.
+        """
+        grid = self.binning / self._parameters.upsampling
+        return self.captured or not self._parameters.gauss_newton or grid <= self.tolerance
+
+    @property
+    def _chance(self) -> bool:
+        """Whether an iteration has chance in it."""
+        parameters = self._parameters
+        return parameters.relative_sample_size < 1 or parameters.relaxation_weight > 0
+
+    def essential(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
+        """Return the moves without their gauge, which only says that the volume lies elsewhere.
+
+        Told from the frames that were drawn and are trusted; where there is chance in it, it stays.
+        """
+        counted = np.zeros(len(moves), bool)
+        counted[drawn] = confidence[drawn] >= TRUSTED
+        if self._chance or not counted.any():
+            return moves
+        gauge = gauge_part(moves, self._angles, counted) * self._parameters.directions
+        essential: Array = moves - gauge * counted[:, None]
+        return essential
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether steps are accelerated: once captured, where an iteration has no chance in it."""
+        return self.captured and not self._chance
+
+    def accelerate(
+        self,
+        shifts: Array,
+        moves: Array,
+        drawn: NDArray[np.intp],
+        confidence: Array,
+        trends: Trends | None,
+    ) -> Array:
+        """Return the step to take from ``shifts``, given the moves that were found there.
+
+        Momentum is for frames that are trusted; it begins anew when that changes.
+        """
+        self._step = moves
+        if self.has_momentum:
+            moves = self.essential(moves, drawn, confidence)
+            if trends is not None:
+                moves = trends.whole(moves)
+            trusted = confidence >= TRUSTED
+            if not np.array_equal(trusted, self._trusted):
+                self._momentum, self._trusted = Anderson(), trusted
+            self._momentum.remember(shifts, moves * trusted[:, None])
+            self._step = np.where(trusted[:, None], self._momentum.step(), moves)
+        return self._step
+
+    def feed(self, record: IterationRecord) -> None:
+        """Take in an iteration: does the level rest, is it the next one's turn, is it the end."""
+        self._iteration = record.iteration
+        self._allowed -= 1
+        drawn = record.drawn
+        moves = self.essential(record.moves, drawn, record.confidence)
+        self._latest[drawn] = np.hypot(*moves[drawn].T)
+        counted = self._valid & (record.confidence >= TRUSTED)
+        largest = float(self._latest[counted if counted.any() else self._valid].max())
+        resolved = self._resolved
+        self.captured = self.captured or largest < _CAPTURED * self.binning
+        largest = max(largest, float(np.hypot(*self._step.T).max()))  # momentum rests as well
+        rests = resolved and largest < self.tolerance
+        if not self.last:
+            if rests or self._allowed < 1:
+                self._enter(self._position + 1)
+            return
+        self.rests = rests
+        self.converged = rests and self.certain(record) and not self.overfits(record)
+        self.finished = rests or self._allowed < 1
+
+    def certain(self, record: IterationRecord) -> bool:
+        """Return whether the standard errors say that the shifts are known."""
+        return self.uncertainty(record) <= _CERTAIN * record.binning
+
+    def overfits(self, record: IterationRecord) -> bool:
+        """Return whether the images, at full size, are explained better than their noise allows."""
+        return record.binning == 1 and record.residual < self._least_residual
+
+    def uncertainty(self, record: IterationRecord) -> float:
+        """Return the standard error of a shift, RMS over the frames that count, in pixels.
+
+        Over the enabled directions; what cannot be told (NaN) is left out. Infinite where
+        nothing can be told.
+        """
+        counted = self._valid & (record.confidence >= TRUSTED)
+        errors = record.standard_error[counted]
+        known = np.isfinite(errors) & (self._parameters.directions > 0)
+        if not known.any():
+            return np.inf
+        variance = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
+        return float(np.sqrt(variance.sum()))

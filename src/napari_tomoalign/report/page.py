@@ -1,0 +1,264 @@
+"""The picture of a run, and what happened in words: a PNG and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..backends import Backend, get_backend
+from ..geometry import ScanGeometry
+from ..geometry.gauge import alignment_error, remove_gauge
+from ..images.shifting import shift_stack
+from ..io.atomic import atomic_path
+from ..parameters import AlignmentParameters
+from ..results import AlignmentResult
+from .figure import Comparison, flagged_projections, listed, plot_run
+
+if TYPE_CHECKING:
+    from ..io.scan import Scan
+
+__all__ = ["Comparison", "compare", "describe", "flagged_projections", "plot_run", "write_report"]
+
+
+def compare(
+    result: AlignmentResult,
+    projections: ArrayLike,
+    *,
+    initial_shifts: ArrayLike | None = None,
+    initial_center: float | None = None,
+    row: int | None = None,
+    backend: Backend | None = None,
+    passes: int = 6,
+) -> Comparison:
+    """Reconstruct one slice with the shifts of the start and with those that were found.
+
+    Only as many rows are moved as the one needs, so this is cheap for any size of scan.
+    Projections of confidence 0 are left out of both.
+
+    Parameters
+    ----------
+    result : AlignmentResult
+        What was found.
+    projections : (n_angles, n_rows, n_columns) array
+        Line integrals, as they were measured; only the rows that are needed are read.
+    initial_shifts : (n_angles, 2) array, optional
+        Pixels. Default: none.
+    initial_center : float, optional
+        Column of the axis before the alignment. Default: the middle.
+    row : int, optional
+        Default: the one with the most contrast.
+    backend : Backend, optional
+        Default: the run's, by its name.
+    passes : int
+        How often a reconstruction that can go on from a volume goes on.
+    """
+    stack: Any = projections if hasattr(projections, "shape") else np.asarray(projections)
+    if stack.ndim != 3:
+        raise ValueError(
+            f"projections must be (n_angles, n_rows, n_columns), got shape {stack.shape}; "
+            "take one channel, or their mean"
+        )
+    n_angles, n_rows, n_columns = stack.shape
+    if row is None:
+        contrast = result.reconstruction.std(axis=(1, 2))
+        row = min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
+    start = np.zeros((n_angles, 2)) if initial_shifts is None else np.asarray(initial_shifts)
+    middle = (n_columns - 1) / 2 if initial_center is None else initial_center
+    parameters = result.parameters
+    engine = backend or get_backend(result.backend, workers=parameters.workers)
+    used = result.confidence > 0
+    if not used.any():
+        used[:] = True
+    sinograms, slices = [], []
+    for shifts, center in ((start, middle), (result.shifts, result.center)):
+        sinogram = _moved_row(stack, shifts, row)
+        geometry = ScanGeometry(result.angles[used], 1, n_columns, center)
+        sinograms.append(sinogram)
+        slices.append(_reconstruct_row(engine, parameters, sinogram[used, None], geometry, passes))
+    return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
+
+
+def _moved_row(stack: Any, shifts: NDArray[np.float64], row: int) -> NDArray[np.float32]:
+    """Return one row of the stack moved by minus the shifts."""
+    margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + 8
+    first = max(row - margin, 0)
+    window = np.array(stack[:, first : row + margin + 1], dtype=np.float32)
+    window[~np.isfinite(window)] = 0
+    return shift_stack(window, -shifts)[:, row - first]
+
+
+def _reconstruct_row(
+    backend: Backend,
+    parameters: AlignmentParameters,
+    sinogram: NDArray[np.float32],
+    geometry: ScanGeometry,
+    passes: int,
+) -> NDArray[np.float32]:
+    algorithm, options = backend.default_for(geometry)
+    if isinstance(parameters.reconstruction_pipeline, str):
+        algorithm = parameters.reconstruction_pipeline
+        options = parameters.reconstruction_pipeline_kwargs
+    volume = backend.reconstruct(sinogram, geometry, algorithm=algorithm, **options)
+    if backend.accepts_initial(algorithm):
+        for _ in range(passes - 1):
+            volume = backend.reconstruct(
+                sinogram, geometry, algorithm=algorithm, initial=volume, **options
+            )
+    slice_: NDArray[np.float32] = volume[0]
+    return slice_
+
+
+def describe(
+    result: AlignmentResult, true_shifts: ArrayLike | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Say what happened, as pairs of a heading and a sentence.
+
+    Parameters
+    ----------
+    result : AlignmentResult
+        What was found.
+    true_shifts : (n_angles, 2) array, optional
+        Where they are known, for a rotation axis at the result's ``center``.
+    """
+    seconds = sum(record.seconds for record in result.history)
+    algorithm = result.parameters.to_dict()["reconstruction_pipeline"]
+    lines = [
+        ("result", result.message),
+        (
+            "run",
+            f"{len(result.history)} iterations in {seconds:.1f} s with {result.backend}"
+            + (f" ({algorithm})" if algorithm else ""),
+        ),
+    ]
+    for heading, direction in (("along axis", 0), ("across axis", 1)):
+        lines.append((heading, _motion(result, direction)))
+    lines.append(("center", f"rotation axis at pixel {result.center:.2f}, counted from 0"))
+    lines.append(("residual", f"{result.residual:.4f} of the data's norm"))
+    flagged = flagged_projections(result)
+    if flagged:
+        lines.append(
+            (
+                "flagged",
+                f"{len(flagged)} of {len(result.shifts)} projections do not fit: "
+                f"{listed(flagged)} (counted from 0)",
+            )
+        )
+    lines += [("note", sentence) for sentence in result.history[-1].notes]
+    lines += [("diagnosis", sentence) for sentence in result.diagnosis]
+    if true_shifts is not None:
+        scored = np.setdiff1d(np.arange(len(result.shifts)), flagged)
+        truth = np.asarray(true_shifts)
+        error = alignment_error(result.shifts, truth, result.angles, scored)
+        at_start = alignment_error(np.zeros_like(truth), truth, result.angles, scored)
+        lines.append(
+            (
+                "truth",
+                f"found shifts are {error:.3f} px (RMS) from the true ones; "
+                f"unaligned it was {at_start:.2f} px",
+            )
+        )
+    return tuple(lines)
+
+
+def _motion(result: AlignmentResult, direction: int) -> str:
+    """Tell slow drift from jitter along the order of acquisition, the gauge removed."""
+    shifts = remove_gauge(result.shifts, result.angles)[:, direction]
+    order = np.linspace(-1, 1, len(shifts))
+    degree = min(3, len(shifts) - 1)
+    drift = np.polynomial.polynomial.polyval(
+        order, np.polynomial.polynomial.polyfit(order, shifts, degree)
+    )
+    text = f"drift {np.ptp(drift):.2f} px, jitter {np.std(shifts - drift):.2f} px (RMS)"
+    error = result.standard_error[:, direction]
+    known = error[np.isfinite(error)]
+    if known.size:
+        text += f", standard error {np.median(known):.3f} px (median)"
+    return text
+
+
+def write_report(
+    directory: Path,
+    result: AlignmentResult,
+    comparison: Comparison | None = None,
+    *,
+    true_shifts: ArrayLike | None = None,
+    scan: Scan | None = None,
+    title: str = "",
+) -> tuple[Path, Path]:
+    """Write ``report.png`` and ``report.html``; the page carries the picture inside.
+
+    Parameters
+    ----------
+    directory : Path
+        Exists.
+    result, comparison, true_shifts, title
+        See `plot_run`.
+    scan : Scan, optional
+        Adds where the data came from and what was done to it.
+
+    Returns
+    -------
+    picture, page : Path
+    """
+    buffer = io.BytesIO()
+    plot_run(result, comparison, true_shifts=true_shifts, title=title).savefig(
+        buffer, format="png", metadata={"Software": None}
+    )
+    picture, page = directory / "report.png", directory / "report.html"
+    with atomic_path(picture, overwrite=True) as aside:
+        aside.write_bytes(buffer.getvalue())
+    text = _page(result, buffer.getvalue(), true_shifts, scan, title or "Alignment")
+    with atomic_path(page, overwrite=True) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return picture, page
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;"
+    "color:#222}img{max-width:100%;border:1px solid #ddd}table{border-collapse:collapse;"
+    "margin:0 0 2rem}td,th{padding:.2rem .8rem;border-bottom:1px solid #e3e3e3;text-align:left;"
+    "vertical-align:top}th{font-weight:600;white-space:nowrap}h2{margin-top:2rem}"
+)
+
+
+def _page(
+    result: AlignmentResult,
+    picture: bytes,
+    true_shifts: ArrayLike | None,
+    scan: Scan | None,
+    title: str,
+) -> str:
+    sections = [("What happened", describe(result, true_shifts))]
+    if scan is not None:
+        steps = [("preparation", step) for step in scan.preparation]
+        sections.append(("Data", (*scan.source.items(), *steps)))
+    sections.append(
+        ("Parameters", tuple((k, str(v)) for k, v in result.parameters.to_dict().items()))
+    )
+    sections.append(("Versions", tuple(result.versions.items())))
+    tables = [
+        f"<h2>{html.escape(heading)}</h2>\n{_table(rows)}" for heading, rows in sections if rows
+    ]
+    image = base64.b64encode(picture).decode()
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>\n"
+        f"<h1>{html.escape(title)}</h1>\n{tables[0]}\n"
+        f'<img alt="Shifts, convergence, confidence, one row before and after" '
+        f'src="data:image/png;base64,{image}">\n' + "\n".join(tables[1:]) + "\n</body></html>\n"
+    )
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    cells = (
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in rows
+    )
+    return "<table>" + "".join(cells) + "</table>"

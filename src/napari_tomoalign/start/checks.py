@@ -1,0 +1,317 @@
+"""Check what a run is given, before any work, and bring it into one form."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..backends import Backend, get_backend
+from ..geometry import ScanGeometry
+from ..parameters import AlignmentParameters
+from ..results import Resume
+from .run import Run
+
+__all__ = ["check_inputs"]
+
+_PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
+
+
+_POLISH = 0.3  # of the iterations suffice, where a coarser level has done the first part
+
+
+_LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
+
+
+def check_inputs(
+    projections: ArrayLike,
+    angles: ArrayLike,
+    *,
+    center: float | None = None,
+    weights: ArrayLike | None = None,
+    backend: str | Backend = "auto",
+    initial_shifts: ArrayLike | None = None,
+    resume: Resume | None = None,
+    **parameters: Any,
+) -> Run:
+    """Check everything and return a run that can start; see `align` for the arguments.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What was expected, what came and what to do.
+    BackendUnavailable
+        The backend, or its GPU, is not here.
+    """
+    settings = AlignmentParameters.from_dict(parameters)
+    stack = _stack(projections)
+    n, n_rows, n_columns = stack.shape[:3]
+    radians = _angles(angles, n)
+    given = _weights(weights, (n, n_rows, n_columns))
+    axis = _center(center, n_columns)
+    geometry = ScanGeometry(radians, n_rows, n_columns, axis)
+    start = _shifts(initial_shifts, n)
+    valid = _valid(settings.ignored_subset, n)
+    _check_cropping(settings, n_rows, n_columns)
+    _check_levels(settings.levels, n_columns)
+    if resume is not None:
+        _check_resume(resume, n, settings.maxiter)
+    engine, algorithm, options, finer_options, wide_options = _pipeline(backend, settings, geometry)
+    data, data_weights, notes = _line_integrals(stack, given, settings)
+    return Run(
+        projections=data,
+        weights=data_weights,
+        geometry=geometry,
+        center_known=center is not None,
+        initial_shifts=start,
+        valid=valid,
+        backend=engine,
+        algorithm=algorithm,
+        options=options,
+        finer_options=finer_options,
+        wide_options=wide_options,
+        parameters=settings,
+        resume=resume,
+        notes=notes,
+    )
+
+
+def _stack(projections: ArrayLike) -> NDArray[Any]:
+    try:
+        stack = np.asarray(projections)
+    except ValueError as error:
+        raise ValueError(f"projections must be images of one size: {error}") from error
+    if stack.dtype.kind not in "fiub":
+        raise TypeError(
+            "projections must be real numbers (float, integer or boolean), got dtype "
+            f"{stack.dtype}: take the modulus or the phase of complex data"
+        )
+    if stack.ndim not in (3, 4) or 0 in stack.shape:
+        raise ValueError(
+            "projections must be (n_angles, n_rows, n_columns), or with channels as a fourth "
+            f"axis, none of them empty; got shape {stack.shape}"
+        )
+    if len(stack) < 3:
+        raise ValueError(
+            f"at least 3 projections are needed, got {len(stack)}: is the first axis the angle?"
+        )
+    if stack.shape[2] < 8:
+        raise ValueError(
+            f"projections must be at least 8 columns wide, got {stack.shape[2]}: are the axes in "
+            "the order (n_angles, n_rows, n_columns)?"
+        )
+    return stack
+
+
+def _angles(angles: ArrayLike, n: int) -> NDArray[np.float64]:
+    try:
+        radians = np.array(angles, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"angles must be numbers in radians, got {angles!r:.60}") from error
+    if radians.shape != (n,):
+        raise ValueError(
+            f"angles must be one for each projection, shape ({n},); got shape {radians.shape}"
+        )
+    if not np.isfinite(radians).all():
+        bad = np.flatnonzero(~np.isfinite(radians))
+        raise ValueError(
+            f"{len(bad)} of {n} angles are not finite (the first at index {bad[0]}): leave those "
+            "projections out"
+        )
+    if np.abs(radians).max() > _LARGEST_ANGLE:
+        raise ValueError(
+            f"angles must be radians; they reach {np.abs(radians).max():g}, which looks like "
+            "degrees: pass np.deg2rad(angles)"
+        )
+    if np.ptp(radians) < 1e-6:
+        raise ValueError(
+            f"all angles are the same ({radians[0]:g} rad): a tomogram needs different ones"
+        )
+    return radians
+
+
+def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
+    if weights is None:
+        return None
+    array = np.asarray(weights)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"weights must be real numbers or a boolean mask, got dtype {array.dtype}")
+    if array.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"weights must have the shape of the projections, {shape}, or of one image, "
+            f"{shape[1:]}; got {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"weights must be finite, but {int((~np.isfinite(array)).sum())} are NaN or infinite: "
+            "set those to 0 (ignore the pixel)"
+        )
+    if array.min() < 0 or array.max() > 1:
+        raise ValueError(
+            "weights must lie between 0 (ignore the pixel) and 1, got values from "
+            f"{array.min():g} to {array.max():g}: scale them"
+        )
+    if not array.any():
+        raise ValueError("all weights are 0, so no pixel is left: 0 means ignore, 1 means use")
+    return np.array(np.broadcast_to(array, shape), dtype=np.float32)
+
+
+def _center(center: float | None, n_columns: int) -> float:
+    if center is None:
+        return (n_columns - 1) / 2
+    if isinstance(center, bool) or not isinstance(center, numbers.Real):
+        raise TypeError(f"center must be a column, a number of pixels; got {center!r}")
+    if not 0 <= float(center) <= n_columns - 1:
+        raise ValueError(
+            f"center must lie inside the image, 0 to {n_columns - 1}; got {float(center):g}"
+        )
+    return float(center)
+
+
+def _shifts(shifts: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
+    if shifts is None:
+        return None
+    try:
+        array = np.array(shifts, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"initial_shifts must be numbers, pixels, got {shifts!r:.60}") from error
+    if array.shape != (n, 2):
+        raise ValueError(
+            f"initial_shifts must be (row, column) for each projection, shape ({n}, 2); got "
+            f"{array.shape}"
+        )
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).any(axis=1).sum())
+        raise ValueError(f"initial_shifts must be finite; {bad} of {n} are not: set those to 0")
+    return array
+
+
+def _valid(ignored: tuple[int, ...], n: int) -> NDArray[np.bool_]:
+    outside = [i for i in ignored if i >= n]
+    if outside:
+        raise ValueError(
+            f"ignored_subset names projection {outside[0]}, but there are {n}: 0 to {n - 1}"
+        )
+    valid = np.ones(n, bool)
+    valid[list(ignored)] = False
+    if not valid.any():
+        raise ValueError("ignored_subset names every projection, so none is left to register")
+    return valid
+
+
+def _check_cropping(settings: AlignmentParameters, n_rows: int, n_columns: int) -> None:
+    if settings.projection_cropping is None:
+        return
+    for window, n, what in zip(
+        settings.projection_cropping, (n_rows, n_columns), ("rows", "columns"), strict=True
+    ):
+        start, stop, _ = window.indices(n)
+        if stop - start < 4 and not (n < 4 and stop - start == n):
+            raise ValueError(
+                f"projection_cropping leaves {max(stop - start, 0)} of {n} {what} "
+                f"({window.start}:{window.stop}): at least 4 are needed to register"
+            )
+
+
+def _check_levels(levels: tuple[int, ...] | None, n_columns: int) -> None:
+    if levels is not None and n_columns // levels[0] < 8:
+        raise ValueError(
+            f"levels starts at binning {levels[0]}, which leaves {n_columns // levels[0]} of "
+            f"{n_columns} columns: at least 8 are needed"
+        )
+
+
+def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
+    if not resume.history:
+        raise ValueError("resume has an empty history: start a new run instead")
+    before = len(resume.history[-1].shifts)
+    if before != n:
+        raise ValueError(
+            f"resume belongs to a scan of {before} projections, this one has {n}: it is another "
+            "scan"
+        )
+    if len(resume.history) >= maxiter:
+        raise ValueError(
+            f"resume has {len(resume.history)} iterations behind it and maxiter is {maxiter}: "
+            "raise maxiter to go on"
+        )
+
+
+def _pipeline(
+    backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
+) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the backend, what reconstructs, and its options in the three cases (see `Run`)."""
+    if isinstance(backend, str):
+        engine = get_backend(backend, workers=settings.workers, use_gpu=settings.use_gpu)
+    elif isinstance(backend, Backend):
+        engine = backend
+    else:
+        raise TypeError(
+            "backend must be a name or an object that fulfils the Backend protocol, got "
+            f"{type(backend).__name__}"
+        )
+    pipeline = settings.reconstruction_pipeline
+    given = dict(settings.reconstruction_pipeline_kwargs)
+    if callable(pipeline):
+        return engine, pipeline, given, given, given
+    default, default_options = engine.default_for(geometry)
+    algorithm = default if pipeline is None else pipeline
+    options = finer = wide = given
+    if algorithm == default:
+        options = finer = wide = {**default_options, **given}
+        if "num_iter" in options and "num_iter" not in given:
+            usual = options["num_iter"]
+            finer = {**options, "num_iter": max(1, round(_POLISH * usual))}
+            wide = {**options, "num_iter": _PATIENCE * usual}
+    engine.check_options(algorithm, options)
+    return engine, algorithm, options, finer, wide
+
+
+def _line_integrals(
+    stack: NDArray[Any], weights: NDArray[np.float32] | None, settings: AlignmentParameters
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[str, ...]]:
+    """Return what is aligned: one float32 stack, channels averaged, -log where it is asked for."""
+    with np.errstate(over="ignore", invalid="ignore"):  # said below
+        data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
+        data = np.asarray(data, dtype=np.float32)
+    _check_finite(data, weights, stack)
+    notes: tuple[str, ...] = ()
+    if weights is not None and not np.isfinite(data).all():
+        data = np.where(np.isfinite(data), data, np.float32(0))
+    if settings.transmission and settings.use_absorbances:
+        dark = data <= 0
+        if dark.any():
+            where = dark if weights is None else dark & (weights > 0)
+            notes = (f"{int(where.sum())} pixels of transmission 0 or less are ignored",)
+            weights = np.ones(data.shape, np.float32) if weights is None else weights
+            weights[dark] = 0
+        data = -np.log(np.where(dark, np.float32(1), data))
+    return data, weights, notes
+
+
+def _check_finite(
+    data: NDArray[np.float32], weights: NDArray[np.float32] | None, given: NDArray[Any]
+) -> None:
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(data.sum(dtype=np.float64)):  # cheap: no stack of booleans
+            return
+    bad = ~np.isfinite(data)
+    if weights is not None:
+        bad &= weights > 0
+    if not bad.any():
+        return
+    if np.isfinite(given).all():
+        raise ValueError(
+            f"projections reach {np.abs(given).max():.3g}, more than single precision holds: "
+            "divide them"
+        )
+    frames = np.flatnonzero(bad.any(axis=(1, 2)))
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    raise ValueError(
+        f"{int(bad.sum())} values of the projections are NaN or infinite, in {len(frames)} of "
+        f"{len(data)} projections (the first at {first}): mask them with "
+        "weights=np.isfinite(projections), or leave those projections out"
+    )

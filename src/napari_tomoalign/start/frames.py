@@ -1,0 +1,174 @@
+"""Frames that cannot be trusted: blank, saturated and duplicated ones, and those that do not fit.
+
+A frame must earn trust before it moves: what shows no contrast gets no shift, and what does not
+fit the others has no say in the reconstruction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.binning import bin_stack
+
+__all__ = ["TRUSTED", "FrameReport", "copies", "fit_confidence", "inspect_frames"]
+
+TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction and moves freely
+
+_BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
+_SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
+_COARSE = 16  # pixels along the longer side of the image in which contrast is measured
+_LEAST_SPREAD = 0.03  # of the misfit, relative: no scan is more even
+_FEWEST_FOR_TREND = 10  # frames
+_FITS, _FOREIGN = 4.0, 8.0  # robust standard scores of the residual: confidence 1, confidence 0
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """Frames that are suspect by themselves, before any registration.
+
+    Attributes
+    ----------
+    blank : tuple of int
+        No contrast: shutter closed, no object in the beam, or nothing left of it by saturation.
+    saturated : tuple of int
+        A large share of the pixels has exactly the frame's largest value. May be blank, too.
+    duplicates : tuple of (int, int)
+        Pairs of frames that are the same to the bit.
+    """
+
+    blank: tuple[int, ...] = ()
+    saturated: tuple[int, ...] = ()
+    duplicates: tuple[tuple[int, int], ...] = ()
+
+
+def inspect_frames(
+    projections: NDArray[np.float32], weights: NDArray[np.float32] | None = None
+) -> FrameReport:
+    """Look at each frame by itself.
+
+    Parameters
+    ----------
+    projections : (n_angles, n_rows, n_columns) array
+    weights : array of the same shape, optional
+        Ignored pixels count as the frame's mean.
+    """
+    n, n_rows, n_columns = projections.shape
+    block = max(1, -(-max(n_rows, n_columns) // _COARSE))
+    contrast = np.empty(n)
+    saturated: list[int] = []
+    seen: dict[bytes, int] = {}
+    duplicates: list[tuple[int, int]] = []
+    for i, frame in enumerate(projections):
+        image = frame
+        if weights is not None:
+            used = weights[i] > 0
+            image = np.where(used, frame, frame[used].mean() if used.any() else 0.0)
+        coarse = bin_stack(image[None], min(block, n_rows), min(block, n_columns))
+        contrast[i] = coarse.std()
+        if contrast[i] > 0 and np.mean(frame == frame.max()) > _SATURATED_SHARE:
+            saturated.append(i)
+        digest = hashlib.blake2b(np.ascontiguousarray(frame).tobytes(), digest_size=16).digest()
+        if digest in seen:
+            duplicates.append((seen[digest], i))
+        else:
+            seen[digest] = i
+    blank = np.flatnonzero(contrast <= _BLANK_CONTRAST * np.median(contrast))
+    if len(blank) == n:  # nothing but blank frames: that is not this function's to say
+        blank = blank[:0]
+    blanks = tuple(int(i) for i in blank)
+    pairs = tuple(pair for pair in duplicates if not set(pair) & set(blanks))
+    return FrameReport(blanks, tuple(saturated), pairs)
+
+
+def copies(
+    duplicates: tuple[tuple[int, int], ...],
+    measured: NDArray[np.float32],
+    reprojected: NDArray[np.float32],
+    weights: NDArray[Any],
+) -> NDArray[np.intp]:
+    """Return which duplicated frames are copies: all but the one that fits its angle best.
+
+    The fit is that of means over blocks. Of the noise, which moving an image by a part of a pixel
+    smooths, so that it differs between equal frames, little is left in them. An object that looks
+    the same from every side gives equal frames, too: where half of all would be copies, none is.
+
+    Parameters
+    ----------
+    duplicates : tuple of (int, int)
+        Pairs of equal frames, as `FrameReport` has them.
+    measured, reprojected, weights : (n_angles, n_rows, n_columns) array
+        The aligned frames, what is expected of them, and which pixels count.
+    """
+    block = max(1, -(-max(measured.shape[1:]) // _COARSE))
+    size = min(block, measured.shape[1]), min(block, measured.shape[2])
+
+    def misfit(i: int) -> float:
+        weight = np.asarray(weights[i : i + 1], np.float32)
+        difference = bin_stack(weight * (measured[i] - reprojected[i]), *size)
+        return float(np.sum(difference**2) / max(float(weight.sum()), 1e-30))
+
+    groups: dict[int, set[int]] = {}
+    for first, second in duplicates:
+        groups.setdefault(first, {first}).add(second)
+    copied = [i for group in groups.values() for i in group - {min(group, key=misfit)}]
+    return np.array(sorted(copied) if 2 * len(copied) < len(measured) else [], np.intp)
+
+
+def fit_confidence(
+    misfit: NDArray[np.float64],
+    candidates: NDArray[np.bool_],
+    angles: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Return how well each frame fits, compared with the others: 1 (well) to 0 (foreign).
+
+    The logarithm of the misfit is compared with its trend over the angles, a parabola, for the
+    ends of a wedge fit worse than its middle. The robust standard score (median absolute
+    deviation of the candidates) of what departs is mapped linearly: up to 4 gives 1, from 8 on 0.
+
+    Parameters
+    ----------
+    misfit : (n,) array
+        RMS difference between measured and reprojected frame.
+    candidates : (n,) array of bool
+        The frames that may be trusted at all; the others get 0.
+    angles : (n,) array, optional
+        Radians. None: the same misfit is expected of all.
+    """
+    confidence = np.zeros(len(misfit))
+    if not candidates.any():
+        return confidence
+    log = np.log(np.maximum(misfit, 1e-30))
+    known = log[candidates]
+    usual = np.full(len(misfit), np.median(known))
+    if angles is not None and candidates.sum() > _FEWEST_FOR_TREND:
+        usual = _trend(log, angles, candidates)
+    departure = log - usual
+    spread = 1.4826 * float(np.median(np.abs(departure[candidates])))
+    score = departure / max(spread, _LEAST_SPREAD)
+    confidence[candidates] = np.clip((_FOREIGN - score) / (_FOREIGN - _FITS), 0, 1)[candidates]
+    return confidence
+
+
+def _trend(
+    values: NDArray[np.float64], angles: NDArray[np.float64], candidates: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return a parabola through the candidates' values, hardly moved by the few that depart."""
+    half = max(float(np.ptp(angles)) / 2, 1e-9)
+    t = (angles - (angles.min() + angles.max()) / 2) / half
+    design = np.column_stack([np.ones_like(t), t, t**2])
+    weight = candidates.astype(np.float64)
+    fit = np.array([np.median(values[candidates]), 0.0, 0.0])
+    for _ in range(10):  # iteratively reweighted: Cauchy's weights
+        departure = values - design @ fit
+        spread = max(1.4826 * float(np.median(np.abs(departure[candidates]))), _LEAST_SPREAD)
+        robust = weight / (1 + (departure / (2 * spread)) ** 2)
+        fit = np.linalg.solve(
+            (design.T * robust) @ design + 1e-9 * np.eye(3), design.T @ (robust * values)
+        )
+    trend: NDArray[np.float64] = design @ fit
+    return trend

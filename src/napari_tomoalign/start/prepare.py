@@ -1,0 +1,131 @@
+"""From a checked run to the place where the loop starts: frames, grid, first estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import ScanGeometry
+from ..images.filtering import fill_ignored, noise_level, sample
+from .frames import FrameReport, inspect_frames
+from .outline import Outline, estimate_shifts, look_at_outline
+from .run import Run
+
+__all__ = ["Start", "prepare"]
+
+_WIDER = 1.2  # grid over detector, where the object is wider than the images
+_OVERFITTED = 0.5  # of the noise; reprojections of a known object miss all of it
+_NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the loop starts from.
+
+    Attributes
+    ----------
+    projections : (n_angles, n_rows, n_columns) array of float32
+        Ignored pixels filled from their surroundings.
+    geometry : ScanGeometry
+        With a grid wide enough for the object.
+    shifts : (n_angles, 2) array
+        First estimate, pixels.
+    usable : (n_angles,) array of bool
+        Frames that show something.
+    registered : (n_angles,) array of bool
+        Frames that may move: usable and not ignored by the caller.
+    noise : float
+        RMS of the noise over that of the data, told from some of the usable frames.
+    """
+
+    projections: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+    geometry: ScanGeometry
+    shifts: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+    registered: NDArray[np.bool_]
+    frames: FrameReport
+    outline: Outline
+    noise: float
+
+    @property
+    def wide(self) -> bool:
+        """The object leaves the images, so that it needs a grid wider than they are."""
+        return self.geometry.volume_width > self.geometry.n_columns
+
+    @property
+    def least_residual(self) -> float:
+        """A residual below it is none of a true object: where much of that lies out of sight."""
+        return _OVERFITTED * self.noise if self.wide else 0.0
+
+
+def prepare(run: Run) -> Start:
+    """Look at the frames and the outline, choose the grid, estimate shifts and centre.
+
+    Raises
+    ------
+    ValueError
+        No projection that could be registered shows any contrast.
+    """
+    projections, weights, geometry = run.projections, run.weights, run.geometry
+    frames = inspect_frames(projections, weights)
+    if weights is not None:
+        projections = fill_ignored(projections, weights)
+    usable = np.ones(len(projections), bool)
+    usable[list(frames.blank)] = False
+    registered = run.valid & usable & (np.ptp(projections, axis=(1, 2)) > 0)
+    if not registered.any():
+        raise ValueError(
+            "no projection that may be registered shows any contrast: are the projections blank, "
+            "or is everything in ignored_subset?"
+        )
+    outline = look_at_outline(projections, usable)
+    if outline.truncated and not callable(run.algorithm):
+        margin = int(np.ceil((_WIDER - 1) * geometry.n_columns / 2))
+        geometry = geometry.with_changes(volume_width=geometry.n_columns + 2 * margin)
+    shifts = np.zeros((len(projections), 2))
+    if run.resume is not None:
+        shifts = run.resume.history[-1].shifts.copy()
+        geometry = geometry.with_changes(center=run.resume.history[-1].center)
+    elif run.initial_shifts is not None:
+        shifts = run.initial_shifts.copy()
+    elif (
+        run.parameters.initial_estimate
+        and outline.whole
+        and _mass_noise(projections[usable]) < _NOISY
+    ):
+        known = None if run.moves_center else geometry.center
+        estimate = estimate_shifts(projections, geometry.angles, usable, known)
+        shifts = estimate.shifts * run.parameters.directions
+        geometry = geometry.with_changes(center=estimate.center)
+    return Start(
+        projections=projections,
+        weights=weights,
+        geometry=geometry,
+        shifts=shifts,
+        usable=usable,
+        registered=registered,
+        frames=frames,
+        outline=outline,
+        noise=_noise_share(projections, usable),
+    )
+
+
+def _noise_share(projections: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
+    """Return the RMS of the noise over that of the data."""
+    some = sample(projections, usable)
+    power = float(np.mean(np.square(some, dtype=np.float64)))
+    return float(noise_level(some) / np.sqrt(max(power, 1e-30)))
+
+
+def _mass_noise(projections: NDArray[np.float32]) -> float:
+    """Return the standard error, in pixels, of a centre of mass, from the noise at the border."""
+    n_rows, n_columns = projections.shape[1:]
+    noise = float(np.median(np.abs(np.diff(projections[:, :, :2], axis=2)))) / 0.954
+    mass = float(np.median(projections.sum(axis=(1, 2), dtype=np.float64)))
+    rows = np.arange(n_rows) - (n_rows - 1) / 2
+    columns = np.arange(n_columns) - (n_columns - 1) / 2
+    spread = np.sqrt(max(n_columns * np.sum(rows**2), n_rows * np.sum(columns**2)))
+    return float(noise * spread / max(mass, 1e-30))

@@ -1,0 +1,69 @@
+"""A run that can start: everything checked, in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend
+from ..geometry import ScanGeometry
+from ..parameters import AlignmentParameters
+from ..results import Resume
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that can start: everything checked, nothing of the caller's shared for writing.
+
+    Attributes
+    ----------
+    projections : (n_angles, n_rows, n_columns) array of float32
+        Line integrals (or what stands for them); not finite ones have weight 0.
+    weights : array of float32 or None
+    options, finer_options, wide_options : dict
+        Of the reconstruction: from nothing, from the volume of a coarser level, and on a grid
+        wider than the images.
+    geometry : ScanGeometry
+    center_known : bool
+        The caller gave the centre.
+    valid : (n_angles,) array of bool
+        May be registered.
+    """
+
+    projections: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+    geometry: ScanGeometry
+    center_known: bool
+    initial_shifts: NDArray[np.float64] | None
+    valid: NDArray[np.bool_]
+    backend: Backend
+    algorithm: str | Callable[..., Any]
+    options: dict[str, Any]
+    finer_options: dict[str, Any]
+    wide_options: dict[str, Any]
+    parameters: AlignmentParameters
+    resume: Resume | None
+    notes: tuple[str, ...]
+
+    @property
+    def can_start_from_volume(self) -> bool:
+        """Whether the reconstruction can start from a coarser level's volume."""
+        return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)
+
+    @property
+    def startup_note(self) -> str | None:
+        """What the user should know while the first iteration takes long; None: nothing."""
+        note: str | None = getattr(self.backend, "startup_note", lambda: None)()
+        return note
+
+    @property
+    def moves_center(self) -> bool:
+        """Whether the loop may find the rotation centre."""
+        settings = self.parameters
+        return not self.center_known and settings.center_estimation and settings.align_horizontal

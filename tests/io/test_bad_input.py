@@ -1,0 +1,402 @@
+"""Bad input gets a message that says what to do, and leaves nothing half written."""
+
+import errno
+import os
+from types import SimpleNamespace
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+from io_result import make_result
+
+from napari_tomoalign.io import (
+    DiskFull,
+    ScanFileError,
+    apply_shifts,
+    atomic_path,
+    can_read,
+    check_output,
+    read_scan,
+    write_result,
+    write_scan,
+)
+
+STACK = np.random.default_rng(5).random((8, 10, 12)).astype(np.float32)
+ANGLES = np.linspace(0, 3, 8)
+
+
+@pytest.fixture
+def result_and_scan():
+    return make_result()
+
+
+def shorten(path, share=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def a_file(folder, kind):
+    path = folder / f"scan{kind}"
+    if kind == ".h5":
+        write_scan(path, STACK, ANGLES)
+    elif kind == ".mrc":
+        with mrcfile.new(path, data=STACK):
+            pass
+    elif kind == ".tif":
+        tifffile.imwrite(path, STACK, photometric="minisblack")
+    elif kind == ".npy":
+        np.save(path, STACK)
+    else:
+        np.savez(path, projections=STACK)
+    return path
+
+
+KINDS = (".h5", ".mrc", ".tif", ".npy", ".npz")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncated_file(tmp_path, kind):
+    path = a_file(tmp_path, kind)
+    shorten(path)
+
+    with pytest.raises(ScanFileError, match=r"truncated"):
+        read_scan(path, first_last=(0, 90))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_file(tmp_path, kind):
+    path = tmp_path / f"scan{kind}"
+    path.touch()
+
+    assert not can_read(path)
+    with pytest.raises(ScanFileError, match=r"scan\.\w+ is empty \(0 bytes\); copy it again"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_not_what_its_name_says(tmp_path, kind):
+    path = tmp_path / f"scan{kind}"
+    path.write_text("a letter, not a scan " * 100)
+
+    assert not can_read(path)
+    with pytest.raises(ScanFileError, match="of no format known here, by its content; known are"):
+        read_scan(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file or folder at"):
+        read_scan(tmp_path / "nothing.h5")
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(ScanFileError, match="of no format known here"):
+        read_scan(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_angles(tmp_path, kind):
+    path = a_file(tmp_path, kind)
+    if kind == ".h5":
+        with h5py.File(path, "a") as file:
+            del file["/exchange/theta"]
+
+    with pytest.raises(ScanFileError, match=r"has no angles.*--angles FILE.*--first-last 0 180"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("count", [7, 9])
+def test_wrong_number_of_angles(tmp_path, count):
+    with pytest.raises(ScanFileError, match=f"has 8 projections but {count} angles came from"):
+        read_scan(a_file(tmp_path, ".npy"), angles=np.zeros(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no angles; expected one angle a line"),
+        ("1\n2\nthree\n", r"line 3: expected an angle, got 'three'"),
+        ("0\nnan\n", r"1 of 2 angles are not finite, the first at index 1"),
+    ],
+)
+def test_a_bad_file_of_angles(tmp_path, text, message):
+    (tmp_path / "angles.txt").write_text(text)
+
+    with pytest.raises(ScanFileError, match=message):
+        read_scan(a_file(tmp_path, ".npy"), angles=tmp_path / "angles.txt")
+
+
+def test_a_missing_file_of_angles(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file of angles at"):
+        read_scan(a_file(tmp_path, ".npy"), angles=tmp_path / "angles.txt")
+
+
+def test_angles_given_twice(tmp_path):
+    with pytest.raises(ValueError, match="both angles and first_last were given"):
+        read_scan(a_file(tmp_path, ".npy"), angles=ANGLES, first_last=(0, 180))
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 10), (2, 8, 10, 12, 3)])
+def test_a_stack_of_wrong_shape(tmp_path, shape):
+    np.save(tmp_path / "scan.npy", np.zeros(shape))
+
+    with pytest.raises(ScanFileError, match=r"expected \(n_angles, n_rows, n_columns\)"):
+        read_scan(tmp_path / "scan.npy", first_last=(0, 90))
+
+
+def test_complex_values_and_python_objects(tmp_path):
+    np.save(tmp_path / "complex.npy", STACK.astype(complex))
+    np.save(tmp_path / "objects.npy", np.array([{}, []], dtype=object), allow_pickle=True)
+
+    with pytest.raises(ScanFileError, match="complex128, expected real numbers"):
+        read_scan(tmp_path / "complex.npy", first_last=(0, 90))
+    with pytest.raises(ScanFileError, match="cannot be read as a NumPy file"):
+        read_scan(tmp_path / "objects.npy", first_last=(0, 90))
+
+
+def test_images_of_unequal_size(tmp_path):
+    for index, size in enumerate((10, 10, 11)):
+        tifffile.imwrite(tmp_path / f"image{index}.tif", np.zeros((size, 12), np.uint16))
+    with tifffile.TiffWriter(tmp_path / "stack.tif") as file:
+        for size in (10, 11):
+            file.write(np.zeros((size, 12), np.uint16))
+    stack = (tmp_path / "stack.tif").rename(tmp_path.parent / f"{tmp_path.name}_stack.tif")
+
+    with pytest.raises(ScanFileError, match=r"image2\.tif is an image of \(11, 12\).*unequal"):
+        read_scan(tmp_path, first_last=(0, 90))
+    with pytest.raises(ScanFileError, match="holds images of unequal size"):
+        read_scan(stack, first_last=(0, 90))
+
+
+def test_colour_images_and_single_images(tmp_path):
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((4, 10, 12, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "one.tif", np.zeros((10, 12), np.uint8))
+
+    with pytest.raises(ScanFileError, match="colour images"):
+        read_scan(tmp_path / "rgb.tif")
+    with pytest.raises(ScanFileError, match=r"one image of 10 x 12 pixels.*give the folder"):
+        read_scan(tmp_path / "one.tif")
+
+
+def test_a_damaged_image_in_a_folder(tmp_path):
+    for index in range(3):
+        tifffile.imwrite(tmp_path / f"image{index}.tif", np.zeros((10, 12), np.uint16))
+    shorten(tmp_path / "image1.tif")
+
+    with pytest.raises(ScanFileError, match=r"image1\.tif"):
+        read_scan(tmp_path, first_last=(0, 90))
+
+
+def test_hdf5_of_unknown_layout_says_what_is_in_it(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["/entry/measured"] = STACK
+        file["/entry/phi"] = ANGLES
+
+    with pytest.raises(ScanFileError) as caught:
+        read_scan(tmp_path / "scan.h5")
+
+    message = str(caught.value)
+    assert "/entry/measured (8, 10, 12) float32" in message
+    assert "/entry/phi (8,) float64" in message
+    assert "--data /entry/measured --angles /entry/phi" in message
+
+
+def test_hdf5_dataset_that_is_not_there(tmp_path):
+    path = a_file(tmp_path, ".h5")
+
+    with pytest.raises(ScanFileError, match=r"no dataset '/entry/x'; 3-D datasets in it: "):
+        read_scan(path, data="/entry/x")
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("Can't read data (required filter 'blosc' is not registered)", "pip install hdf5plugin"),
+        ("Can't read data (inflate() failed)", "truncated or damaged, copy it again"),
+    ],
+)
+def test_frames_that_cannot_be_decoded(tmp_path, monkeypatch, error, remedy):
+    path = a_file(tmp_path, ".h5")
+    scan = read_scan(path, lazy=True)
+
+    def fail(*_):
+        raise OSError(error)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", fail)
+
+    with pytest.raises(ScanFileError, match=rf"frames 3 to 3 cannot be read: .*{remedy}"):
+        scan.projections[3]
+
+
+def test_fields_of_another_shape(tmp_path):
+    path = write_scan(tmp_path / "scan.h5", STACK, ANGLES, white=np.ones((2, 10, 11)))
+
+    with pytest.raises(ScanFileError, match=r"data_white has shape \(2, 10, 11\), expected "):
+        read_scan(path)
+
+
+def test_channels_that_do_not_belong_together(tmp_path):
+    np.save(tmp_path / "a.npy", STACK)
+    np.save(tmp_path / "b.npy", STACK[:, :-1])
+
+    with pytest.raises(ScanFileError, match=r"b\.npy has shape \(8, 9, 12\), expected \(8, 10, 12"):
+        read_scan([tmp_path / "a.npy", tmp_path / "b.npy"], first_last=(0, 90))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"binning": 0}, "binning must be a whole number of at least 1, got 0"),
+        ({"binning": 11}, r"binning 11 leaves nothing of images of \(10, 12\) pixels"),
+        ({"rows": (5, 5)}, r"rows must be \(start, stop\)"),
+        ({"rotation_axis": "up"}, "rotation_axis must be 'vertical' or 'horizontal', got 'up'"),
+        ({"background": "black"}, "background must be a number, 'auto' or None, got 'black'"),
+        ({"channels": [0]}, "the scan has one channel only"),
+    ],
+)
+def test_impossible_options(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        read_scan(a_file(tmp_path, ".npy"), first_last=(0, 90), **options)
+
+
+def test_zarr_without_the_package_says_how_to_get_it(tmp_path, monkeypatch):
+    (tmp_path / "scan.zarr").mkdir()
+    (tmp_path / "scan.zarr" / "zarr.json").write_text("{}")
+    monkeypatch.setitem(__import__("sys").modules, "zarr", None)
+
+    with pytest.raises(ScanFileError, match=r"pip install 'napari-tomoalign\[zarr\]'"):
+        read_scan(tmp_path / "scan.zarr")
+
+
+def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, result_and_scan):
+    result, scan = result_and_scan
+    path = write_scan(tmp_path / "scan.h5", STACK, ANGLES)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "shifts.csv").write_text("mine")
+    before = path.read_bytes()
+
+    for call in (
+        lambda: write_scan(path, STACK, ANGLES),
+        lambda: check_output(path),
+        lambda: check_output(tmp_path / "out"),
+        lambda: write_result(tmp_path / "out", result, scan),
+    ):
+        with pytest.raises(FileExistsError, match=r"exists already.*--overwrite"):
+            call()
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        check_output(path / "out")
+    check_output(path, overwrite=True)
+    check_output(tmp_path / "new")
+
+    assert path.read_bytes() == before
+    assert (tmp_path / "out" / "shifts.csv").read_text() == "mine"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["shifts.csv"]
+
+
+def test_a_crash_while_writing_leaves_the_old_file_and_no_half_one(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+
+    def write_and_crash():
+        with atomic_path(path, overwrite=True) as aside:
+            aside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_crash()
+
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError("3600 requested and 1656 written"),  # NumPy's tofile
+        RuntimeError("Can't write (errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_in_the_words_of_each_library(tmp_path, error):
+    def fill():
+        with atomic_path(tmp_path / "out.bin") as aside:
+            aside.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(DiskFull, match=r"is full: out\.bin could not be written"):
+        fill()
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_error_is_not_called_a_full_disk(tmp_path):
+    def fail():
+        with atomic_path(tmp_path / "out.bin"):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        fail()
+    assert not isinstance(caught.value, DiskFull)
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_fills_says_what_was_saved(tmp_path, monkeypatch, result_and_scan):
+    result, scan = result_and_scan
+    monkeypatch.setattr("napari_tomoalign.io.stack_files._write_hdf5", no_space)
+
+    with pytest.raises(DiskFull) as caught:
+        write_result(tmp_path / "out", result, scan)
+
+    message = str(caught.value)
+    assert "is full: reconstruction.h5 could not be written" in message
+    assert "shifts.h5, shifts.csv; not saved: aligned.h5, reconstruction.h5" in message
+    assert sorted(os.listdir(tmp_path / "out")) == ["shifts.csv", "shifts.h5"]
+
+
+def test_too_little_room_is_seen_before_writing(tmp_path, monkeypatch, result_and_scan):
+    result, scan = result_and_scan
+    nearly_full = SimpleNamespace(free=100)
+    monkeypatch.setattr("napari_tomoalign.io.atomic.shutil.disk_usage", lambda _: nearly_full)
+
+    with pytest.raises(DiskFull, match=r"reconstruction\.h5 needs .* MB, but 0\.0 MB are free"):
+        write_result(tmp_path / "out", result, scan)
+
+    assert sorted(os.listdir(tmp_path / "out")) == ["shifts.csv", "shifts.h5"]
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".tif", ".mrc"])
+def test_apply_on_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, result_and_scan, suffix):
+    result, scan = result_and_scan
+    saved = write_result(tmp_path / "out", result, scan)
+    name = {".h5": "_write_hdf5", ".tif": "_write_tiff", ".mrc": "_write_mrc"}[suffix]
+
+    def begin(path, *_):
+        path.write_bytes(b"half")
+        no_space()
+
+    monkeypatch.setattr(f"napari_tomoalign.io.stack_files.{name}", begin)
+    (tmp_path / "new").mkdir()
+
+    with pytest.raises(DiskFull, match="make room, or write to another disk"):
+        apply_shifts(saved["shifts"], scan, tmp_path / "new" / f"aligned{suffix}")
+
+    assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("name", ["scan.h5", "aligned.h5"])
+def test_what_is_read_is_never_replaced(tmp_path, name):
+    scan = tmp_path / name
+    scan.write_bytes(b"scan")
+    output = scan if name == "scan.h5" else tmp_path
+    with pytest.raises(FileExistsError, match="is what is read, so it is not replaced"):
+        check_output(output, overwrite=True, inputs=[scan])
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EFBIG, "x"), RuntimeError("File too large")])
+def test_a_limit_of_the_file_size_is_said_as_a_full_disk(tmp_path, error):
+    with pytest.raises(DiskFull, match="make room"), atomic_path(tmp_path / "a"):
+        raise error

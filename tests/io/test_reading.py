@@ -1,0 +1,397 @@
+"""Every format gives the same scan, and only what is used is read."""
+
+import tracemalloc
+from pathlib import Path
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+
+from napari_tomoalign.io import (
+    ScanFileError,
+    can_read,
+    load,
+    read_scan,
+    scan_for_alignment,
+    write_scan,
+)
+from napari_tomoalign.io.lazy import LazyProjections
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+DEGREES = np.linspace(-70.0, 70.0, 8)
+RNG = np.random.default_rng(11)
+STACK = RNG.random((8, 10, 12)).astype(np.float32)
+
+
+def write_data_exchange(path):
+    with h5py.File(path, "w") as file:
+        file["/exchange/data"] = STACK
+        file["/exchange/theta"] = DEGREES
+        file["/exchange/theta"].attrs["units"] = "degrees"
+
+
+def write_nxtomo(path):
+    frames = np.concatenate([STACK[:3], np.full((1, 10, 12), 9.0), STACK[3:]]).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        file["/scan/definition"] = "NXtomo"
+        detector = file.create_group("/scan/instrument/detector")
+        detector["data"] = frames
+        detector["image_key"] = [0, 0, 0, 3, 0, 0, 0, 0, 0]
+        file["/scan/sample/rotation_angle"] = np.insert(DEGREES, 3, 0.0)
+        file["/scan/sample/rotation_angle"].attrs["units"] = "degree"
+
+
+def write_unknown_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["/entry/data"] = STACK
+        file["/entry/theta"] = np.deg2rad(DEGREES)
+
+
+def write_mrc(path):
+    with mrcfile.new(path, data=STACK) as file:
+        file.voxel_size = 13.5
+    np.savetxt(path.with_suffix(".rawtlt"), DEGREES, fmt="%.4f")
+
+
+def write_tiff(path):
+    tifffile.imwrite(path, STACK, photometric="minisblack")
+    np.savetxt(path.with_suffix(".tlt"), DEGREES, fmt="%.4f")
+
+
+def write_compressed_tiff(path):
+    tifffile.imwrite(path, STACK, photometric="minisblack", compression="zlib")
+    np.savetxt(path.with_suffix(".tlt"), DEGREES, fmt="%.4f")
+
+
+def write_folder(path):
+    path.mkdir()
+    for index, image in enumerate(STACK):
+        tifffile.imwrite(path / f"image{index + 5}.tif", image)  # image5 ... image12
+    np.savetxt(path / "angles.tlt", DEGREES)
+
+
+def write_npy(path):
+    np.save(path, STACK)
+    np.savetxt(path.with_name(path.stem + "_angles.txt"), DEGREES)
+
+
+def write_npz(path):
+    np.savez(path, projections=STACK, theta=DEGREES)
+
+
+def write_zarr(path):
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    group = zarr.open_group(path, mode="w")
+    group.create_array("stack", data=STACK, chunks=(2, 10, 12))
+    group.create_array("theta", data=np.deg2rad(DEGREES))
+
+
+FORMATS = {
+    "data_exchange.h5": (write_data_exchange, {}),
+    "scan.nxs": (write_nxtomo, {}),
+    "unknown.h5": (write_unknown_hdf5, {"data": "/entry/data", "angles_path": "/entry/theta"}),
+    "scan.mrc": (write_mrc, {}),
+    "scan.st": (write_mrc, {}),
+    "stack.tif": (write_tiff, {}),
+    "compressed.tif": (write_compressed_tiff, {}),
+    "folder": (write_folder, {}),
+    "stack.npy": (write_npy, {}),
+    "stack.npz": (write_npz, {}),
+    "scan.zarr": (write_zarr, {}),
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_scan(tmp_path, name, lazy):
+    path = tmp_path / name
+    write, options = FORMATS[name]
+    write(path)
+
+    scan = read_scan(path, lazy=lazy, **options)
+
+    assert can_read(path)
+    np.testing.assert_array_equal(np.asarray(scan.projections), STACK)
+    assert scan.projections.dtype == np.float32
+    np.testing.assert_allclose(np.rad2deg(scan.angles), DEGREES, atol=1e-4)
+    assert scan.weights is None
+    assert "degrees" in scan.source["angles"] or "radians" in scan.source["angles"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_renamed_file_is_recognised_by_its_content(tmp_path, name):
+    path = tmp_path / name
+    write, options = FORMATS[name]
+    write(path)
+    renamed = path.rename(tmp_path / "renamed.dat")
+
+    scan = read_scan(renamed, first_last=(0, 90), **options)
+
+    np.testing.assert_array_equal(scan.projections, STACK)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "key", [2, -1, slice(1, 4), slice(None, None, 3), [4, 1], (slice(2, 4), 3), (..., 5)]
+)
+def test_a_lazy_stack_is_indexed_like_an_array(tmp_path, name, key):
+    path = tmp_path / name
+    write, options = FORMATS[name]
+    write(path)
+
+    projections = read_scan(path, lazy=True, **options).projections
+
+    assert isinstance(projections, LazyProjections)
+    assert projections.shape == STACK.shape
+    np.testing.assert_array_equal(projections[key], STACK[key])
+
+
+def test_a_lazy_scan_reads_only_the_frames_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / "scan.h5"
+    write_data_exchange(path)
+    projections = read_scan(path, lazy=True, background=None).projections
+    asked = []
+    original = h5py.Dataset.__getitem__
+    monkeypatch.setattr(
+        h5py.Dataset, "__getitem__", lambda self, key: asked.append(key) or original(self, key)
+    )
+
+    projections[3]
+
+    assert asked == [(slice(3, 4), slice(0, 10), slice(None))]
+
+
+def test_a_scan_larger_than_memory_opens_at_once(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        data = file.create_dataset(
+            "/exchange/data", shape=(4000, 2000, 2048), dtype="u2", chunks=(1, 2000, 2048)
+        )
+        data[1234, :, :] = 7
+        file["/exchange/theta"] = np.linspace(0, 180, 4000)
+    tracemalloc.start()
+
+    scan = read_scan(tmp_path / "scan.h5", lazy=True, binning=2)
+    frame = scan.projections[1234]
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scan.projections.shape == (4000, 1000, 1024)
+    np.testing.assert_array_equal(frame, 7)
+    assert peak < 120e6  # of 32 GB
+
+
+def test_rows_and_binning_of_a_horizontal_axis(tmp_path):
+    path = tmp_path / "scan.npy"
+    write_npy(path)
+
+    scan = read_scan(path, rotation_axis="horizontal", rows=(2, 8), binning=2)
+
+    turned = STACK.swapaxes(1, 2)[:, 2:8].astype(np.float64)
+    expected = turned.reshape(8, 3, 2, 5, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(scan.projections, expected, rtol=1e-6)
+    assert scan.rotation_axis == "horizontal"
+    assert any("binned by 2" in line for line in scan.preparation)
+
+
+def test_flats_are_turned_and_cut_with_the_projections(tmp_path):
+    white = RNG.uniform(500, 900, (4, 10, 12))
+    transmission = RNG.uniform(0.2, 0.9, STACK.shape)
+    path = write_scan(
+        tmp_path / "scan.h5", transmission * white.mean(axis=0), np.deg2rad(DEGREES), white=white
+    )
+
+    scan = read_scan(path, rotation_axis="horizontal", rows=(3, 9))
+
+    expected = -np.log(transmission).swapaxes(1, 2)[:, 3:9]
+    np.testing.assert_allclose(scan.projections, expected, atol=1e-5)
+
+
+def test_the_arrays_of_a_zarr_group_are_named_when_there_are_several(tmp_path):
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    group = zarr.open_group(tmp_path / "scan.zarr", mode="w")
+    group.create_group("iron").create_array("stack", data=STACK)
+    group.create_array("other", data=2 * STACK)
+    group.attrs["angles"] = list(DEGREES)
+
+    scan = read_scan(tmp_path / "scan.zarr", data="/iron/stack")
+
+    np.testing.assert_array_equal(scan.projections, STACK)
+    np.testing.assert_allclose(scan.angles, np.deg2rad(DEGREES))
+    with pytest.raises(ScanFileError, match=r"in it are other \(8, 10, 12\), iron/stack \(8, 10"):
+        read_scan(tmp_path / "scan.zarr")
+
+
+def test_nxtomo_fields_translations_and_units(tmp_path):
+    keys = np.array([2, 1, 0, 0, 1, 0])
+    level = np.array([100.0, 900.0, 300.0, 300.0, 900.0, 300.0])
+    counts = level[:, None, None] + RNG.uniform(-50, 50, (6, 4, 5))
+    shifts = np.array([[1.0, -2.0], [0.0, 0.0], [-3.0, 4.0]])  # of the three projections
+    with h5py.File(tmp_path / "scan.nx", "w") as file:
+        detector = file.create_group("/entry/instrument/detector")
+        detector["data"] = counts
+        detector["image_key"] = keys
+        detector["x_pixel_size"] = 2.0
+        detector["x_pixel_size"].attrs["units"] = "um"
+        sample = file.create_group("/entry/sample")
+        sample["rotation_angle"] = [0, 0, 0.0, 1.0, 0, 2.0]
+        sample["rotation_angle"].attrs["units"] = "rad"
+        x, y = np.full(6, 7.0), np.full(6, 1.0)
+        x[keys == 0] += 2e-3 * shifts[:, 1]
+        y[keys == 0] -= 2e-3 * shifts[:, 0]
+        for name, values in (("x_translation", x), ("y_translation", y)):
+            sample[name] = values
+            sample[name].attrs["units"] = "mm"
+
+    scan = read_scan(tmp_path / "scan.nx")
+
+    dark, white = counts[0], counts[[1, 4]].mean(axis=0)
+    transmission = (counts[keys == 0] - dark) / (white - dark)
+    np.testing.assert_allclose(scan.projections, -np.log(transmission), atol=1e-4)
+    np.testing.assert_array_equal(scan.angles, [0.0, 1.0, 2.0])
+    assert scan.pixel_size == pytest.approx(2000.0)
+    assert scan.pixel_unit == "nm"
+    np.testing.assert_allclose(scan.initial_shifts, shifts, atol=1e-9)
+    assert "median" in scan.source["translations"]
+
+
+def test_angles_of_an_own_file_or_evenly_spread(tmp_path):
+    np.save(tmp_path / "scan.npy", STACK)
+    (tmp_path / "mine.csv").write_text("angle,comment\n" + "\n".join(f"{a},x" for a in DEGREES))
+
+    from_file = read_scan(tmp_path / "scan.npy", angles=tmp_path / "mine.csv")
+    spread = read_scan(tmp_path / "scan.npy", first_last=(-70, 70))
+    stated = read_scan(tmp_path / "scan.npy", angles=DEGREES / 20, angle_unit="degrees")
+
+    np.testing.assert_allclose(from_file.angles, np.deg2rad(DEGREES))
+    assert "recognised as degrees" in from_file.source["angles"]
+    np.testing.assert_allclose(spread.angles, np.deg2rad(DEGREES))
+    np.testing.assert_allclose(stated.angles, np.deg2rad(DEGREES / 20))
+
+
+def test_angles_of_an_mdoc_file(tmp_path):
+    with mrcfile.new(tmp_path / "scan.mrc", data=STACK):
+        pass
+    blocks = [
+        f"[ZValue = {i}]\nTiltAngle = {a}\nMagnification = 1\n" for i, a in enumerate(DEGREES)
+    ]
+    (tmp_path / "scan.mrc.mdoc").write_text("PixelSpacing = 1\n\n" + "\n".join(blocks))
+
+    np.testing.assert_allclose(read_scan(tmp_path / "scan.mrc").angles, np.deg2rad(DEGREES))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 0, 1, 2), (0, 3, 1, 2)])
+def test_channels_may_lie_anywhere(tmp_path, order):
+    stack = RNG.random((8, 12, 14, 3)).astype(np.float32)
+    stored = stack.transpose(order)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["/exchange/data"] = stored
+        file["/exchange/theta"] = DEGREES
+
+    scan = read_scan(tmp_path / "scan.h5", lazy=True)
+
+    assert scan.projections.shape == stack.shape
+    np.testing.assert_array_equal(np.asarray(scan.projections), stack)
+    np.testing.assert_array_equal(scan.projections[2:4], stack[2:4])
+    assert load(scan).projections.shape == stack.shape
+
+
+def test_several_files_are_channels_to_align_on(tmp_path):
+    for name, factor in (("iron", 1), ("zinc", 3)):
+        np.save(tmp_path / f"{name}.npy", factor * STACK)
+
+    scan = read_scan([tmp_path / "iron.npy", tmp_path / "zinc.npy"], first_last=(-70, 70))
+
+    assert scan.channels == ("iron", "zinc")
+    np.testing.assert_array_equal(scan.projections[..., 1], 3 * STACK)
+    mean = scan_for_alignment(scan)
+    np.testing.assert_allclose(mean.projections, 2 * STACK, rtol=1e-6)
+    np.testing.assert_array_equal(scan_for_alignment(scan, "zinc").projections, 3 * STACK)
+    np.testing.assert_array_equal(scan_for_alignment(scan, 0).projections, STACK)
+    with pytest.raises(ValueError, match="no channel 'lead'; the scan has 2 of them, named iron"):
+        scan_for_alignment(scan, "lead")
+
+
+def test_channels_of_a_stack_can_be_picked(tmp_path):
+    stack = RNG.random((8, 10, 12, 3)).astype(np.float32)
+    np.save(tmp_path / "scan.npy", stack)
+
+    scan = read_scan(tmp_path / "scan.npy", first_last=(0, 1), channels=[2, 0])
+
+    np.testing.assert_array_equal(scan.projections, stack[..., [2, 0]])
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", ">u2", ">i4", "f2", ">f4", "f8", "b1"])
+def test_every_real_type_is_read(tmp_path, kind):
+    values = (10 * RNG.random((8, 5, 6))).astype(kind)
+    values[:, 0] = 0
+    np.save(tmp_path / "scan.npy", values)
+
+    scan = read_scan(tmp_path / "scan.npy", first_last=(0, 90), background=None)
+
+    assert scan.projections.dtype == np.float32
+    np.testing.assert_array_equal(scan.projections, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [">u2", "<i2", "f2", ">f4"])
+def test_tiff_and_mrc_of_either_byte_order(tmp_path, kind):
+    values = (100 * RNG.random((8, 5, 6))).astype(kind)
+    order = ">" if kind.startswith(">") else "<"
+    tifffile.imwrite(
+        tmp_path / "scan.tif", values, byteorder=order, photometric="minisblack", metadata=None
+    )
+    with mrcfile.new(tmp_path / "scan.mrc", data=values):
+        pass
+
+    for name in ("scan.tif", "scan.mrc"):
+        scan = read_scan(tmp_path / name, first_last=(0, 90), background=None)
+        np.testing.assert_array_equal(scan.projections, values.astype(np.float32), err_msg=name)
+
+
+def test_the_needle_as_it_comes():
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data are not at {SHARED}")
+    path = SHARED / "haadf_needle.mrc"
+    before = path.stat().st_mtime
+
+    scan = read_scan(path, rotation_axis="horizontal")
+
+    assert scan.projections.shape == (77, 256, 256)
+    np.testing.assert_allclose(np.rad2deg(scan.angles), np.arange(-76, 77, 2), atol=1e-9)
+    assert scan.pixel_size == pytest.approx(3.36, abs=1e-3)
+    assert scan.pixel_unit == "nm"
+    # the needle is bright and narrow, the background is at 0 within its noise
+    assert abs(np.median(scan.projections)) < 0.002 * scan.projections.max()
+    columns = scan.projections.mean(axis=(0, 1))
+    assert columns[100:156].mean() > 10 * columns[:40].mean()
+    assert any(line.startswith("background: -318") for line in scan.preparation)
+    assert "haadf_needle.rawtlt" in scan.source["angles"]
+    assert path.stat().st_mtime == before
+
+
+def test_the_tooth_as_it_comes():
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data are not at {SHARED}")
+    with h5py.File(SHARED / "tooth.h5") as file:
+        group = file["exchange"]
+        dark, white = group["data_dark"][()].mean(axis=0), group["data_white"][()].mean(axis=0)
+        expected = -np.log((group["data"][()] - dark) / (white - dark))
+
+    scan = read_scan(SHARED / "tooth.h5")
+
+    np.testing.assert_allclose(scan.projections, expected, atol=1e-4)
+    np.testing.assert_allclose(np.rad2deg(scan.angles[[0, -1]]), [0, 179.0055], atol=1e-3)
+    assert "degrees" in scan.source["angles"]
+    assert scan.preparation[0] == "divided by the flat field, dark field removed"
+
+
+@pytest.mark.parametrize("stated", [None, "rad"])
+def test_the_unit_that_the_user_gives_goes_before_what_the_file_says(tmp_path, stated):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["exchange/data"] = np.ones((5, 8, 8), np.float32)
+        file["exchange/theta"] = np.linspace(-3, 3, 5)
+        if stated:
+            file["exchange/theta"].attrs["units"] = stated
+    scan = read_scan(tmp_path / "scan.h5", angle_unit="degrees")
+    np.testing.assert_allclose(scan.angles, np.deg2rad(np.linspace(-3, 3, 5)))

@@ -1,0 +1,71 @@
+"""A run that was killed goes on from its shifts file as if it had never stopped."""
+
+import numpy as np
+import pytest
+
+from napari_tomoalign.alignment import Resume, align, iterate_alignment
+from napari_tomoalign.io import Checkpoint, Scan, apply_shifts, read_scan, read_shifts, write_scan
+from napari_tomoalign.simulation import simulate
+
+OPTIONS = {"maxiter": 6, "relative_sample_size": 0.6, "relaxation_weight": 0.1, "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def scan():
+    made = simulate(24, 16, noise=0.01, jitter=1.5, drift=1.0, seed=2)
+    return Scan(made.projections.astype(np.float32), made.angles)
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5])
+def test_resuming_is_bit_identical(tmp_path, scan, killed_after):
+    whole = align(
+        scan.projections, scan.angles, backend="builtin", progress=False, levels=(1,), **OPTIONS
+    )
+    checkpoint = Checkpoint(tmp_path / "shifts.h5", scan)
+    for state in iterate_alignment(
+        scan.projections, scan.angles, backend="builtin", levels=(1,), **OPTIONS
+    ):
+        checkpoint(state)
+        if state.iteration == killed_after:
+            break
+
+    found = read_shifts(tmp_path / "shifts.h5").for_scan(scan)
+    resumed = align(
+        scan.projections,
+        scan.angles,
+        backend="builtin",
+        progress=False,
+        levels=(1,),
+        resume=Resume(*found.resume),
+        **OPTIONS,
+    )
+
+    assert found.iterations == killed_after
+    assert len(resumed.history) == len(whole.history)
+    np.testing.assert_array_equal(resumed.shifts, whole.shifts)
+    np.testing.assert_array_equal(resumed.reconstruction, whole.reconstruction)
+    assert resumed.center == whole.center
+    for record, expected in zip(resumed.history, whole.history, strict=True):
+        np.testing.assert_array_equal(record.shifts, expected.shifts)
+        np.testing.assert_array_equal(record.drawn, expected.drawn)
+
+
+def test_from_a_file_to_an_aligned_file(tmp_path, scan):
+    path = write_scan(tmp_path / "scan.h5", scan.projections, scan.angles)
+    read = read_scan(path)
+    checkpoint = Checkpoint(tmp_path / "shifts.h5", read)
+    align(
+        read.projections,
+        read.angles,
+        backend="builtin",
+        progress=False,
+        callback=checkpoint,
+        **OPTIONS,
+    )
+
+    out = apply_shifts(tmp_path / "shifts.h5", path, tmp_path / "aligned.h5")
+
+    # along the axis, the profile of the projected mass is the same at every angle
+    aligned = read_scan(out).projections.sum(axis=2)
+    before = read.projections.sum(axis=2)
+    assert np.std(aligned, axis=0).mean() < 0.4 * np.std(before, axis=0).mean()
