@@ -60,7 +60,7 @@ def test_only_the_last_state_is_converged(scan):
 
 
 def test_states_are_read_only(scan):
-    state = next(states(scan, maxiter=2))
+    state = next(iter(states(scan, maxiter=2)))
     record = state.record
     for array in (
         state.reconstruction,
@@ -305,7 +305,7 @@ def test_a_run_remembers_nothing_but_the_shifts(scan):
     """What an iteration finds follows from the shifts it starts from, however they were reached."""
     options = {"levels": (1,), "gauss_newton": False, "center_estimation": False, **SLOW_TO_REST}
     first, second = states(scan, maxiter=2, **options)
-    again = next(states(scan, maxiter=2, initial_shifts=first.shifts, **options))
+    again = next(iter(states(scan, maxiter=2, initial_shifts=first.shifts, **options)))
     np.testing.assert_array_equal(again.record.moves, second.record.moves)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
-from napari_tomoalign.alignment import check_inputs
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.backends.builtin.engine import BuiltinBackend
 from napari_tomoalign.loop.steps import relaxation
@@ -318,22 +317,22 @@ def test_transmission_is_turned_into_absorbance(scan):
 
 def test_use_absorbances_off_aligns_what_comes(scan):
     transmission = np.exp(-scan.projections)
-    run = check_inputs(
+    run = iterate_alignment(
         transmission, scan.angles, backend="builtin", transmission=True, use_absorbances=False
     )
     np.testing.assert_array_equal(run.projections, transmission)
-    run = check_inputs(
+    run = iterate_alignment(
         transmission, scan.angles, backend="builtin", transmission=True, use_absorbances=True
     )
     np.testing.assert_allclose(run.projections, scan.projections, atol=1e-5)
-    run = check_inputs(scan.projections, scan.angles, backend="builtin", use_absorbances=False)
+    run = iterate_alignment(scan.projections, scan.angles, backend="builtin", use_absorbances=False)
     np.testing.assert_array_equal(run.projections, scan.projections)
 
 
 def test_transmission_of_nothing_is_ignored_and_said(scan):
     transmission = np.exp(-scan.projections)
     transmission[2, 3, 4], transmission[5, 6, 7] = 0.0, -0.1
-    run = check_inputs(transmission, scan.angles, backend="builtin", transmission=True)
+    run = iterate_alignment(transmission, scan.angles, backend="builtin", transmission=True)
     assert np.isfinite(run.projections).all()
     assert run.weights[2, 3, 4] == run.weights[5, 6, 7] == 0
     assert run.weights.sum() == run.weights.size - 2
@@ -356,7 +355,7 @@ def test_channels_are_averaged(scan):
 def test_channels_of_transmission_are_averaged_before_the_logarithm(scan):
     transmission = np.exp(-scan.projections)
     channels = np.stack([0.5 * transmission, 1.5 * transmission], axis=3)
-    run = check_inputs(channels, scan.angles, backend="builtin", transmission=True)
+    run = iterate_alignment(channels, scan.angles, backend="builtin", transmission=True)
     np.testing.assert_allclose(run.projections, scan.projections, atol=1e-5)
 
 
@@ -593,13 +592,15 @@ def test_use_gpu_reaches_the_backend(monkeypatch):
     stack = np.random.default_rng(0).uniform(size=(4, 8, 8))
     with monkeypatch.context() as patch:
         patch.setattr("napari_tomoalign.start.checks.get_backend", lambda name, **o: create(**o))
-        check_inputs(stack, np.arange(4.0), use_gpu=True, workers=1)
+        iterate_alignment(stack, np.arange(4.0), use_gpu=True, workers=1)
     assert asked == {"use_gpu": True, "workers": 1}
 
 
 def test_workers_reach_the_backend_and_change_nothing(scan):
     assert (
-        check_inputs(scan.projections, scan.angles, backend="builtin", workers=1).backend.workers
+        iterate_alignment(
+            scan.projections, scan.angles, backend="builtin", workers=1
+        ).backend.workers
         == 1
     )
     one, two = (states(scan, workers=n)[-1] for n in (1, 2))

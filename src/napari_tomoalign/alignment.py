@@ -30,12 +30,12 @@ from .loop.schedule import Schedule
 from .loop.steps import center_of_mass_term, cut_off, relaxation
 from .loop.weak_modes import Trends, measure_trends
 from .results import AlignmentResult, AlignmentState, IterationRecord, Resume
-from .start.checks import check_inputs
+from .start.checks import check
 from .start.frames import TRUSTED, copies, fit_confidence
 from .start.prepare import Start, prepare
 from .start.run import Run
 
-__all__ = ["Resume", "align", "check_inputs", "iterate_alignment", "result_from_state"]
+__all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
 
 _TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
 _BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
@@ -55,29 +55,56 @@ def iterate_alignment(
     initial_shifts: ArrayLike | None = None,
     resume: Resume | None = None,
     **parameters: Any,
-) -> Generator[AlignmentState, None, None]:
-    """Align step by step: yield a state after every iteration.
+) -> Run:
+    """Check everything and return a run, which is iterated: one `AlignmentState` an iteration.
 
-    The arguments are those of `align`. They are checked when this is called, before the first
-    state is asked for.
+    Parameters
+    ----------
+    projections : (n_angles, n_rows, n_columns[, n_channels]) array
+        Line integrals (absorbance), or transmission with ``transmission=True``. The rotation axis
+        runs along the rows' index direction (vertical). Any real dtype; not changed.
+    angles : (n_angles,) array
+        Radians, in any order and range.
+    center : float, optional
+        Column of the rotation axis, pixel centres at integers. Default: estimated, starting from
+        ``(n_columns - 1) / 2``.
+    weights : (n_angles, n_rows, n_columns) or (n_rows, n_columns) array, optional
+        0 (ignore this pixel) to 1. A boolean mask is weights.
+    backend : str or Backend
+        ``"auto"`` (TomoPy where it is installed, the built-in engine otherwise), a name, or an
+        object that fulfils the `Backend` protocol.
+    initial_shifts : (n_angles, 2) array, optional
+        Where to start, (row, column), pixels.
+    resume : Resume, optional
+        Go on where an earlier run of the same scan and parameters stood.
+    **parameters
+        Fields of `AlignmentParameters`.
 
-    Yields
+    Returns
+    -------
+    Run
+        Iterate it, once or again from the start. Each state is self-contained and read-only; its
+        images belong to its shifts. The last one has ``finished`` set.
+
+    Raises
     ------
-    AlignmentState
-        Self-contained and read-only; its images belong to its shifts. The last one has
-        ``finished`` set.
+    TypeError, ValueError
+        Input that cannot be aligned, before any work: what was expected, what came, what to do.
+    BackendUnavailable
+        The backend, or its GPU, is not here.
+
+    Examples
+    --------
+    >>> from napari_tomoalign import iterate_alignment
+    >>> from napari_tomoalign.simulation import simulate
+    >>> scan = simulate(size=16, n_angles=12)
+    >>> run = iterate_alignment(scan.projections, scan.angles, backend="builtin", maxiter=3)
+    >>> [state.iteration for state in run]
+    [1, 2, 3]
     """
-    run = check_inputs(
-        projections,
-        angles,
-        center=center,
-        weights=weights,
-        backend=backend,
-        initial_shifts=initial_shifts,
-        resume=resume,
-        **parameters,
+    return check(
+        projections, angles, center, weights, backend, initial_shifts, resume, parameters, _iterate
     )
-    return _iterate(run)
 
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
@@ -335,42 +362,19 @@ def align(
     projections: ArrayLike,
     angles: ArrayLike,
     *,
-    center: float | None = None,
-    weights: ArrayLike | None = None,
-    backend: str | Backend = "auto",
-    initial_shifts: ArrayLike | None = None,
-    resume: Resume | None = None,
     callback: Callable[[AlignmentState], object] | None = None,
     progress: bool = True,
-    **parameters: Any,
+    **arguments: Any,
 ) -> AlignmentResult:
     """Align the projections of a tomographic scan.
 
     Parameters
     ----------
-    projections : (n_angles, n_rows, n_columns[, n_channels]) array
-        Line integrals (absorbance), or transmission with ``transmission=True``. The rotation axis
-        runs along the rows' index direction (vertical). Any real dtype; not changed.
-    angles : (n_angles,) array
-        Radians, in any order and range.
-    center : float, optional
-        Column of the rotation axis, pixel centres at integers. Default: estimated, starting from
-        ``(n_columns - 1) / 2``.
-    weights : (n_angles, n_rows, n_columns) or (n_rows, n_columns) array, optional
-        0 (ignore this pixel) to 1. A boolean mask is weights.
-    backend : str or Backend
-        ``"auto"`` (TomoPy where it is installed, the built-in engine otherwise), a name, or an
-        object that fulfils the `Backend` protocol.
-    initial_shifts : (n_angles, 2) array, optional
-        Where to start, (row, column), pixels.
-    resume : Resume, optional
-        Go on where an earlier run of the same scan and parameters stood.
-    callback : callable, optional
-        Called with each `AlignmentState`. Returning False stops the run with what was reached.
-    progress : bool
-        Show a progress bar.
-    **parameters
-        Fields of `AlignmentParameters`.
+    projections, angles, **arguments
+        As `iterate_alignment` takes them: ``center``, ``weights``, ``backend``,
+        ``initial_shifts``, ``resume``, and the fields of `AlignmentParameters`.
+    callback, progress
+        As `finish` takes them.
 
     Returns
     -------
@@ -380,30 +384,39 @@ def align(
 
     Raises
     ------
-    TypeError, ValueError
-        Input that cannot be aligned, before any work: what was expected, what came, what to do.
-    BackendUnavailable
-        The backend, or its GPU, is not here.
+    TypeError, ValueError, BackendUnavailable
+        As `iterate_alignment` does, before any work.
+    """
+    if not (callback is None or callable(callback)):
+        raise TypeError(f"callback must be callable with each state, got {callback!r:.60}")
+    run = iterate_alignment(projections, angles, **arguments)
+    return finish(run, callback=callback, progress=progress)
+
+
+def finish(
+    run: Run,
+    *,
+    callback: Callable[[AlignmentState], object] | None = None,
+    progress: bool = True,
+) -> AlignmentResult:
+    """Iterate a run to its end and return what it found.
+
+    Parameters
+    ----------
+    run : Run
+        From `iterate_alignment`.
+    callback : callable, optional
+        Called with each `AlignmentState`. Returning False stops the run with what was reached.
+    progress : bool
+        Show a progress bar.
     """
     from tqdm.auto import tqdm
 
-    if not (callback is None or callable(callback)):
-        raise TypeError(f"callback must be callable with each state, got {callback!r:.60}")
-    run = check_inputs(
-        projections,
-        angles,
-        center=center,
-        weights=weights,
-        backend=backend,
-        initial_shifts=initial_shifts,
-        resume=resume,
-        **parameters,
-    )
     state: AlignmentState | None = None
     reached: Resume | None = None
     stopped = ""
     with (
-        closing(_iterate(run)) as states,
+        closing(iter(run)) as states,
         tqdm(desc="align", unit="it", total=run.parameters.maxiter, disable=not progress) as bar,
     ):
         bar.set_postfix_str(run.startup_note or "")
@@ -425,7 +438,7 @@ def align(
             if state is None and reached is None:
                 raise
     if state is None and reached is not None:
-        state = next(_iterate(replace(run, resume=reached)))  # images for what was reached
+        state = next(iter(replace(run, resume=reached)))  # images for what was reached
     assert state is not None  # maxiter is at least 1
     if stopped and not state.finished:
         state = replace(state, message=f"{stopped} after iteration {state.iteration}")

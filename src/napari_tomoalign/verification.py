@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._typing import Array
-from .alignment import align
+from .alignment import align, iterate_alignment
 from .backends import Backend
 from .geometry.gauge import alignment_error, remove_gauge
 from .images.filtering import fill_ignored
 from .images.shifting import shift_stack, shift_weights
 from .parameters import AlignmentParameters
 from .results import AlignmentState
-from .start.checks import check_inputs
 from .start.frames import TRUSTED
 
 __all__ = ["Verification", "verify"]
@@ -137,7 +136,7 @@ def verify(
     if isinstance(used, AlignmentParameters):
         used = {field.name: getattr(used, field.name) for field in fields(used)}
     settings: dict[str, Any] = {**used, **parameters}
-    run = check_inputs(
+    run = iterate_alignment(
         projections,
         result.angles,
         weights=weights,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, iterate_alignment
-from napari_tomoalign.alignment import Resume, check_inputs
+from napari_tomoalign.alignment import Resume
 from napari_tomoalign.backends import BackendUnavailable
 from napari_tomoalign.parameters import AlignmentParameters
 
@@ -42,7 +42,7 @@ def test_degrees_for_radians():
 
 
 def test_two_turns_are_radians():
-    check_inputs(STACK, np.linspace(0, 4 * np.pi, N), backend="builtin")
+    iterate_alignment(STACK, np.linspace(0, 4 * np.pi, N), backend="builtin")
 
 
 def test_fewer_angles_than_projections():
@@ -85,7 +85,7 @@ def test_nan_says_how_many_where_and_how_to_mask():
 
 def test_nan_may_hide_under_a_mask_and_only_there():
     stack = with_value((4, 2, 7), np.nan)
-    run = check_inputs(stack, ANGLES, weights=np.isfinite(stack), backend="builtin")
+    run = iterate_alignment(stack, ANGLES, weights=np.isfinite(stack), backend="builtin")
     assert np.isfinite(run.projections).all()
     weights = np.ones(STACK.shape)
     weights[4, 2, 6] = 0
@@ -178,7 +178,7 @@ def test_weights_that_are_complex():
 def test_weights_of_one_image_stand_for_all():
     mask = np.ones((ROWS, COLUMNS), bool)
     mask[2, 3] = False
-    run = check_inputs(STACK, ANGLES, weights=mask, backend="builtin")
+    run = iterate_alignment(STACK, ANGLES, weights=mask, backend="builtin")
     assert run.weights.shape == STACK.shape
     assert not run.weights[:, 2, 3].any()
     assert run.weights.sum() == N * (ROWS * COLUMNS - 1)
@@ -315,7 +315,7 @@ def test_a_gpu_that_is_not_there():
 
 @pytest.fixture(scope="module")
 def stopped():
-    return next(iterate_alignment(STACK, ANGLES, backend="builtin", maxiter=3))
+    return next(iter(iterate_alignment(STACK, ANGLES, backend="builtin", maxiter=3)))
 
 
 def test_resuming_another_scan(stopped):

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign import alignment_error
-from napari_tomoalign.alignment import check_inputs
+from napari_tomoalign import alignment_error, iterate_alignment
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.prepare import prepare
 
 
 def start_of(scan, **options):
-    return prepare(check_inputs(scan.projections, scan.angles, backend="builtin", **options))
+    return prepare(iterate_alignment(scan.projections, scan.angles, backend="builtin", **options))
 
 
 def test_a_whole_object_gives_a_first_estimate():

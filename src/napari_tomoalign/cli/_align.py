@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..io.scan import Scan
     from ..io.shifts.contents import ShiftsFile
     from ..results import AlignmentResult, AlignmentState
+    from ..start.run import Run
 
 __all__ = ["PARAMETERS", "USAGE", "Interrupt", "add_arguments", "run"]
 
@@ -109,11 +110,9 @@ class _Job:
 
     name: str
     scan: Scan
-    lines: Scan
     output: Path
-    settings: dict[str, Any]
+    run: Run
     true_shifts: NDArray[np.float64] | None
-    note: str | None
 
     def truth_for(self, center: float) -> NDArray[np.float64] | None:
         """Return the true shifts as they read with the axis at a column.
@@ -158,8 +157,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = _prepare(arguments)
     print(f"{job.name}: {outline(job.scan)}", flush=True)
-    if job.note and arguments.progress:
-        print(f"note: {job.note}", file=sys.stderr)
+    if job.run.startup_note and arguments.progress:
+        print(f"note: {job.run.startup_note}", file=sys.stderr)
     made = not job.output.exists()
     job.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -188,9 +187,9 @@ def _report(job: _Job, result: AlignmentResult, saved: list[str]) -> tuple[Path,
 
     comparison = compare(
         result,
-        job.lines.projections,
-        initial_shifts=job.settings["initial_shifts"],
-        initial_center=job.settings["center"],
+        job.run.projections,
+        initial_shifts=job.run.initial_shifts,
+        initial_center=job.run.geometry.center if job.run.center_known else None,
     )
     try:
         return write_report(
@@ -211,11 +210,11 @@ def _iterate(job: _Job, interrupt: Interrupt, progress: bool) -> AlignmentResult
     """Run the loop with a progress bar and a checkpoint for every iteration."""
     from tqdm import tqdm
 
-    from ..alignment import align
+    from ..alignment import finish
     from ..io import Checkpoint
 
     checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
-    with tqdm(total=job.settings["maxiter"], unit="iteration", disable=not progress) as bar:
+    with tqdm(total=job.run.parameters.maxiter, unit="iteration", disable=not progress) as bar:
 
         def follow(state: AlignmentState) -> bool:
             checkpoint(state)
@@ -227,21 +226,14 @@ def _iterate(job: _Job, interrupt: Interrupt, progress: bool) -> AlignmentResult
 
         interrupt.running = True
         try:
-            return align(
-                job.lines.projections,
-                job.lines.angles,
-                weights=job.lines.weights,
-                callback=follow,
-                progress=False,
-                **job.settings,
-            )
+            return finish(job.run, callback=follow, progress=False)
         finally:
             interrupt.running = False
 
 
 def _prepare(arguments: argparse.Namespace) -> _Job:
     """Read and check everything; write nothing."""
-    from ..alignment import Resume, check_inputs
+    from ..alignment import Resume, iterate_alignment
     from ..io import check_output, read_scan, read_shifts, scan_for_alignment
 
     output: Path | None = arguments.output or arguments.resume
@@ -286,16 +278,14 @@ def _prepare(arguments: argparse.Namespace) -> _Job:
         history, generator_state = stored.for_scan(scan).resume
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _shifts(arguments.truth, "--truth", scan, arguments)
-    checked = check_inputs(lines.projections, lines.angles, weights=lines.weights, **settings)
+    run = iterate_alignment(lines.projections, lines.angles, weights=lines.weights, **settings)
     name = ", ".join(Path(path).name for path in arguments.scan)
     return _Job(
         name,
         scan,
-        lines,
         output,
-        settings,
+        run,
         scan.true_shifts if truth is None else truth,
-        checked.startup_note,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from ..backends import Backend, get_backend
 from ..geometry import ScanGeometry
 from ..parameters import AlignmentParameters
 from ..results import Resume
-from .run import Run
+from .run import Loop, Run
 
-__all__ = ["check_inputs"]
+__all__ = ["check"]
 
 _PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
 
@@ -26,18 +26,18 @@ _POLISH = 0.3  # of the iterations suffice, where a coarser level has done the f
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
-def check_inputs(
+def check(
     projections: ArrayLike,
     angles: ArrayLike,
-    *,
-    center: float | None = None,
-    weights: ArrayLike | None = None,
-    backend: str | Backend = "auto",
-    initial_shifts: ArrayLike | None = None,
-    resume: Resume | None = None,
-    **parameters: Any,
+    center: float | None,
+    weights: ArrayLike | None,
+    backend: str | Backend,
+    initial_shifts: ArrayLike | None,
+    resume: Resume | None,
+    parameters: Mapping[str, Any],
+    loop: Loop,
 ) -> Run:
-    """Check everything and return a run that can start; see `align` for the arguments.
+    """Check everything and return a run of ``loop`` that can start; see `iterate_alignment`.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def check_inputs(
         parameters=settings,
         resume=resume,
         notes=notes,
+        loop=loop,
     )
 
 

@@ -1,8 +1,8 @@
-"""A run that can start: everything checked, in one form."""
+"""A run that can start: everything checked, in one form, and iterated to run it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from ..backends import Backend
 from ..geometry import ScanGeometry
 from ..parameters import AlignmentParameters
-from ..results import Resume
+from ..results import AlignmentState, Resume
 
-__all__ = ["Run"]
+__all__ = ["Loop", "Run"]
+
+Loop = Callable[["Run"], Generator[AlignmentState, None, None]]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run that can start: everything checked, nothing of the caller's shared for writing.
+
+    Iterating it runs it, from the start each time.
 
     Attributes
     ----------
@@ -34,6 +38,8 @@ class Run:
         The caller gave the centre.
     valid : (n_angles,) array of bool
         May be registered.
+    loop : callable
+        The run to its states.
     """
 
     projections: NDArray[np.float32]
@@ -50,6 +56,11 @@ class Run:
     parameters: AlignmentParameters
     resume: Resume | None
     notes: tuple[str, ...]
+    loop: Loop
+
+    def __iter__(self) -> Generator[AlignmentState, None, None]:
+        """Yield a state after every iteration."""
+        return self.loop(self)
 
     @property
     def can_start_from_volume(self) -> bool:
