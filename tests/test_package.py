@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import os
 import re
@@ -113,7 +114,7 @@ def test_the_sdist_is_complete(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     needed = {"pyproject.toml", "README.md", "LICENSE", "napari.yaml", "sample_data/README.md"}
-    assert needed | {".ci/run", ".ci/environment.py"} <= names
+    assert needed | {".ci/run", ".ci/qt-libraries"} <= names
     assert not [name for name in names if name.startswith((".venv", "tomoalign-"))]
 
 
@@ -122,6 +123,46 @@ def test_the_version_is_that_of_the_project() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == __version__
+
+
+def imported(files: list[Path]) -> set[str]:
+    """Return the names of other projects' packages that some modules import."""
+    names: set[str] = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.add(node.module)
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+
+
+# What is imported where it is needed only, and installed by other means (see the README).
+ELSEWHERE = {"tomopy", "zarr"}
+
+
+def test_the_dependencies_are_what_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def declared(requirements: list[str]) -> set[str]:
+        names = {re.match(r"[\w-]+", one).group().lower() for one in requirements}
+        return {"skimage" if name == "scikit-image" else name.replace("-", "_") for name in names}
+
+    plugin = [path for path in FILES if top_level(path) == "_napari"]
+    rest = [path for path in FILES if path not in plugin] + [PACKAGE / "__init__.py"]
+    assert imported(rest) - ELSEWHERE == declared(project["dependencies"])
+    own = declared(project["optional-dependencies"]["napari"]) - {"pyqt6"}
+    assert imported(plugin) - imported(rest) == own
+
+
+def test_the_oldest_versions_are_those_that_are_stated() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    lines = (ROOT / ".github" / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    oldest = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    for requirement in (*project["dependencies"], *extras["zarr"]):
+        name, stated = requirement.split(">=")
+        assert oldest[name] == stated or oldest[name].startswith(f"{stated}."), requirement
 
 
 def readme_command(marker: str) -> str:
@@ -138,7 +179,8 @@ def test_the_readme_has_its_two_commands() -> None:
     assert ".venv/bin/napari-tomoalign align sample_data/" in readme_command("main command")
     tests = readme_command("test command")
     for word in (
-        "--qt-libraries",
+        "sh .ci/qt-libraries",
+        "python3 -m venv .venv",
         "ruff check",
         "ruff format --check",
         "lint-imports",
