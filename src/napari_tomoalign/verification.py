@@ -129,6 +129,17 @@ def verify(
     ------
     ValueError
         ``jitter`` is not above 0, or the projections do not fit the result.
+
+    Examples
+    --------
+    >>> from napari_tomoalign import align, verify
+    >>> from napari_tomoalign.simulation import simulate
+    >>> scan = simulate(size=32, n_angles=24, seed=1)
+    >>> options = {"backend": "builtin", "progress": False}
+    >>> result = align(scan.projections, scan.angles, **options)
+    >>> checked = verify(result, scan.projections, jitter=1.5, **options)
+    >>> checked.error < 0.1 * checked.error_before
+    True
     """
     if not jitter > 0:
         raise ValueError(f"jitter must be above 0 px, got {jitter}")

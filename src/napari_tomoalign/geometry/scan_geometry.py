@@ -32,6 +32,18 @@ class ScanGeometry:
     volume_width : int, optional
         Rows and columns of a slice, at least ``n_columns``. A grid wider than the detector holds
         an object that leaves the field of view. Default ``n_columns``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_tomoalign import ScanGeometry
+    >>> geometry = ScanGeometry(np.linspace(0, np.pi, 180, endpoint=False), 64, 128, center=63.5)
+    >>> geometry.projections_shape
+    (180, 64, 128)
+    >>> geometry.volume_shape  # slice, y, x
+    (64, 128, 128)
+    >>> geometry.with_changes(center=60.0).center
+    60.0
     """
 
     angles: NDArray[np.float64]

@@ -117,6 +117,19 @@ def read_scan(
         There is nothing at the path.
     ScanFileError
         The file is not what it claims, or lacks something.
+
+    Examples
+    --------
+    The sample scan, from the folder of the project: opened, and read when it is asked for.
+
+    >>> from napari_tomoalign.io import load, read_scan
+    >>> scan = read_scan("sample_data/scan.h5", rows=(10, 50), lazy=True)
+    >>> scan.projections.shape  # projection, row, column
+    (60, 40, 64)
+    >>> scan.preparation[0]
+    'divided by the flat field, dark field removed'
+    >>> load(scan).projections.dtype
+    dtype('float32')
     """
     options = ReadOptions(
         data=data,

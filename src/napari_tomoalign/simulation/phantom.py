@@ -99,6 +99,17 @@ def simulate(
     ------
     ValueError
         An unknown kind, a number out of its range, or more damaged frames than there are.
+
+    Examples
+    --------
+    >>> from napari_tomoalign.simulation import simulate
+    >>> scan = simulate(size=32, n_angles=24, jitter=2, drift=0, seed=1)
+    >>> scan.projections.shape  # projection, row, column
+    (24, 32, 32)
+    >>> scan.shifts.shape  # row and column, exact
+    (24, 2)
+    >>> bool(abs(scan.shifts).max() <= 2)
+    True
     """
     _check_numbers(size, n_angles, n_rows, jitter, drift, noise, photons, oversampling)
     _check_damage(n_angles, blank_frames, duplicate_frames, masked_fraction, garbage_fraction)
