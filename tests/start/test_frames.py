@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
+from napari_tomoalign.images.filtering import fill_ignored
 from napari_tomoalign.images.shifting import shift_stack
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.frames import TRUSTED, copies, fit_confidence, inspect_frames
+from napari_tomoalign.start.survey import blocks_of, take_survey
+
+
+def report_of(stack):
+    return inspect_frames(take_survey(blocks_of(stack), stack.shape))
 
 
 @pytest.fixture(scope="module")
@@ -14,40 +20,40 @@ def scan():
 
 
 def test_sound_frames_are_not_suspect(scan):
-    report = inspect_frames(scan.projections)
+    report = report_of(scan.projections)
     assert report.blank == report.saturated == report.duplicates == ()
 
 
 def test_noisy_frames_without_the_object_are_blank():
     scan = simulate(32, 20, noise=0.1, blank_frames=3, seed=1)
-    assert inspect_frames(scan.projections).blank == tuple(scan.blank)
+    assert report_of(scan.projections).blank == tuple(scan.blank)
 
 
 def test_a_constant_frame_is_blank_whatever_its_value(scan):
     stack = scan.projections.copy()
     stack[3], stack[11] = 0.0, 7.5
-    assert inspect_frames(stack).blank == (3, 11)
+    assert report_of(stack).blank == (3, 11)
 
 
 def test_blank_frames_are_no_duplicates_of_each_other(scan):
     stack = scan.projections.copy()
     stack[3], stack[11] = 0.0, 0.0
-    assert inspect_frames(stack).duplicates == ()
+    assert report_of(stack).duplicates == ()
 
 
 def test_copies_to_the_bit_are_duplicates(scan):
     stack = scan.projections.copy()
     stack[9] = stack[2]
-    assert inspect_frames(stack).duplicates == ((2, 9),)
+    assert report_of(stack).duplicates == ((2, 9),)
     stack[9, 0, 0] += 1
-    assert inspect_frames(stack).duplicates == ()
+    assert report_of(stack).duplicates == ()
 
 
 def test_of_equal_frames_all_but_the_best_fitting_one_are_copies(scan):
     frames, weights = scan.projections.copy(), np.ones_like(scan.projections)
     for copy, original in ((5, 2), (11, 2), (1, 15)):
         frames[copy] = frames[original]
-    pairs = inspect_frames(frames).duplicates
+    pairs = report_of(frames).duplicates
     found = copies(pairs, frames, scan.clean, weights)
     np.testing.assert_array_equal(found, [1, 5, 11])
     assert copies((), frames, scan.clean, weights).size == 0
@@ -70,7 +76,7 @@ def test_noise_does_not_tell_the_copy_from_the_original():
 def test_an_object_that_looks_the_same_from_every_side_has_no_copies():
     frames = np.tile(np.arange(16, dtype=np.float32), (6, 16, 1))
     model = frames + np.arange(6, dtype=np.float32)[:, None, None]
-    pairs = inspect_frames(frames).duplicates
+    pairs = report_of(frames).duplicates
     assert len(pairs) == 5
     assert copies(pairs, frames, model, np.ones_like(frames)).size == 0
 
@@ -79,9 +85,9 @@ def test_many_pixels_at_the_largest_value_are_saturated(scan):
     stack = scan.projections.copy()
     stack[5] = np.minimum(stack[5], np.percentile(stack[5], 70))
     stack[6] = np.minimum(stack[6], np.percentile(stack[6], 95))
-    assert inspect_frames(stack).saturated == (5,)
+    assert report_of(stack).saturated == (5,)
     stack[5] = np.minimum(stack[5], np.percentile(stack[5], 20))
-    report = inspect_frames(stack)  # nothing is left of it: named for why, and not used
+    report = report_of(stack)  # nothing is left of it: named for why, and not used
     assert report.saturated == report.blank == (5,)
 
 
@@ -89,12 +95,12 @@ def test_what_weights_hide_makes_no_contrast(scan):
     stack, weights = scan.projections.copy(), np.ones_like(scan.projections)
     stack[8] = 0.0
     stack[8, 10:20, 10:20], weights[8, 10:20, 10:20] = 50.0, 0.0
-    assert inspect_frames(stack).blank == ()
-    assert inspect_frames(stack, weights).blank == (8,)
+    assert report_of(stack).blank == ()
+    assert report_of(fill_ignored(stack, weights)).blank == (8,)
 
 
 def test_a_scan_of_blank_frames_alone_has_no_odd_ones():
-    assert inspect_frames(np.zeros((5, 16, 16), np.float32)).blank == ()
+    assert report_of(np.zeros((5, 16, 16), np.float32)).blank == ()
 
 
 def test_confidence_falls_from_four_to_eight_robust_deviations():

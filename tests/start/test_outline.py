@@ -5,7 +5,13 @@ import pytest
 
 from napari_tomoalign.geometry.gauge import alignment_error
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start.outline import estimate_shifts, look_at_outline, rows_inside
+from napari_tomoalign.start.estimate import estimate_shifts
+from napari_tomoalign.start.outline import look_at_outline, rows_inside
+from napari_tomoalign.start.survey import blocks_of, take_survey
+
+
+def survey(stack):
+    return take_survey(blocks_of(stack), stack.shape)
 
 
 def everything(scan):
@@ -15,7 +21,7 @@ def everything(scan):
 @pytest.mark.parametrize("turn", [180, 360])
 def test_noise_free_shifts_follow_from_the_centre_of_mass(turn):
     scan = simulate(40, 24, angular_range=turn, noise=0.0, jitter=2.5, drift=2.0, seed=3)
-    estimate = estimate_shifts(scan.projections, scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), scan.center)
     assert alignment_error(estimate.shifts, scan.shifts, scan.angles) < 0.15
     assert estimate.center == scan.center
 
@@ -24,7 +30,7 @@ def test_the_centre_is_found_where_it_is_not_given():
     scan = simulate(
         48, 40, angular_range=360, noise=0.0, jitter=0.0, drift=0.0, center_offset=3.0, seed=2
     )
-    estimate = estimate_shifts(scan.projections, scan.angles, everything(scan), None)
+    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), None)
     assert estimate.center == pytest.approx(scan.center, abs=0.02)
     assert np.abs(estimate.shifts).max() < 0.05
 
@@ -36,21 +42,21 @@ def test_frames_that_do_not_count_neither_move_nor_disturb():
     stack[5, -3:, -3:] = 10
     used = everything(scan)
     used[5] = False
-    estimate = estimate_shifts(stack, scan.angles, used, scan.center)
+    estimate = estimate_shifts(survey(stack), scan.angles, used, scan.center)
     assert not estimate.shifts[5].any()
     assert alignment_error(estimate.shifts, scan.shifts, scan.angles, used) < 0.15
 
 
 def test_shifts_carry_no_motion_of_the_object():
     scan = simulate(40, 24, noise=0.0, jitter=0.0, drift=0.0, kind="asymmetric", seed=1)
-    estimate = estimate_shifts(scan.projections, scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), scan.center)
     assert np.abs(estimate.shifts).max() < 0.05
 
 
 @pytest.mark.parametrize("kind", ["ellipsoids", "granular", "shell"])
 def test_an_object_inside_every_image_is_whole(kind):
     scan = simulate(40, 24, noise=0.02, kind=kind, seed=0)
-    outline = look_at_outline(scan.projections, everything(scan))
+    outline = look_at_outline(survey(scan.projections), everything(scan))
     assert outline.whole
     assert not outline.truncated
 
@@ -59,7 +65,7 @@ def test_an_object_inside_every_image_is_whole(kind):
 def test_an_object_wider_than_the_images_is_truncated(kind):
     """A sparse one too: few of its rows reach the borders, and those not in every frame."""
     scan = simulate(48, 24, noise=0.02, truncation=1.6, kind=kind, seed=0)
-    outline = look_at_outline(scan.projections, everything(scan))
+    outline = look_at_outline(survey(scan.projections), everything(scan))
     assert outline.truncated
     assert not outline.whole
 
@@ -67,7 +73,7 @@ def test_an_object_wider_than_the_images_is_truncated(kind):
 def test_an_object_cut_at_its_ends_is_not_whole_but_not_truncated():
     scan = simulate(40, 24, noise=0.0, jitter=0.0, drift=0.0, seed=0)
     middle = scan.projections[:, 12:28]
-    outline = look_at_outline(middle, everything(scan))
+    outline = look_at_outline(survey(middle), everything(scan))
     assert not outline.whole
     assert not outline.truncated
 
@@ -75,15 +81,15 @@ def test_an_object_cut_at_its_ends_is_not_whole_but_not_truncated():
 def test_a_mass_that_wobbles_means_nothing():
     scan = simulate(40, 24, noise=0.0, seed=0)
     brightness = 1 + 0.2 * np.random.default_rng(0).normal(size=(24, 1, 1)).astype(np.float32)
-    outline = look_at_outline(scan.projections * brightness, everything(scan))
+    outline = look_at_outline(survey(scan.projections * brightness), everything(scan))
     assert outline.mass_spread > 0.1
     assert not outline.whole
 
 
 def test_blank_frames_do_not_count_in_the_outline():
     scan = simulate(40, 24, noise=0.01, blank_frames=3, seed=0)
-    assert not look_at_outline(scan.projections, everything(scan)).whole
-    assert look_at_outline(scan.projections, scan.sound).whole
+    assert not look_at_outline(survey(scan.projections), everything(scan)).whole
+    assert look_at_outline(survey(scan.projections), scan.sound).whole
 
 
 def test_the_rows_whose_object_lies_inside_every_image():

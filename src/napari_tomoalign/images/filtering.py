@@ -12,7 +12,6 @@ __all__ = [
     "fill_ignored",
     "inside_margin",
     "noise_level",
-    "sample",
     "smooth",
     "taper",
 ]
@@ -35,12 +34,6 @@ def inside_margin(weights: Stack, width: int) -> Stack:
             lines[:width] = 0
             lines[-width:] = 0
     return inner
-
-
-def sample(images: Stack, used: NDArray[np.bool_], most: int = 16) -> Stack:
-    """Return some of the used images, evenly spread: enough for what holds for all of them."""
-    which = np.flatnonzero(used)
-    return images[which[:: -(-len(which) // most)]]
 
 
 def noise_level(images: Stack) -> float:

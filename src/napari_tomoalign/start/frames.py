@@ -6,7 +6,6 @@ fit the others has no say in the reconstruction.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.binning import bin_stack
+from .survey import Survey
 
 __all__ = ["TRUSTED", "FrameReport", "copies", "fit_confidence", "inspect_frames"]
 
@@ -21,7 +21,7 @@ TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction 
 
 _BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
 _SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
-_COARSE = 16  # pixels along the longer side of the image in which contrast is measured
+_COARSE = 16  # pixels along the longer side of the image over which the fit of copies is averaged
 _LEAST_SPREAD = 0.03  # of the misfit, relative: no scan is more even
 _FEWEST_FOR_TREND = 10  # frames
 _FITS, _FOREIGN = 4.0, 8.0  # robust standard scores of the residual: confidence 1, confidence 0
@@ -46,43 +46,24 @@ class FrameReport:
     duplicates: tuple[tuple[int, int], ...] = ()
 
 
-def inspect_frames(
-    projections: NDArray[np.float32], weights: NDArray[np.float32] | None = None
-) -> FrameReport:
-    """Look at each frame by itself.
-
-    Parameters
-    ----------
-    projections : (n_angles, n_rows, n_columns) array
-    weights : array of the same shape, optional
-        Ignored pixels count as the frame's mean.
-    """
-    n, n_rows, n_columns = projections.shape
-    block = max(1, -(-max(n_rows, n_columns) // _COARSE))
-    contrast = np.empty(n)
-    saturated: list[int] = []
-    seen: dict[bytes, int] = {}
-    duplicates: list[tuple[int, int]] = []
-    for i, frame in enumerate(projections):
-        image = frame
-        if weights is not None:
-            used = weights[i] > 0
-            image = np.where(used, frame, frame[used].mean() if used.any() else 0.0)
-        coarse = bin_stack(image[None], min(block, n_rows), min(block, n_columns))
-        contrast[i] = coarse.std()
-        if contrast[i] > 0 and np.mean(frame == frame.max()) > _SATURATED_SHARE:
-            saturated.append(i)
-        digest = hashlib.blake2b(np.ascontiguousarray(frame).tobytes(), digest_size=16).digest()
-        if digest in seen:
-            duplicates.append((seen[digest], i))
-        else:
-            seen[digest] = i
-    blank = np.flatnonzero(contrast <= _BLANK_CONTRAST * np.median(contrast))
-    if len(blank) == n:  # nothing but blank frames: that is not this function's to say
+def inspect_frames(survey: Survey) -> FrameReport:
+    """Say which frames are suspect by themselves."""
+    blank = np.flatnonzero(survey.contrast <= _BLANK_CONTRAST * np.median(survey.contrast))
+    if len(blank) == len(survey.contrast):  # nothing but blank frames: not this function's to say
         blank = blank[:0]
-    blanks = tuple(int(i) for i in blank)
-    pairs = tuple(pair for pair in duplicates if not set(pair) & set(blanks))
-    return FrameReport(blanks, tuple(saturated), pairs)
+    blanks = {int(i) for i in blank}
+    saturated = np.flatnonzero((survey.contrast > 0) & (survey.at_largest > _SATURATED_SHARE))
+    first: dict[bytes, int] = {}
+    pairs = [
+        (first[digest], i)
+        for i, digest in enumerate(survey.digests)
+        if first.setdefault(digest, i) != i
+    ]
+    return FrameReport(
+        blank=tuple(sorted(blanks)),
+        saturated=tuple(int(i) for i in saturated),
+        duplicates=tuple(pair for pair in pairs if not set(pair) & blanks),
+    )
 
 
 def copies(

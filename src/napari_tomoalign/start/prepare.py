@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
-from ..images.filtering import fill_ignored, noise_level, sample
+from ..images.filtering import fill_ignored
+from .estimate import estimate_shifts, mass_noise
 from .frames import FrameReport, inspect_frames
-from .outline import Outline, estimate_shifts, look_at_outline
+from .outline import Outline, look_at_outline
 from .run import Run
+from .survey import Survey, blocks_of, take_survey
 
 __all__ = ["Start", "prepare"]
 
@@ -37,7 +39,7 @@ class Start:
     registered : (n_angles,) array of bool
         Frames that may move: usable and not ignored by the caller.
     noise : float
-        RMS of the noise over that of the data, told from some of the usable frames.
+        RMS of the noise over that of the data, in the usable frames.
     """
 
     projections: NDArray[np.float32]
@@ -70,18 +72,19 @@ def prepare(run: Run) -> Start:
         No projection that could be registered shows any contrast.
     """
     projections, weights, geometry = run.projections, run.weights, run.geometry
-    frames = inspect_frames(projections, weights)
     if weights is not None:
         projections = fill_ignored(projections, weights)
+    survey = take_survey(blocks_of(projections), geometry.projections_shape)
+    frames = inspect_frames(survey)
     usable = np.ones(len(projections), bool)
     usable[list(frames.blank)] = False
-    registered = run.valid & usable & (np.ptp(projections, axis=(1, 2)) > 0)
+    registered = run.valid & usable & survey.varies
     if not registered.any():
         raise ValueError(
             "no projection that may be registered shows any contrast: are the projections blank, "
             "or is everything in ignored_subset?"
         )
-    outline = look_at_outline(projections, usable)
+    outline = look_at_outline(survey, usable)
     if outline.truncated and not callable(run.algorithm):
         margin = int(np.ceil((_WIDER - 1) * geometry.n_columns / 2))
         geometry = geometry.with_changes(volume_width=geometry.n_columns + 2 * margin)
@@ -91,13 +94,9 @@ def prepare(run: Run) -> Start:
         geometry = geometry.with_changes(center=run.resume.history[-1].center)
     elif run.initial_shifts is not None:
         shifts = run.initial_shifts.copy()
-    elif (
-        run.parameters.initial_estimate
-        and outline.whole
-        and _mass_noise(projections[usable]) < _NOISY
-    ):
+    elif run.parameters.initial_estimate and outline.whole and mass_noise(survey, usable) < _NOISY:
         known = None if run.moves_center else geometry.center
-        estimate = estimate_shifts(projections, geometry.angles, usable, known)
+        estimate = estimate_shifts(survey, geometry.angles, usable, known)
         shifts = estimate.shifts * run.parameters.directions
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
@@ -109,23 +108,12 @@ def prepare(run: Run) -> Start:
         registered=registered,
         frames=frames,
         outline=outline,
-        noise=_noise_share(projections, usable),
+        noise=_noise_share(survey, usable),
     )
 
 
-def _noise_share(projections: NDArray[np.float32], usable: NDArray[np.bool_]) -> float:
+def _noise_share(survey: Survey, usable: NDArray[np.bool_]) -> float:
     """Return the RMS of the noise over that of the data."""
-    some = sample(projections, usable)
-    power = float(np.mean(np.square(some, dtype=np.float64)))
-    return float(noise_level(some) / np.sqrt(max(power, 1e-30)))
-
-
-def _mass_noise(projections: NDArray[np.float32]) -> float:
-    """Return the standard error, in pixels, of a centre of mass, from the noise at the border."""
-    n_rows, n_columns = projections.shape[1:]
-    noise = float(np.median(np.abs(np.diff(projections[:, :, :2], axis=2)))) / 0.954
-    mass = float(np.median(projections.sum(axis=(1, 2), dtype=np.float64)))
-    rows = np.arange(n_rows) - (n_rows - 1) / 2
-    columns = np.arange(n_columns) - (n_columns - 1) / 2
-    spread = np.sqrt(max(n_columns * np.sum(rows**2), n_rows * np.sum(columns**2)))
-    return float(noise * spread / max(mass, 1e-30))
+    n_pixels = survey.shape[1] * survey.shape[2]
+    power = float(survey.power[usable].mean()) / n_pixels
+    return float(survey.noise_of(usable) / np.sqrt(max(power, 1e-30)))

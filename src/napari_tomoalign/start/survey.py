@@ -1,0 +1,129 @@
+"""One pass over the frames, before the loop: all that is asked of them there.
+
+Frames come in blocks, one after the other, and none is looked at twice, so that a stack that is
+read from a file need not be held for it. What is kept are sums along the columns of each row and
+over the borders, from which outline, first shifts and background follow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array, Stack
+from ..images.binning import bin_stack
+from ..images.filtering import noise_level
+
+__all__ = ["Survey", "blocks_of", "border_width", "take_survey"]
+
+_COARSE = 16  # pixels along the longer side of the image in which contrast is measured
+_FRAMES_AT_ONCE = 16  # of a stack in memory: enough for whole-array arithmetic
+_NOISE_ROWS = 96  # of a frame, in the middle: some ten thousand pixels tell its noise to a percent
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the frames of a scan show, each by itself.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_angles, n_rows, n_columns) of the scan.
+    mass, moment : (n_angles, n_rows) array
+        Sums over the columns of each row: of the values, and of the values times the column.
+    sides : (n_angles, 2, n_rows) array
+        Means over the columns along the left and the right border, see `border_width`.
+    power : (n_angles,) array
+        Sum of squares.
+    contrast : (n_angles,) array
+        Standard deviation after averaging over blocks, which takes most of the noise away.
+    at_largest : (n_angles,) array
+        Share of the pixels at exactly the frame's largest value.
+    varies : (n_angles,) array of bool
+        The pixels are not all equal.
+    noise : (n_angles,) array
+        Standard deviation of a pixel's noise, see `noise_level`.
+    digests : tuple of bytes
+        By which frames that are equal to the bit are told.
+    """
+
+    shape: tuple[int, int, int]
+    mass: Array
+    moment: Array
+    sides: Array
+    power: Array
+    contrast: Array
+    at_largest: Array
+    varies: NDArray[np.bool_]
+    noise: Array
+    digests: tuple[bytes, ...]
+
+    def noise_of(self, used: NDArray[np.bool_]) -> float:
+        """Return the standard deviation of a pixel's noise in the usual one of some frames."""
+        return float(np.median(self.noise[used]))
+
+
+def blocks_of(stack: Stack) -> Iterator[tuple[int, Stack]]:
+    """Yield a stack in memory as the index of a first frame and the frames from there on."""
+    for first in range(0, len(stack), _FRAMES_AT_ONCE):
+        yield first, stack[first : first + _FRAMES_AT_ONCE]
+
+
+def border_width(n_pixels: int) -> int:
+    """Return how many columns (or rows) along a border stand for what lies at it."""
+    return 2 if n_pixels < 64 else n_pixels // 32
+
+
+def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]) -> Survey:
+    """Look once at every frame.
+
+    Parameters
+    ----------
+    blocks : iterable of (int, (n, n_rows, n_columns) array of float32)
+        The index of a first frame, and the frames from there on: line integrals, ignored pixels
+        filled from their surroundings. Every frame once, in any order.
+    shape : (n_angles, n_rows, n_columns)
+        Of the whole.
+    """
+    n, n_rows, n_columns = shape
+    width = min(border_width(n_columns), n_columns)
+    binning = max(1, -(-max(n_rows, n_columns) // _COARSE))
+    columns = np.arange(n_columns, dtype=np.float64)
+    middle = slice(max(0, (n_rows - _NOISE_ROWS) // 2), (n_rows + _NOISE_ROWS) // 2)
+    mass, moment = np.empty((2, n, n_rows))
+    sides = np.empty((n, 2, n_rows))
+    power, contrast, at_largest, noise = np.empty((4, n))
+    varies = np.empty(n, bool)
+    digests = [b""] * n
+    for first, block in blocks:
+        part = slice(first, first + len(block))
+        mass[part] = block.sum(axis=2, dtype=np.float64)
+        moment[part] = block @ columns
+        sides[part, 0] = block[:, :, :width].mean(axis=2)
+        sides[part, 1] = block[:, :, -width:].mean(axis=2)
+        power[part] = np.einsum("nij,nij->n", block, block, dtype=np.float64)
+        coarse = bin_stack(block, min(binning, n_rows), min(binning, n_columns))
+        contrast[part] = coarse.std(axis=(1, 2))
+        largest = block.max(axis=(1, 2))
+        at_largest[part] = np.mean(block == largest[:, None, None], axis=(1, 2))
+        varies[part] = at_largest[part] < 1
+        for i, frame in enumerate(block, start=first):
+            noise[i] = noise_level(frame[None, middle])
+            data = np.ascontiguousarray(frame).data
+            digests[i] = hashlib.blake2b(data, digest_size=16).digest()
+    return Survey(
+        shape=shape,
+        mass=mass,
+        moment=moment,
+        sides=sides,
+        power=power,
+        contrast=contrast,
+        at_largest=at_largest,
+        varies=varies,
+        noise=noise,
+        digests=tuple(digests),
+    )

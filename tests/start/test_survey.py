@@ -1,0 +1,42 @@
+"""One pass over the frames says the same however they come."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from napari_tomoalign.simulation import simulate
+from napari_tomoalign.start.survey import blocks_of, take_survey
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(32, 20, n_rows=24, noise=0.03, seed=4)
+
+
+def test_blocks_of_any_size_and_order_give_the_same(scan):
+    stack = scan.projections
+    usual = take_survey(blocks_of(stack), stack.shape)
+    cuts = [(13, 20), (0, 1), (1, 13)]
+    other = take_survey(((first, stack[first:last]) for first, last in cuts), stack.shape)
+    for field in fields(usual):
+        np.testing.assert_array_equal(getattr(usual, field.name), getattr(other, field.name))
+
+
+def test_sums_are_those_of_the_frames(scan):
+    stack = scan.projections.astype(np.float64)
+    survey = take_survey(blocks_of(scan.projections), stack.shape)
+    columns = np.arange(32)
+    np.testing.assert_allclose(survey.mass, stack.sum(axis=2), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(survey.moment, stack @ columns, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(survey.power, np.square(stack).sum(axis=(1, 2)), rtol=1e-5)
+
+
+def test_the_noise_is_told_frame_by_frame(scan):
+    survey = take_survey(blocks_of(scan.projections), scan.projections.shape)
+    assert np.median(survey.noise) == pytest.approx(scan.noise_sigma, rel=0.15)
+    louder = scan.projections.copy()
+    louder[7] += np.random.default_rng(0).normal(0, 0.5, louder[7].shape).astype(np.float32)
+    noise = take_survey(blocks_of(louder), louder.shape).noise
+    assert noise.argmax() == 7
+    assert noise[7] == pytest.approx(0.5, rel=0.2)
