@@ -110,7 +110,7 @@ def test_images_belong_to_the_shifts(scan, levels):
         volume = engine.reconstruct(reference, state.geometry, algorithm="fbp")
         np.testing.assert_allclose(state.reconstruction, volume, atol=1e-4)
         np.testing.assert_allclose(
-            state.projections, engine.project(volume, state.geometry), atol=1e-3
+            state.projections, engine.operator(state.geometry)(volume), atol=1e-3
         )
 
 

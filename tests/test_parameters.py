@@ -79,9 +79,9 @@ class SpyBackend(BuiltinBackend):
     def accepts_weights(self, algorithm):
         return self.weighted
 
-    def project(self, volume, geometry):
+    def operator(self, geometry):
         self.projected += 1
-        return super().project(volume, geometry)
+        return super().operator(geometry)
 
     def reconstruct(
         self, projections, geometry, *, algorithm, weights=None, initial=None, **options

@@ -77,7 +77,7 @@ def test_the_needle_is_aligned(needle):
     def fit(projections, center):
         at = geometry.with_changes(center=center)
         volume = engine.reconstruct(projections, at, algorithm="sirt", num_iter=10, circle=False)
-        return residual(projections, engine.project(volume, at))
+        return residual(projections, engine.operator(at)(volume))
 
     before = fit(stack, 31.5)
     after = fit(np.asarray(result.reference), result.center)

@@ -5,6 +5,7 @@ The truth is a Gaussian blob: its line integrals are known in closed form.
 
 from __future__ import annotations
 
+import doctest
 import functools
 import importlib.util
 import os
@@ -12,12 +13,21 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error, backends
-from napari_tomoalign.backends import Backend, BackendUnavailable, available_backends, get_backend
+from napari_tomoalign.backends import (
+    Backend,
+    BackendUnavailable,
+    available_backends,
+    base,
+    get_backend,
+    solvers,
+)
+from napari_tomoalign.backends.builtin.operators import BlockOperator, images_block, volume_block
 from napari_tomoalign.backends.tomopy import engine as _tomopy
 from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
@@ -137,7 +147,7 @@ def test_projection_of_a_blob(
     name: str, columns: int, off: float, degrees: float, width: int
 ) -> None:
     geometry = make_geometry(columns, off, degrees, width)
-    images = backend_of(name).project(frozen(blob_volume(geometry)), geometry)
+    images = backend_of(name).operator(geometry)(frozen(blob_volume(geometry)))
     assert images.shape == geometry.projections_shape
     assert images.dtype == np.float32
     expected = blob_projections(geometry)
@@ -152,7 +162,7 @@ def test_a_point_on_the_axis_stays_put(
     name: str, columns: int, off: float, degrees: float, width: int
 ) -> None:
     geometry = make_geometry(columns, off, degrees, width)
-    images = backend_of(name).project(blob_volume(geometry, 0, 0), geometry)
+    images = backend_of(name).operator(geometry)(blob_volume(geometry, 0, 0))
     places = np.array([centroid(image)[1] for image in images])
     np.testing.assert_allclose(places, geometry.center, atol=0.06)
 
@@ -170,7 +180,7 @@ def test_blob_comes_back_where_and_as_it_was(
     expected = geometry.volume_axis + np.array([R, X])
     np.testing.assert_allclose(centroid(volume[0]), expected, atol=0.12)
     # the same unit as the projections, and nothing that a loop would walk after
-    images = backend.project(volume, geometry)
+    images = backend.operator(geometry)(volume)
     assert np.vdot(images, measured) / np.vdot(measured, measured) == pytest.approx(1, abs=0.08)
     walk = [centroid(a)[1] - centroid(b)[1] for a, b in zip(images, measured, strict=True)]
     assert abs(np.mean(walk)) < 0.03
@@ -192,9 +202,9 @@ def test_rows_are_slices_of_their_own(name: str, algorithm: str) -> None:
             **few(algorithm),
         )
         np.testing.assert_allclose(volume[row], alone[0], atol=1e-3 * max(factor, 0.1))
-    images = backend.project(volume, geometry)
+    images = backend.operator(geometry)(volume)
     assert np.abs(images[:, 2]).max() < 1e-3
-    only = backend.project(volume[1:2], geometry.with_changes(n_rows=1))
+    only = backend.operator(geometry.with_changes(n_rows=1))(volume[1:2])
     np.testing.assert_allclose(images[:, 1], only[:, 0], atol=1e-4)
 
 
@@ -224,9 +234,9 @@ def test_projection_is_linear(name: str) -> None:
     geometry = make_geometry(33, 0.4, n_rows=2)
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, *geometry.volume_shape)).astype(np.float32)
-    project = backend_of(name).project
-    both = project(2 * one - 3 * other, geometry)
-    separate = 2 * project(one, geometry) - 3 * project(other, geometry)
+    A = backend_of(name).operator(geometry)
+    both = A(2 * one - 3 * other)
+    separate = 2 * A(one) - 3 * A(other)
     np.testing.assert_allclose(both, separate, atol=1e-4 * np.abs(both).max())
 
 
@@ -235,24 +245,63 @@ def test_projections_agree_with_line_integrals_of_a_phantom(name: str) -> None:
     """Two engines that are each this close to the truth are as close to one another."""
     scan = simulate(48, N_ANGLES, n_rows=8, jitter=0, drift=0, noise=0, center_offset=0.75)
     geometry = ScanGeometry(scan.angles, 8, 48, scan.center)
-    images = backend_of(name).project(scan.volume(), geometry)
+    images = backend_of(name).operator(geometry)(scan.volume())
     assert np.sqrt(np.mean((images - scan.clean) ** 2)) < 0.01 * scan.clean.max()
 
 
-@pytest.mark.parametrize("radius", [np.inf, 18.5, 9.3])
-def test_back_projection_is_the_transpose_of_projection(radius: float) -> None:
-    from napari_tomoalign.backends.builtin.engine import _Angles
-
-    geometry = make_geometry(33, 0.4, 360, 37)
+@each_backend
+@each_geometry
+def test_the_transpose_is_the_transpose(
+    name: str, columns: int, off: float, degrees: float, width: int
+) -> None:
+    """The dot test, of the whole operator and of some frames."""
+    geometry = make_geometry(columns, off, degrees, width, n_rows=3)
     rng = np.random.default_rng(1)
-    pair = _Angles(geometry, radius)
-    volume = np.pad(rng.normal(size=(37, 37, 4)).astype(np.float32), ((1, 1), (1, 1), (0, 0)))
-    volume *= pair.disc()
-    images = np.pad(rng.normal(size=(N_ANGLES, 33, 4)).astype(np.float32), ((0, 0), (1, 1), (0, 0)))
-    forth = np.vdot(pair.project(volume).astype(np.float64), images)
-    back = np.vdot(volume, pair.back_project(images).astype(np.float64))
-    scale = np.linalg.norm(pair.project(volume)) * np.linalg.norm(images)
-    assert abs(forth - back) < 1e-5 * scale
+    whole = backend_of(name).operator(geometry)
+    for A in (whole, whole.subset([7, 3, 0, 12]), whole.subset(slice(1, None, 5))):
+        volume = frozen(rng.normal(size=A.domain_shape).astype(np.float32))
+        images = frozen(rng.normal(size=A.range_shape).astype(np.float32))
+        there, back = A(volume), A.T(images)
+        assert there.shape == A.range_shape == A.T.domain_shape
+        assert back.shape == A.domain_shape == A.T.range_shape
+        assert there.dtype == back.dtype == np.float32
+        gap = np.vdot(there.astype(np.float64), images) - np.vdot(volume, back.astype(np.float64))
+        assert abs(gap) < 1e-6 * np.linalg.norm(there) * np.linalg.norm(images)
+        assert A.T.T is A
+
+
+@pytest.mark.parametrize("radius", [np.inf, 18.5, 9.3])
+def test_the_transpose_within_a_radius(radius: float) -> None:
+    """In the kernels' own layout, where the solvers look for the object in a circle only."""
+    A = BlockOperator(make_geometry(33, 0.4, 360, 37), 4, radius)
+    rng = np.random.default_rng(1)
+    volume = A.disc * volume_block(rng.normal(size=(4, 37, 37)))
+    images = images_block(rng.normal(size=(N_ANGLES, 4, 33)))
+    gap = np.vdot(A(volume).astype(np.float64), images) - np.vdot(
+        volume, A.T(images).astype(np.float64)
+    )
+    assert abs(gap) < 1e-6 * np.linalg.norm(A(volume)) * np.linalg.norm(images)
+    assert (A.T(images) != 0).any(axis=2).sum() == A.disc.sum()
+
+
+@each_backend
+def test_a_subset_is_some_of_the_projections(name: str) -> None:
+    geometry = make_geometry(33, 0.4, n_rows=2)
+    A = backend_of(name).operator(geometry)
+    volume = np.random.default_rng(4).random(A.domain_shape, np.float32)
+    images = A(volume)
+    mask = np.arange(N_ANGLES) % 7 == 2
+    for frames in (slice(3, 9), [5, 1, 1], np.array([2]), mask):
+        np.testing.assert_allclose(A.subset(frames)(volume), images[frames], atol=1e-4)
+
+
+@each_backend
+def test_the_operator_refuses_another_shape(name: str) -> None:
+    A = backend_of(name).operator(make_geometry())
+    with pytest.raises(ValueError, match=r"volume must have .*\(1, 32, 32\), got \(32, 32\)"):
+        A(np.zeros((32, 32)))
+    with pytest.raises(ValueError, match=r"images must have .*\(24, 1, 32\), got \(1, 24, 32\)"):
+        A.T(np.zeros((1, 24, 32)))
 
 
 @pytest.mark.parametrize(("name", "algorithm"), cases("accepts_initial"))
@@ -261,7 +310,7 @@ def test_a_warm_start_helps(name: str, algorithm: str) -> None:
     backend, measured = backend_of(name), blob_projections(geometry)
 
     def residual(volume: np.ndarray) -> float:
-        return float(np.linalg.norm(backend.project(volume, geometry) - measured))
+        return float(np.linalg.norm(backend.operator(geometry)(volume) - measured))
 
     cold = backend.reconstruct(measured, geometry, algorithm=algorithm, num_iter=2)
     warm = backend.reconstruct(measured, geometry, algorithm=algorithm, num_iter=2, initial=cold)
@@ -315,7 +364,7 @@ def test_any_number_of_threads_gives_the_same_bits(algorithm: str) -> None:
     engines = [get_backend("builtin", workers=workers) for workers in (1, 2)]
     volumes = [engine.reconstruct(images, geometry, algorithm=algorithm) for engine in engines]
     assert np.array_equal(*volumes)
-    assert np.array_equal(*(engine.project(volumes[0], geometry) for engine in engines))
+    assert np.array_equal(*(engine.operator(geometry)(volumes[0]) for engine in engines))
 
 
 PRINT_BITS = """
@@ -327,7 +376,7 @@ geometry = ScanGeometry(np.linspace(0, np.pi, 24, endpoint=False), 24, 24, 11.5)
 images = np.random.default_rng(0).random((24, 24, 24), np.float32)
 engine = get_backend("builtin")
 volume = engine.reconstruct(images, geometry, algorithm="sirt", num_iter=2)
-print(hashlib.sha256(volume.tobytes() + engine.project(volume, geometry).tobytes()).hexdigest())
+print(hashlib.sha256(volume.tobytes() + engine.operator(geometry)(volume).tobytes()).hexdigest())
 print(bool(kernels.project.stats.cache_misses), bool(kernels.project.stats.cache_hits))
 """
 
@@ -352,7 +401,7 @@ def test_callers_in_several_threads(name: str) -> None:
 
     def work() -> np.ndarray:
         volume = backend.reconstruct(measured, geometry, algorithm="sirt", num_iter=3)
-        return backend.project(volume, geometry)
+        return backend.operator(geometry)(volume)
 
     expected, answers = work(), []
     threads = [threading.Thread(target=lambda: answers.append(work())) for _ in range(4)]
@@ -380,6 +429,60 @@ def test_a_backend_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "tomopy", None)
     with pytest.raises(BackendUnavailable, match=r"does not load.*tomopy.*backend='builtin'"):
         _tomopy.create()
+
+
+def register(monkeypatch: pytest.MonkeyPatch, folder: Path, value: str) -> None:
+    """Put a distribution on the path that registers an engine "theirs"."""
+    metadata = folder / "theirs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        f"[napari_tomoalign.backends]\ntheirs = {value}\nbuiltin = nosuch:create\n"
+    )
+    (folder / "their_engine.py").write_text(
+        "from napari_tomoalign.backends.builtin.engine import BuiltinBackend\n"
+        "class Theirs(BuiltinBackend):\n"
+        "    name = 'theirs'\n"
+        "def create(*, workers=None, use_gpu=False):\n"
+        "    return Theirs(workers)\n"
+        "def nothing(**_):\n"
+        "    return None\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_another_distribution_can_register_an_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    register(monkeypatch, tmp_path, "their_engine:create")
+    assert backends.backend_names()[-1] == available_backends()[-1] == "theirs"
+    engine = get_backend("theirs", workers=1)
+    assert (engine.name, engine.workers) == ("theirs", 1)
+    assert get_backend("builtin").name == "builtin"  # nobody takes its place
+    assert get_backend("auto").name != "theirs"
+    scan = simulate(32, 12, n_rows=8)
+    result = align(scan.projections, scan.angles, backend="theirs", maxiter=1, progress=False)
+    assert result.backend == "theirs"
+
+
+def test_a_registered_engine_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    register(monkeypatch, tmp_path, "their_engine:nothing")
+    with pytest.raises(TypeError, match=r"'theirs' \(their_engine:nothing\) gives a NoneType"):
+        get_backend("theirs")
+
+
+def test_a_registered_engine_that_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    register(monkeypatch, tmp_path, "their_engine:missing")
+    with pytest.raises(BackendUnavailable, match=r"'theirs'.*does not load.*missing.*builtin"):
+        get_backend("theirs")
+
+
+@pytest.mark.parametrize("module", [base, solvers])
+def test_the_examples_run(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+    assert doctest.testmod(module).attempted > 5
 
 
 def test_unknown_backend() -> None:
@@ -411,7 +514,7 @@ def test_the_projector_is_tomopys() -> None:
     geometry = make_geometry(33, n_rows=3)
     volume = np.random.default_rng(2).random(geometry.volume_shape, np.float32)
     theirs = tomopy.project(volume, geometry.angles, center=16.5, pad=False, ncore=1)
-    np.testing.assert_array_equal(backend_of("tomopy").project(volume, geometry), theirs)
+    np.testing.assert_array_equal(backend_of("tomopy").operator(geometry)(volume), theirs)
 
 
 CHANGES = {
@@ -606,7 +709,7 @@ def test_the_first_call_says_that_it_compiles(tmp_path: Path) -> None:
     ).stdout
     assert note.startswith("compiling the kernels, once")
     engine = get_backend("builtin")
-    engine.project(np.ones((1, 32, 32), np.float32), make_geometry())
+    engine.operator(make_geometry())(np.ones((1, 32, 32), np.float32))
     assert engine.startup_note() is None
 
 

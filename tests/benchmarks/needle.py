@@ -64,7 +64,7 @@ def reconstructed(
     )
     window = slice(MARGIN, -MARGIN)
     measured = moved[:, window, window]
-    difference = measured - engine.project(volume, geometry)[:, window, window]
+    difference = measured - engine.operator(geometry)(volume)[:, window, window]
     return volume, float(np.linalg.norm(difference) / np.linalg.norm(measured))
 
 

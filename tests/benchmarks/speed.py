@@ -7,10 +7,10 @@
 
 Everything is compiled before it is timed, and the best of several repeats counts. Timed are
 
-- projection: ``Backend.project`` against ``tomopy.project(..., pad=False)``, from and to arrays in
-  the order (slice, y, x) and (angle, row, column);
-- back projection: the built-in kernel with its margin of zeros and the change of layout there and
-  back, against ``tomopy.project``, for TomoPy has no back projector of its own to call;
+- projection: the engine's operator against ``tomopy.project(..., pad=False)``, from and to arrays
+  in the order (slice, y, x) and (angle, row, column);
+- back projection: the operator's transpose, with the change of layout there and back, against
+  ``tomopy.project``, for TomoPy has no back projector of its own to call;
 - a SIRT iteration: the difference of 4 and 2 iterations over 2, so that preparations drop out;
 - the loop: ``align`` with default parameters against ``tomopy.prep.alignment.align_joint`` (sirt,
   as many iterations as ``align`` took), and when ``align`` came within 0.05 px and within 1.25
@@ -97,27 +97,16 @@ def engine_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Ro
         )
 
     volume = sirt(2)
-    ours = best_time(lambda: engine.project(volume, geometry), options.repeats)
+    A = engine.operator(geometry)
+    ours = best_time(lambda: A(volume), options.repeats)
     theirs = None if options.alone else tomopy_projection(volume, scan.angles, options)
     yield compared("projection", ours, theirs, PROJECTION_FACTOR)
-    back_project(scan, geometry, options.threads)
-    ours = best_time(lambda: back_project(scan, geometry, options.threads), options.repeats)
+    A.T(scan.projections)
+    ours = best_time(lambda: A.T(scan.projections), options.repeats)
     yield compared("back projection / tomopy.project", ours, theirs, PROJECTION_FACTOR)
     ours = (best_time(lambda: sirt(4), options.repeats) - best_time(lambda: sirt(2), 3)) / 2
     theirs = None if options.alone else tomopy_sirt(scan, options)
     yield compared("SIRT iteration", ours, theirs, SIRT_FACTOR)
-
-
-def back_project(scan: SimulatedScan, geometry: ScanGeometry, threads: int) -> np.ndarray:
-    """Return the back projection (slice, y, x) of a stack (angle, row, column)."""
-    import numba
-
-    from napari_tomoalign.backends.builtin.engine import _Angles
-
-    numba.set_num_threads(threads)
-    slices_last = scan.projections.transpose(0, 2, 1)
-    block = _Angles(geometry).back_project(np.pad(slices_last, ((0, 0), (1, 1), (0, 0))))
-    return np.ascontiguousarray(block[1:-1, 1:-1].transpose(2, 0, 1))
 
 
 def tomopy_projection(volume: np.ndarray, angles: np.ndarray, options: argparse.Namespace) -> float:

@@ -73,7 +73,7 @@ def test_the_engine_reprojects_a_level_onto_its_images(geometry, binning):
     near = (k - z) ** 2 * (level.pixel[0] / binning) ** 2
     volume = np.exp(-(far + near) / (2 * (4.0 / binning) ** 2)).astype(np.float32)
 
-    rows, columns = middles(get_backend("builtin").project(volume, level.geometry))
+    rows, columns = middles(get_backend("builtin").operator(level.geometry)(volume))
     seen_rows, seen_columns = middles(level.spline.moved(np.zeros((7, 2))))
     np.testing.assert_allclose(columns, seen_columns, atol=0.02)
     np.testing.assert_allclose(rows, seen_rows, atol=0.02)

@@ -1,34 +1,56 @@
-"""The engines that can take part in the loop, by name."""
+"""The engines that can take part in the loop, by name.
+
+Another distribution registers an engine by an entry point of the group
+``napari_tomoalign.backends``: its name is the engine's, and it points to a function
+``create(*, workers=None, use_gpu=False)`` that returns a `Backend` or raises `BackendUnavailable`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+from importlib.metadata import EntryPoint, entry_points
 
-from .base import Backend, BackendUnavailable
+from .base import Backend, BackendUnavailable, Operator
 
-__all__ = ["Backend", "BackendUnavailable", "available_backends", "backend_names", "get_backend"]
+__all__ = [
+    "Backend",
+    "BackendUnavailable",
+    "Operator",
+    "available_backends",
+    "backend_names",
+    "get_backend",
+]
+
+_GROUP = "napari_tomoalign.backends"
 
 # name: (module of this package, what it needs, how to get that), in the order of preference
-_BACKENDS = {
+_OURS = {
     "tomopy": ("tomopy.engine", "tomopy", "conda install -c conda-forge tomopy"),
     "builtin": ("builtin.engine", "numba", "pip install numba"),
 }
 
 
+def _others() -> dict[str, EntryPoint]:
+    """Return the engines of other distributions; none takes the place of one of ours."""
+    return {point.name: point for point in entry_points(group=_GROUP) if point.name not in _OURS}
+
+
 def backend_names() -> tuple[str, ...]:
     """Return the names of all backends, installed or not, in the order of preference."""
-    return tuple(_BACKENDS)
+    return (*_OURS, *sorted(_others()))
 
 
 def available_backends() -> tuple[str, ...]:
     """Return the names of the backends that can be used here, in the order of preference."""
-    return tuple(name for name in _BACKENDS if how_to_install(name) is None)
+    return tuple(name for name in backend_names() if how_to_install(name) is None)
 
 
 def how_to_install(name: str) -> str | None:
     """Return the command that makes a backend available, or None where it is already."""
-    _, package, command = _BACKENDS[name]
+    if name not in _OURS:  # registered by a distribution that is there
+        return None
+    _, package, command = _OURS[name]
     return None if importlib.util.find_spec(package) is not None else command
 
 
@@ -50,20 +72,44 @@ def get_backend(
     ------
     ValueError
         An unknown name.
+    TypeError
+        An entry point gives something that is no `Backend`.
     BackendUnavailable
         The backend, or the GPU, is not there.
     """
     if name == "auto":
         name = available_backends()[0]
-    if name not in _BACKENDS:
+    if name not in backend_names():
         raise ValueError(
-            f"unknown backend {name!r}; known are 'auto', {', '.join(map(repr, _BACKENDS))}"
+            f"unknown backend {name!r}; known are 'auto', {', '.join(map(repr, backend_names()))}"
         )
-    module, package, command = _BACKENDS[name]
+    if name not in _OURS:
+        return _registered(name, workers, use_gpu)
+    module, package, command = _OURS[name]
     if how_to_install(name) is not None:
         raise BackendUnavailable(
             f"backend {name!r} needs {package}, which is not installed here: {command}"
         )
     implementation = importlib.import_module(f"{__name__}.{module}")
     backend: Backend = implementation.create(workers=workers, use_gpu=use_gpu)
+    return backend
+
+
+def _registered(name: str, workers: int | None, use_gpu: bool) -> Backend:
+    """Return the engine of another distribution."""
+    point = _others()[name]
+    try:
+        create = point.load()
+    except (ImportError, AttributeError, OSError) as error:
+        raise BackendUnavailable(
+            f"backend {name!r} is registered ({point.value}) but does not load "
+            f"({type(error).__name__}: {error}): install its distribution anew, or choose "
+            "backend='builtin'"
+        ) from error
+    backend = create(workers=workers, use_gpu=use_gpu)
+    if not isinstance(backend, Backend):
+        raise TypeError(
+            f"backend {name!r} ({point.value}) gives a {type(backend).__name__}, expected an "
+            "object that fulfils the Backend protocol: tell its authors"
+        )
     return backend

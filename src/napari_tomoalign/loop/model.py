@@ -93,7 +93,7 @@ def evaluate(
     else:
         part = geometry.with_changes(angles=geometry.angles[trusted])
         volume = _reconstruct(run, measured[trusted], weights[trusted], part, initial)
-    reprojected = np.asarray(run.backend.project(volume, geometry), np.float32)
+    reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
     return Model(measured, weights, volume, reprojected, geometry)
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -21,18 +19,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
-from ..base import BackendUnavailable, check_count, check_switch
+from ..base import BackendUnavailable, Operator, check_count, check_switch
+from ..filters import filtered
+from ..solvers import golden_order
 from . import sinograms as _sinograms
+from .rays import LOCK, Rays, edge_center, row_blocks
 
 __all__ = ["TomopyBackend", "create"]
 
 Array = NDArray[np.float32]
 
-_LOCK = threading.Lock()  # TomoPy keeps module globals and an environment variable during a call
 _BLOCK_BYTES = 64 * 2**20  # of projections that are handed to TomoPy at once
-_PROJECTED_ROWS = 32  # enough that tracing a ray costs little, few enough to stay in the cache
 
-_FILTERS = ("none", "shepp", "cosine", "hann", "hamming", "ramlak", "parzen", "butterworth")
+# TomoPy's names of windows, and ours; no window, no ramp: "none".
+_FILTERS = {
+    "none": "",
+    "shepp": "shepp-logan",
+    "cosine": "cosine",
+    "hann": "hann",
+    "hamming": "hamming",
+    "ramlak": "ramp",
+    "parzen": "parzen",
+    "butterworth": "butterworth",
+}
 _DIRECT = ("gridrec", "fbp")
 _POSITIVE = ("mlem", "osem", "ospml_hybrid", "ospml_quad", "pml_hybrid", "pml_quad")
 _REG_PAR_LENGTH = {"tikh": 2, "pml_hybrid": 2, "ospml_hybrid": 2}
@@ -105,10 +114,8 @@ class TomopyBackend:
 
     def __init__(self, tomopy: ModuleType, workers: int | None = None) -> None:
         from tomopy.recon import algorithm
-        from tomopy.util import extern
 
         self._tomopy = tomopy
-        self._project: Any = extern.c_project
         self.workers = _usable_cores() if workers is None else workers
         withheld = {"num_gridx", "num_gridy"}.union(*algorithm.allowed_accelerated_kwargs.values())
         self._options = {
@@ -160,53 +167,13 @@ class TomopyBackend:
         """Whether a reconstruction can start from a volume: the iterative ones."""
         return algorithm not in _DIRECT
 
-    def project(self, volume: Array, geometry: ScanGeometry) -> Array:
-        """Project a volume at every angle (see `Backend.project`).
+    def operator(self, geometry: ScanGeometry) -> Operator:
+        """Return the projector of a geometry (see `Backend.operator`).
 
-        Calls the compiled function under ``tomopy.project`` in threads. ``tomopy.project`` itself
-        starts processes on every call, which is unsafe below a graphical interface.
+        It is that under ``tomopy.project``, and its transpose is what TomoPy's fbp does with no
+        filter: along the same rays, with the same lengths.
         """
-        tilt = np.minimum(np.abs(np.sin(geometry.angles)), np.abs(np.cos(geometry.angles)))
-        offset = _sinograms.grid_offset(geometry)
-        along = np.flatnonzero((tilt * geometry.volume_width < 1.5) & (abs(offset) > 1e-3))
-        out = np.empty(geometry.projections_shape, np.float32)
-
-        def work(rows: slice) -> None:
-            block = np.ascontiguousarray(volume[rows], np.float32)
-            traced = self._trace(block, geometry.angles, geometry.center, geometry.n_columns)
-            out[:, rows] = traced.swapaxes(0, 1)
-            if len(along):
-                out[along, rows] = self._along_grid(block, geometry, along, offset)
-
-        rows = min(_PROJECTED_ROWS, -(-geometry.n_rows // self.workers))
-        with _LOCK, ThreadPoolExecutor(self.workers) as pool:
-            list(pool.map(work, _row_blocks(geometry.n_rows, rows)))
-        return out
-
-    def _trace(
-        self, block: Array, angles: NDArray[np.float64], center: float, n_columns: int
-    ) -> Array:
-        """Return the line integrals (row, angle, column) along one ray a pixel."""
-        out = np.zeros((len(block), len(angles), n_columns), np.float32)
-        centers = np.full(len(block), _edge_center(center, n_columns), np.float32)
-        self._project(block, centers, out, angles.astype(np.float32))
-        return out
-
-    def _along_grid(
-        self, block: Array, geometry: ScanGeometry, along: NDArray[np.intp], offset: float
-    ) -> NDArray[np.float32]:
-        """Return the projections (angle, row, column) whose rays run along the grid.
-
-        Such a ray sees one line of voxels, wherever it passes through them, so an image between
-        two lines would be displaced by up to half a pixel. Rays through the middles of the voxels,
-        interpolated, are not.
-        """
-        wide = self._trace(
-            block, geometry.angles[along], geometry.center + offset + 1, geometry.n_columns + 2
-        ).swapaxes(0, 1)
-        share = np.float32(abs(offset))
-        beside = wide[..., 2:] if offset > 0 else wide[..., :-2]
-        return wide[..., 1:-1] * (1 - share) + beside * share
+        return Rays(geometry, self.workers)
 
     def reconstruct(
         self,
@@ -240,7 +207,7 @@ class TomopyBackend:
         row_bytes = 4 * geometry.n_angles * geometry.n_columns
         size = max(2 * self.workers, _BLOCK_BYTES // row_bytes)
         with _one_call():
-            for rows in _row_blocks(geometry.n_rows, size):
+            for rows in row_blocks(geometry.n_rows, size):
                 sinograms = projections[:, rows].swapaxes(0, 1)
                 start = None if initial is None else initial[rows]
                 blank = ~np.any(sinograms > 0 if algorithm in _POSITIVE else sinograms, axis=(1, 2))
@@ -279,12 +246,14 @@ class TomopyBackend:
             sinograms, center = _sinograms.onto_grid(sinograms, geometry)
             if algorithm == "fbp":
                 sinograms, left = _sinograms.widened(sinograms, width)
-                sinograms = _sinograms.filtered(sinograms, **options)
+                sinograms = _filtered(sinograms, **options)
                 center += left
                 options = {"filter_name": "none"}
-            center = _edge_center(center, sinograms.shape[-1])
+            center = edge_center(center, sinograms.shape[-1])
         if algorithm == "art":
-            order = _sinograms.golden_order(angles)
+            # Art corrects for one projection at a time; in their own order the last ones displace
+            # what the others agree on by a fraction of a pixel.
+            order = np.argsort(angles)[golden_order(len(angles))]
             sinograms, angles = sinograms[:, order], angles[order]
         if algorithm in _POSITIVE:
             sinograms = _made_positive(sinograms)
@@ -314,16 +283,11 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, n_rows, size):
-        yield slice(start, min(start + size, n_rows))
-
-
 @contextmanager
 def _one_call() -> Iterator[None]:
     """Keep other calls out, and put back what TomoPy leaves in the environment when it fails."""
     variable = "TOMOPY_PYTHON_THREADS"
-    with _LOCK:
+    with LOCK:
         before = os.environ.get(variable)
         try:
             yield
@@ -334,18 +298,16 @@ def _one_call() -> Iterator[None]:
                 os.environ[variable] = before
 
 
-def _edge_center(center: float, n_columns: int) -> float:
-    """Return a centre counted from the edge of the first pixel, as TomoPy's ray tracing does.
+def _filtered(sinograms: Array, filter_name: str, filter_par: Any) -> Array:
+    """Return sinograms filtered for back projection, which TomoPy's fbp leaves undone.
 
-    TomoPy moves its rays by 0.01 px where they would hit the voxels' corners, that is where the
-    rays' fractional position is below 0.01: there the nearest position that it leaves alone.
+    The windows are gridrec's, so that a name means the same in both.
     """
-    center += 0.5
-    position = (n_columns - 1) / 2 - center
-    fraction = position - np.floor(position)
-    if fraction < 0.0101:
-        center += fraction + 0.001 if fraction < 0.0045 else fraction - 0.0101
-    return float(center)
+    scale = np.float32(np.pi / sinograms.shape[1])
+    if filter_name == "none":
+        return sinograms * scale
+    cutoff, order = (*np.ravel(filter_par), 8.0)[:2]
+    return filtered(sinograms, _FILTERS[filter_name], cutoff=cutoff, order=order) * scale
 
 
 def _made_positive(sinograms: Array) -> Array:

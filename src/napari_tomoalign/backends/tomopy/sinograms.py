@@ -5,18 +5,15 @@ Sinograms are ``(n_rows, n_angles, n_columns)`` float32; what comes in is never 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy.ndimage import fourier_shift
 
 from ...geometry import ScanGeometry
 
 __all__ = [
     "centred",
-    "filtered",
-    "golden_order",
     "grid_offset",
     "gridrec_background",
     "onto_grid",
@@ -82,56 +79,6 @@ def gridrec_background(sinograms: Array) -> Array:
     return background
 
 
-def golden_order(angles: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return an order in which no projection follows its neighbour: steps by the golden ratio.
-
-    Art corrects for one projection at a time; in their own order the last ones displace what the
-    others agree on by a fraction of a pixel.
-    """
-    steps = np.mod(np.arange(len(angles)) * (np.sqrt(5) - 1) / 2, 1)
-    return np.argsort(angles)[np.argsort(np.argsort(steps))]
-
-
-def filtered(sinograms: Array, filter_name: str, filter_par: Any) -> Array:
-    """Return sinograms filtered for back projection, which TomoPy's fbp leaves undone."""
-    n_angles, width = sinograms.shape[1:]
-    size = _power_of_two(2 * width)
-    spectrum = scipy.fft.rfft(sinograms, size, axis=-1)
-    spectrum *= (np.pi / n_angles * _response(size, filter_name, filter_par)).astype(np.float32)
-    result: Array = scipy.fft.irfft(spectrum, size, axis=-1)[..., :width]
-    return result
-
-
-def _response(size: int, filter_name: str, filter_par: Any) -> NDArray[np.float64]:
-    """Return the band-limited ramp (Kak and Slaney 1988, chapter 3, equation 61), windowed.
-
-    The windows are gridrec's, so that a name means the same in both.
-    """
-    x = np.asarray(scipy.fft.rfftfreq(size))
-    if filter_name == "none":
-        return np.ones_like(x)
-    n = np.fft.fftfreq(size, 1 / size)
-    odd = n % 2 == 1
-    kernel = np.where(n == 0, 0.25, 0.0)
-    kernel[odd] = -1 / (np.pi * n[odd]) ** 2
-    window = np.ones_like(x)
-    scaled = x / np.ravel(filter_par)[0]
-    if filter_name == "shepp":
-        window = np.sinc(x)
-    elif filter_name == "cosine":
-        window = np.cos(np.pi * x)
-    elif filter_name == "hann":
-        window = 0.5 + 0.5 * np.cos(2 * np.pi * scaled)
-    elif filter_name == "hamming":
-        window = 0.54 + 0.46 * np.cos(2 * np.pi * scaled)
-    elif filter_name == "parzen":
-        window = (1 - scaled) ** 3
-    elif filter_name == "butterworth":
-        window = 1 / (1 + scaled ** (2 * np.ravel(filter_par)[1]))
-    response: NDArray[np.float64] = np.fft.rfft(kernel).real * window
-    return response
-
-
 def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
@@ -153,7 +100,7 @@ def _fourier_shift(sinograms: Array, shifts: NDArray[np.float64]) -> Array:
     """Move each angle's columns by `shifts` pixels, round the end."""
     width = sinograms.shape[-1]
     spectrum = scipy.fft.rfft(sinograms, axis=-1)
-    phase = np.exp(-2j * np.pi * shifts[:, None] * scipy.fft.rfftfreq(width))
-    spectrum *= phase.astype(np.complex64)
+    for i, shift in enumerate(shifts):
+        spectrum[:, i] = fourier_shift(spectrum[:, i], (0, shift), n=width, axis=1)
     moved: Array = scipy.fft.irfft(spectrum, width, axis=-1)
     return moved
