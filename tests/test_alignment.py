@@ -564,16 +564,16 @@ def test_constant_frames_do_not_spoil_the_residual():
 
 def test_a_frame_whose_shift_cannot_be_found_is_not_moved_and_named(scan, monkeypatch):
     """Whatever a registration answers: what is not finite counts as no move."""
-    from napari_tomoalign import alignment
+    from napari_tomoalign.loop import matching
 
-    correlate = alignment.correlate
+    correlate = matching.correlate
 
     def without_the_third(measured, *arguments, **options):
         found = correlate(measured, *arguments, **options)
         found.shifts[2] = np.nan
         return found
 
-    monkeypatch.setattr(alignment, "correlate", without_the_third)
+    monkeypatch.setattr(matching, "correlate", without_the_third)
     (state,) = states(scan, maxiter=1, levels=(1,), initial_estimate=False)
     assert np.flatnonzero(~state.record.moves.any(axis=1)).tolist() == [2, 10, 18]  # eight a call
     (note,) = state.record.notes

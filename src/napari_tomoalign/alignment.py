@@ -1,8 +1,30 @@
-"""The phase-matching loop: reconstruct, reproject, register, smooth, update, again.
+"""The phase-matching loop: the order of its steps, and nothing else.
 
-The method is the one of mumott's phase-matching alignment, with the differences that the README
-lists; the joint reprojection is that of Gürsoy et al. 2017 (doi 10.1038/s41598-017-12141-9). One
-generator is the whole algorithm: nobody else steps it.
+One iteration:
+
+1. move the **original** data by minus the current total shifts, in one interpolation, never
+   wrapping round; what comes from outside has weight 0;
+2. reconstruct, from the frames that are trusted;
+3. reproject at every angle (`loop.model.evaluate` does these three);
+4. the reference is the measured data: absorbance, or the mean over channels (`start.checks`);
+5. draw a share of the projections, without replacement, from those that are not ignored;
+6. crop both and register each pair (`loop.matching`): by the weighted cross-correlation until
+   shifts are captured, by Gauss-Newton steps on the image difference from then on;
+7. an answer that is not finite counts as 0 and is reported;
+8. a move longer than ``shift_cutoff`` is scaled down to it;
+9. stochastic relaxation towards the mean shift;
+10. the step that brings the measured centre of mass onto the reconstruction's;
+11. a direction that is switched off stays as it was (`loop.steps` for 7 to 11);
+12. accelerate, add to the total shifts, take out what only says that the object lies elsewhere,
+    and stop when nothing moves any more (`loop.schedule`).
+
+Levels of binned images come first. The method is that of mumott's phase-matching alignment (joint
+reprojection: Gürsoy et al. 2017, doi 10.1038/s41598-017-12141-9). On purpose otherwise here: the
+correlation is not phase-normalised by default, for that finds nothing on noisy images; masks and
+sub-pixel shifts go together; a sample is rounded up and holds at least one projection; the stop
+rule looks at every projection's latest whole move; the centre of mass is the measured image's,
+measured from the rotation axis; the generator is seeded and no input is changed; images in a state
+belong to its shifts.
 """
 
 from __future__ import annotations
@@ -10,39 +32,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ._typing import Array
 from .backends import Backend
-from .geometry.gauge import axis_part, gauge_part
-from .images._pairs import Registration
-from .images.capturing import correlate
-from .images.filtering import inside_margin, smooth
-from .images.refining import gauss_newton
-from .loop.level import Level, choose_levels, level_of
-from .loop.model import Coarser, Model, evaluate
+from .loop.level import level_of
+from .loop.matching import OWN_NOISE, draw, match
+from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
+from .loop.probing import learn
+from .loop.resuming import coarser_of, replay
 from .loop.schedule import Schedule
-from .loop.steps import center_of_mass_term, cut_off, relaxation
-from .loop.weak_modes import Trends, measure_trends
-from .results import AlignmentResult, AlignmentState, IterationRecord, Resume
+from .loop.steps import absolute, find_moves, update
+from .loop.truncation import truncation_of
+from .loop.trust import judge_frames
+from .results import TRUSTED, AlignmentResult, AlignmentState, Resume
 from .start.checks import check
-from .start.frames import TRUSTED, copies, fit_confidence
-from .start.prepare import Start, prepare
+from .start.prepare import prepare
 from .start.run import Run
 
 __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
-
-_TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
-_BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
-_OWN_NOISE = 1.12  # times a step's standard error: part of a frame's noise is reprojected with it
-_AT_ONCE = 8  # projections that are registered in one go: bounds the memory
-_LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
-_WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
 
 def iterate_alignment(
@@ -108,33 +120,34 @@ def iterate_alignment(
 
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
-    """Take the twelve steps of an iteration, level by level, until the schedule ends."""
+    """Take the steps of each iteration, level by level, until the schedule ends."""
     start = prepare(run)
+    truncation = truncation_of(run, start)
+    schedule = Schedule(run.parameters, start.registered, run.geometry, truncation.least_residual)
     rng = np.random.default_rng(run.parameters.seed)
-    schedule = Schedule(run.parameters, start.registered, run.geometry, start.least_residual)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
     error = np.full(shifts.shape, np.nan)
-    history, trends = _replay(run, start, schedule, rng)
+    history = replay(run, start, truncation, schedule, rng)
     if history:
         confidence, error = history[-1].confidence, history[-1].standard_error.copy()
-    level = level_of(start, schedule.binning, wide=schedule.last)
+    level = level_of(start, schedule.binning, truncation.grid(start.geometry, last=schedule.last))
     began = time.perf_counter()
-    coarser = _coarser(run, start, history, level.binning)
-    model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
+    coarser = coarser_of(run, start, truncation, history, level.binning)
+    model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
     while not schedule.finished:
-        drawn = _draw(run, start, rng)
-        found = _register(run, level, model, drawn, confidence, schedule.captured)
-        moves, notes = _moves(run, level, model, found, drawn, shifts, rng)
-        error[drawn] = _OWN_NOISE * found.standard_error * level.pixel
-        confidence = _confidence(run, start, model, confidence, schedule.captured)
-        trends = _trends(run, start, schedule, trends, shifts, center, confidence)
-        if trends is not None:
-            error[drawn] = trends.uncertain(error)[drawn]
-        step = schedule.accelerate(_absolute(shifts, center), moves, drawn, confidence, trends)
-        shifts, center = _update(run, shifts + step, center, confidence)
+        drawn = draw(run, start, rng)
+        found = match(run, level, model, drawn, confidence, schedule.captured)
+        moves, notes = find_moves(run, level, model, found, drawn, shifts, rng)
+        confidence = judge_frames(run, start, model, confidence, schedule.captured)
+        learn(run, start, truncation, schedule, shifts, center, confidence)
+        error[drawn] = OWN_NOISE * found.standard_error * level.pixel
+        error[drawn] = truncation.uncertain(error)[drawn]
+        at = absolute(shifts, center)
+        step = schedule.accelerate(at, moves, drawn, confidence, truncation)
+        shifts, center = update(run, shifts + step, center, confidence)
         del model  # make room for the next one
-        model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
+        model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(
             model,
             iteration=len(history) + 1,
@@ -142,7 +155,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             center=center,
             shifts=shifts,
             moves=moves,
-            essential=schedule.essential(moves, drawn, confidence),
+            gauge_free=schedule.gauge_free(moves, drawn, confidence),
             drawn=drawn,
             standard_error=error,
             confidence=confidence,
@@ -151,211 +164,14 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         )
         history = (*history, record)
         schedule.feed(record)
-        yield make_state(run, start, schedule, model, history, rng)
+        yield make_state(run, start, truncation, schedule, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            level = level_of(start, schedule.binning, wide=schedule.last)
+            grid = truncation.grid(start.geometry, last=schedule.last)
+            level = level_of(start, schedule.binning, grid)
             coarser = model.volume, model.geometry
             del model
-            model = evaluate(run, level, shifts, center, confidence >= TRUSTED, coarser)
-
-
-def _replay(
-    run: Run, start: Start, schedule: Schedule, rng: np.random.Generator
-) -> tuple[tuple[IterationRecord, ...], Trends | None]:
-    """Bring schedule and generator to where a resumed run stood; return its history and trends."""
-    trends: Trends | None = None
-    if run.resume is None:
-        return (), trends
-    before = run.resume.history[0]  # neither momentum nor trends begin with the first one
-    for record in run.resume.history:
-        at, center, confidence = before.shifts, before.center, record.confidence
-        trends = _trends(run, start, schedule, trends, at, center, confidence)
-        absolute = _absolute(at, center)
-        schedule.accelerate(absolute, record.moves, record.drawn, confidence, trends)
-        schedule.feed(record)
-        before = record
-    schedule.finished = False
-    rng.bit_generator.state = dict(run.resume.generator_state)
-    return tuple(run.resume.history), trends
-
-
-def _trends(
-    run: Run,
-    start: Start,
-    schedule: Schedule,
-    known: Trends | None,
-    shifts: Array,
-    center: float,
-    confidence: Array,
-) -> Trends | None:
-    """Measure once, on binned images, how much of a trend is found where the object is wider."""
-    if known is not None or not (start.wide and schedule.has_momentum and schedule.last):
-        return known
-    level = level_of(start, choose_levels(run.geometry.n_columns)[-2:][0], wide=True)
-    trusted = confidence >= TRUSTED
-    counted = start.registered & trusted
-    drawn = np.flatnonzero(counted)
-
-    def find_moves(displaced: Array) -> Array:
-        model = evaluate(run, level, displaced, center, trusted)
-        moves = np.zeros_like(displaced)
-        moves[drawn] = _register(run, level, model, drawn, confidence, True).shifts * level.pixel
-        return moves
-
-    return measure_trends(find_moves, shifts, run.geometry.angles, counted)
-
-
-def _coarser(
-    run: Run, start: Start, history: tuple[IterationRecord, ...], binning: int
-) -> Coarser | None:
-    """Make anew the volume in which the level coarser than ``binning`` ended, if there was one."""
-    coarser: Coarser | None = None
-    ends = {record.binning: record for record in history if record.binning > binning}
-    for record in ends.values():
-        level = level_of(start, record.binning, wide=False)
-        trusted = record.confidence >= TRUSTED
-        model = evaluate(run, level, record.shifts, record.center, trusted, coarser)
-        coarser = model.volume, model.geometry
-    return coarser
-
-
-def _absolute(shifts: Array, center: float) -> Array:
-    """Return the shifts with the centre in them, where momentum sees both move."""
-    absolute: Array = shifts + np.array([0.0, center])
-    return absolute
-
-
-def _draw(run: Run, start: Start, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw the projections of this iteration, without replacement: step 5."""
-    candidates = np.flatnonzero(start.registered)
-    share = run.parameters.relative_sample_size
-    if share >= 1:
-        return candidates
-    count = int(np.ceil(len(candidates) * share - 1e-9))
-    return np.sort(rng.choice(candidates, size=count, replace=False))
-
-
-def _register(
-    run: Run,
-    level: Level,
-    model: Model,
-    drawn: NDArray[np.intp],
-    confidence: Array,
-    captured: bool,
-) -> Registration:
-    """Crop and register each pair: step 6. Shifts in pixels of the level.
-
-    Frames that do not fit are captured again rather than refined, and move only far, and onto a
-    peak like the others'.
-    """
-    trusted = confidence[drawn] >= TRUSTED
-    refined = trusted & (captured and run.parameters.gauss_newton)
-    shifts, error = np.empty((2, len(drawn), 2))
-    peak = np.empty(len(drawn))
-    for refine in (True, False):
-        group = np.flatnonzero(refined == refine)
-        for first in range(0, len(group), _AT_ONCE):
-            part = group[first : first + _AT_ONCE]
-            found = _register_pairs(run, level, model, drawn[part], refine)
-            shifts[part], peak[part], error[part] = astuple(found)
-    usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
-    frozen = peak < _WEAK_PEAK * usual
-    frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
-    shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
-    return Registration(shifts, peak, error)
-
-
-def _register_pairs(
-    run: Run, level: Level, model: Model, which: NDArray[np.intp], refine: bool
-) -> Registration:
-    """Crop some projections and their reprojections, and refine or capture their shifts."""
-    parameters = run.parameters
-    rows, columns = level.window(parameters.projection_cropping, run.geometry)
-    measured = model.measured[which, rows, columns]
-    reprojected = smooth(model.reprojected[which, rows, columns], _TEMPLATE_BLUR)
-    weights = inside_margin(model.weights[which, rows, columns], _BLURRED_MARGIN)
-    # Sums of fourth powers in float32: a power of two near the data's scale keeps them in range.
-    unit = np.float32(np.exp2(np.round(np.log2(max(float(np.abs(measured).max()), 1e-30)))))
-    measured, reprojected = measured / unit, reprojected / unit
-    if refine:
-        return gauss_newton(measured, reprojected, weights, workers=parameters.workers)
-    return correlate(
-        measured,
-        reprojected,
-        weights,
-        upsampling=parameters.upsampling,
-        normalization=parameters.normalization,
-        workers=parameters.workers,
-    )
-
-
-def _moves(
-    run: Run,
-    level: Level,
-    model: Model,
-    found: Registration,
-    drawn: NDArray[np.intp],
-    shifts: Array,
-    rng: np.random.Generator,
-) -> tuple[Array, tuple[str, ...]]:
-    """Turn what was registered into moves, pixels of the full image: steps 7 to 11."""
-    parameters = run.parameters
-    notes: tuple[str, ...] = ()
-    registered = found.shifts * level.pixel
-    lost = ~np.isfinite(registered).all(axis=1)
-    if lost.any():
-        names = ", ".join(str(i) for i in drawn[lost])
-        notes = (f"projection {names}: no shift could be found, so it was not moved",)
-        registered[lost] = 0.0
-    moves = np.zeros_like(shifts)
-    moves[drawn] = cut_off(registered, parameters.shift_cutoff)
-    moves[drawn] += relaxation(shifts, parameters.relaxation_weight, rng)[drawn]
-    moves[drawn] += (
-        level.pixel
-        * center_of_mass_term(
-            model.measured,
-            model.weights,
-            model.volume,
-            model.geometry,
-            parameters.center_of_mass_shift_weight,
-        )[drawn]
-    )
-    return moves * run.parameters.directions, notes
-
-
-def _confidence(run: Run, start: Start, model: Model, before: Array, captured: bool) -> Array:
-    """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something.
-
-    A frame that was not trusted comes back only when it fits as well as the others do, so that
-    none comes and goes. A copy may fit well where its original lies at a near angle; it gets 0.
-    """
-    if not captured or not run.parameters.down_weight:
-        return start.usable.astype(np.float64)
-    difference, _ = model.misfit()
-    pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
-    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable, run.geometry.angles)
-    doubtful = (before < TRUSTED) & (confidence < 1)
-    confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
-    pairs = start.frames.duplicates
-    confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
-    return confidence
-
-
-def _update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:
-    """Take out of the new shifts what the object's position and the axis account for: step 12.
-
-    The gauge goes with the volume, which is made anew; a constant in the
-    columns is the position of the axis, and goes there unless the caller has fixed it.
-    """
-    angles = run.geometry.angles
-    if run.moves_center:
-        constant = axis_part(shifts, angles, confidence)
-        moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
-        shifts = shifts - np.array([0.0, moved - center])
-        center = moved
-    shifts = shifts - gauge_part(shifts, angles, confidence) * run.parameters.directions
-    return shifts, center
+            model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
 
 
 def align(

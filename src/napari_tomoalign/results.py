@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 
-__all__ = ["AlignmentResult", "AlignmentState", "IterationRecord", "Resume", "freeze"]
+__all__ = ["TRUSTED", "AlignmentResult", "AlignmentState", "IterationRecord", "Resume", "freeze"]
+
+TRUSTED = 0.5
+"""Confidence from which a frame takes part in the reconstruction and moves freely: it departs from
+the others' fit by less than half of what makes it foreign (`start.frames.fit_confidence`)."""
 
 
 def freeze(array: NDArray[Any]) -> NDArray[Any]:
@@ -37,7 +41,7 @@ class IterationRecord:
     shifts : (n_angles, 2) array
         Total shifts after the iteration, (row, column), pixels of the full image.
     moves : (n_angles, 2) array
-        What the iteration found, before momentum and the gauge; 0 where nothing was drawn.
+        What the iteration found, before acceleration and the gauge; 0 where nothing was drawn.
     drawn : (n_drawn,) array of int
         The projections that were registered.
     largest_move, rms_move : float
@@ -122,6 +126,11 @@ class AlignmentState:
     generator_state: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def reprojections(self) -> NDArray[np.float32]:
+        """The projections of the reconstruction: ``projections``, by its other name."""
+        return self.projections
+
+    @property
     def record(self) -> IterationRecord:
         """The record of this iteration."""
         return self.history[-1]
@@ -198,6 +207,11 @@ class AlignmentResult:
     backend: str
     versions: Mapping[str, str]
     generator_state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reprojections(self) -> NDArray[np.float32]:
+        """The projections of the reconstruction: ``projections``, by its other name."""
+        return self.projections
 
     @property
     def binning(self) -> int:

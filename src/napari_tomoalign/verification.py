@@ -16,8 +16,7 @@ from .geometry.gauge import alignment_error, remove_gauge
 from .images.filtering import fill_ignored
 from .images.shifting import shift_stack, shift_weights
 from .parameters import AlignmentParameters
-from .results import AlignmentState
-from .start.frames import TRUSTED
+from .results import TRUSTED, AlignmentState
 
 __all__ = ["Verification", "verify"]
 

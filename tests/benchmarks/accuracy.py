@@ -29,14 +29,12 @@ from tqdm import tqdm
 
 from napari_tomoalign import AlignmentResult, align, alignment_error
 from napari_tomoalign.geometry.gauge import remove_gauge
+from napari_tomoalign.results import TRUSTED
 from napari_tomoalign.simulation import SimulatedScan, cramer_rao_bound, simulate
 from napari_tomoalign.simulation.bodies import KINDS
 
 ALIGNED = 0.2
 """Pixels above which a run must not call itself converged."""
-
-TRUSTED = 0.5
-"""Confidence below which a frame counts as named."""
 
 HEADER = (
     "case",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error
-from napari_tomoalign.loop.weak_modes import measure_trends
+from napari_tomoalign.loop.weak_modes import measure_weak_modes
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
 ANGLES = np.linspace(0, np.pi, 40, endpoint=False)
@@ -21,13 +21,13 @@ def weak(share: float, wave: np.ndarray):
     return find_moves
 
 
-def trends_of(find_moves, counted=None):
+def modes_of(find_moves, counted=None):
     counted = np.ones(40, bool) if counted is None else counted
-    return measure_trends(find_moves, np.zeros((40, 2)), ANGLES, counted)
+    return measure_weak_modes(find_moves, np.zeros((40, 2)), ANGLES, counted)
 
 
 def test_the_basis_holds_smooth_waves_and_not_the_objects_position() -> None:
-    basis = trends_of(np.negative).basis
+    basis = modes_of(np.negative).basis
     np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
     position = np.column_stack([np.cos(ANGLES), np.sin(ANGLES)])
     np.testing.assert_allclose(position.T @ basis, 0, atol=1e-12)
@@ -40,7 +40,7 @@ def test_the_basis_holds_smooth_waves_and_not_the_objects_position() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_a_weakly_found_trend_is_made_whole(share: float) -> None:
-    wave = trends_of(np.negative).basis[:, 1]
+    wave = modes_of(np.negative).basis[:, 1]
     displaced = np.zeros((40, 2))
     displaced[:, 1] = 0.4 * wave
     find_moves = weak(share, wave)
@@ -48,43 +48,43 @@ def test_a_weakly_found_trend_is_made_whole(share: float) -> None:
     np.testing.assert_allclose(found, -share * displaced)
     # the response is damped by 0.02
     np.testing.assert_allclose(
-        trends_of(find_moves).whole(found), -displaced * share / (share + 0.02), atol=1e-9
+        modes_of(find_moves).restored(found), -displaced * share / (share + 0.02), atol=1e-9
     )
 
 
 def test_a_trend_is_restored_by_a_pixel_at_most() -> None:
     """A response measured too small must not throw the images away."""
-    wave = trends_of(np.negative).basis[:, 1]
+    wave = modes_of(np.negative).basis[:, 1]
     moves = np.zeros((40, 2))
     moves[:, 1] = 2.0 * wave
-    whole = trends_of(weak(0.001, wave)).whole(moves)
-    size = np.sqrt(trends_of(np.negative).basis.shape[0])
+    whole = modes_of(weak(0.001, wave)).restored(moves)
+    size = np.sqrt(modes_of(np.negative).basis.shape[0])
     np.testing.assert_allclose(whole[:, 1], size * wave, atol=1e-9)
 
 
 def test_a_share_measured_below_nothing_turns_no_move_round() -> None:
-    wave = trends_of(np.negative).basis[:, 1]
+    wave = modes_of(np.negative).basis[:, 1]
     moves = np.zeros((40, 2))
     moves[:, 1] = 0.1 * wave
-    np.testing.assert_allclose(trends_of(weak(-0.05, wave)).whole(moves), moves, atol=1e-9)
+    np.testing.assert_allclose(modes_of(weak(-0.05, wave)).restored(moves), moves, atol=1e-9)
 
 
 def test_what_is_no_trend_and_the_rows_stay_as_they_are() -> None:
     rng = np.random.default_rng(0)
-    trends = trends_of(weak(0.05, np.cos(2 * ANGLES)))
+    trends = modes_of(weak(0.05, np.cos(2 * ANGLES)))
     moves = rng.normal(size=(40, 2))
     rough = moves.copy()
     rough[:, 1] -= trends.basis @ (trends.basis.T @ moves[:, 1])
-    np.testing.assert_allclose(trends.whole(rough), rough, atol=1e-9)
-    np.testing.assert_array_equal(trends.whole(moves)[:, 0], moves[:, 0])
+    np.testing.assert_allclose(trends.restored(rough), rough, atol=1e-9)
+    np.testing.assert_array_equal(trends.restored(moves)[:, 0], moves[:, 0])
 
 
 def test_frames_that_do_not_count_are_not_moved() -> None:
     counted = np.arange(40) % 7 != 0
-    trends = trends_of(lambda shifts: -0.1 * shifts, counted)
+    trends = modes_of(lambda shifts: -0.1 * shifts, counted)
     moves = np.zeros((40, 2))
     moves[:, 1] = 0.1 * trends.basis[:, 0]
-    whole = trends.whole(moves)
+    whole = trends.restored(moves)
     assert not whole[~counted].any()
     np.testing.assert_allclose(whole[counted], moves[counted] / 0.12)
 
@@ -92,8 +92,8 @@ def test_frames_that_do_not_count_are_not_moved() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
 def test_the_standard_error_holds_what_is_left_of_a_trends_information(share: float) -> None:
     """A weakly found trend by itself, drawn with the variance ``1 / share`` of the others."""
-    wave = trends_of(np.negative).basis[:, 1]
-    stated = trends_of(weak(share, wave)).uncertain(np.full((40, 2), 0.02))
+    wave = modes_of(np.negative).basis[:, 1]
+    stated = modes_of(weak(share, wave)).uncertain(np.full((40, 2), 0.02))
     rng = np.random.default_rng(0)
     errors = rng.normal(0, 0.02, (20000, 40))
     errors += (1 / np.sqrt(share) - 1) * (errors @ wave)[:, None] * wave

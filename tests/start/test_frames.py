@@ -5,8 +5,9 @@ import pytest
 
 from napari_tomoalign.images.filtering import fill_ignored
 from napari_tomoalign.images.shifting import shift_stack
+from napari_tomoalign.results import TRUSTED
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start.frames import TRUSTED, copies, fit_confidence, inspect_frames
+from napari_tomoalign.start.frames import copies, fit_confidence, inspect_frames
 from napari_tomoalign.start.survey import blocks_of, take_survey
 
 

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QSizePolicy
 
-from ..results import IterationRecord
+from ..results import TRUSTED, IterationRecord
 
 __all__ = ["RunPlots", "VerificationPlot"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
-_DOUBTFUL = 0.5  # confidence below which a projection is marked
 _EMPTY = {"xlim": (0.5, 5.5), "ylim": (1e-3, 1e1)}  # limits while there is nothing to show
 _HUES = {"dark": ("#4fc3f7", "#ffb74d", "#aed581"), "light": ("#0277bd", "#d84315", "#558b2f")}
 
@@ -149,7 +148,7 @@ class RunPlots(FigureCanvasQTAgg):
         doubtful = (
             np.zeros(len(self._degrees), dtype=bool)
             if record is None
-            else record.confidence < _DOUBTFUL
+            else record.confidence < TRUSTED
         )
         degrees = np.repeat(self._degrees[doubtful], 2)
         self._doubtful.set_data(degrees, self._shifts[doubtful].ravel())

@@ -1,4 +1,4 @@
-"""Momentum for the whole set of shifts: Anderson's acceleration of the loop.
+"""Steps of the whole set of shifts: Anderson's acceleration of the loop.
 
 An iteration maps shifts to better shifts. The slowest modes, such as a trend over the angles that
 a wedge can hardly tell from a motion of the object, shrink by a constant factor; from a few past

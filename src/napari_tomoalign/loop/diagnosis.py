@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..results import IterationRecord
-from ..start.frames import TRUSTED
+from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .model import Model
 from .schedule import Schedule
+from .truncation import Truncation
 
 __all__ = ["diagnose"]
 
@@ -22,6 +22,7 @@ _FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 def diagnose(
     run: Run,
     start: Start,
+    truncation: Truncation,
     schedule: Schedule,
     model: Model,
     history: tuple[IterationRecord, ...],
@@ -31,7 +32,7 @@ def diagnose(
     found += _frames(start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])
-    found += _course(run, start, schedule, history)
+    found += _course(run, start, truncation, schedule, history)
     return tuple(found)
 
 
@@ -117,7 +118,11 @@ def _background(model: Model, record: IterationRecord) -> list[str]:
 
 
 def _course(
-    run: Run, start: Start, schedule: Schedule, history: tuple[IterationRecord, ...]
+    run: Run,
+    start: Start,
+    truncation: Truncation,
+    schedule: Schedule,
+    history: tuple[IterationRecord, ...],
 ) -> list[str]:
     found = []
     record = history[-1]
@@ -129,14 +134,8 @@ def _course(
         )
     if not schedule.certain(record):
         error = schedule.uncertainty(record)
-        reason = (
-            "what lies outside the images can explain trends of the shifts: measure a wider field, "
-            "or more angles"
-            if start.wide
-            else "the images are too noisy, too smooth or too few for more: measure longer or bin"
-        )
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
-        found.append(f"uncertain: the standard error of a shift {known}; {reason}")
+        found.append(f"uncertain: the standard error of a shift {known}; {truncation.reason}")
     missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
     if missed > _POOR_FIT:
         reason = (

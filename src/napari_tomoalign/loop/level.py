@@ -111,14 +111,8 @@ class Level:
         )
 
 
-def level_of(start: Start, binning: int, *, wide: bool) -> Level:
-    """Return the scan at a binning, on the grid that the object needs or that of the images.
-
-    The wider grid makes the answer right and the way there slow, so it is for the last level.
-    """
-    geometry = start.geometry
-    if not wide:
-        geometry = geometry.with_changes(volume_width=geometry.n_columns)
+def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
+    """Return the scan at a binning; the geometry is that of the full images, with the grid."""
     return Level.of(start.projections, start.weights, geometry, binning)
 
 

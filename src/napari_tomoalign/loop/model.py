@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..geometry import ScanGeometry
-from ..start.outline import rows_inside
 from ..start.run import Run
 from .level import Level, enlarge
+from .truncation import Truncation
 
 __all__ = ["Coarser", "Model", "evaluate"]
 
@@ -72,6 +72,7 @@ class Model:
 def evaluate(
     run: Run,
     level: Level,
+    truncation: Truncation,
     shifts: Array,
     center: float,
     trusted: NDArray[np.bool_],
@@ -89,24 +90,35 @@ def evaluate(
     if coarser is not None and run.can_start_from_volume:
         initial = enlarge(*coarser, geometry)
     if trusted.all():
-        volume = _reconstruct(run, measured, weights, geometry, initial)
+        volume = _reconstruct(run, truncation, measured, weights, geometry, initial)
     else:
         part = geometry.with_changes(angles=geometry.angles[trusted])
-        volume = _reconstruct(run, measured[trusted], weights[trusted], part, initial)
+        volume = _reconstruct(run, truncation, measured[trusted], weights[trusted], part, initial)
     reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
     return Model(measured, weights, volume, reprojected, geometry)
 
 
 def _reconstruct(
-    run: Run, measured: Stack, weights: NDArray[Any], geometry: ScanGeometry, initial: Stack | None
+    run: Run,
+    truncation: Truncation,
+    measured: Stack,
+    weights: NDArray[Any],
+    geometry: ScanGeometry,
+    initial: Stack | None,
 ) -> Stack:
+    """Reconstruct, each part of the rows on the grid that it needs."""
     if callable(run.algorithm):
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
-    elif geometry.volume_width > geometry.n_columns:
-        volume = _reconstruct_wide(run, measured, weights, geometry, initial)
     else:
-        options = run.options if initial is None else run.finer_options
-        volume = _ask_backend(run, measured, weights, geometry, initial, options)
+        volume = np.zeros(geometry.volume_shape, np.float32)
+        parts = truncation.parts(run, measured, weights, geometry, started=initial is not None)
+        for rows, width, options in parts:
+            images, weight = measured[:, rows], weights[:, rows]
+            part = geometry.with_changes(n_rows=images.shape[1], volume_width=width)
+            margin = (geometry.volume_width - width) // 2
+            within = slice(margin, margin + width)
+            begin = None if initial is None else initial[rows, within, within]
+            volume[rows, within, within] = _ask_backend(run, images, weight, part, begin, options)
     if volume.shape != geometry.volume_shape:
         raise ValueError(
             f"the reconstruction has shape {volume.shape}, expected (slice, y, x) = "
@@ -116,29 +128,6 @@ def _reconstruct(
         raise ValueError(
             "the reconstruction holds NaN or infinite values: another algorithm, or other "
             "reconstruction_pipeline_kwargs (fewer iterations, weaker regularisation), may help"
-        )
-    return volume
-
-
-def _reconstruct_wide(
-    run: Run, measured: Stack, weights: NDArray[Any], geometry: ScanGeometry, initial: Stack | None
-) -> Stack:
-    """Reconstruct on a grid wider than the images, but for the rows that do not need it.
-
-    A wider object explains a trend of the column shifts almost as well as the shifts do. Where the
-    object of a row lies inside every image, to know that nothing is outside tells the two apart.
-    """
-    inside = rows_inside(measured, weights)
-    volume = np.zeros(geometry.volume_shape, np.float32)
-    for rows, width in ((inside, geometry.n_columns), (~inside, geometry.volume_width)):
-        if not rows.any():
-            continue
-        part = geometry.with_changes(n_rows=int(rows.sum()), volume_width=width)
-        margin = (geometry.volume_width - width) // 2
-        within = slice(margin, margin + width)
-        start = None if initial is None else initial[rows, within, within]
-        volume[rows, within, within] = _ask_backend(
-            run, measured[:, rows], weights[:, rows], part, start, run.wide_options
         )
     return volume
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array
-from ..results import AlignmentResult, AlignmentState, IterationRecord, freeze
-from ..start.frames import TRUSTED
+from ..results import TRUSTED, AlignmentResult, AlignmentState, IterationRecord, freeze
 from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
 from .model import Model
 from .schedule import Schedule
+from .truncation import Truncation
 
 __all__ = ["make_record", "make_state", "result_from_state"]
 
@@ -29,7 +29,7 @@ def make_record(
     center: float,
     shifts: Array,
     moves: Array,
-    essential: Array,
+    gauge_free: Array,
     drawn: NDArray[np.intp],
     standard_error: Array,
     confidence: Array,
@@ -38,13 +38,13 @@ def make_record(
 ) -> IterationRecord:
     """Return the record of an iteration whose shifts the model belongs to.
 
-    ``essential`` are the moves that count, see `Schedule.essential`.
+    ``gauge_free`` are the moves that count, see `Schedule.gauge_free`.
     """
     difference, power = model.misfit()
     counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
     if not counted.any():
         counted[:] = True
-    lengths = np.hypot(*essential[drawn].T)
+    lengths = np.hypot(*gauge_free[drawn].T)
     return IterationRecord(
         iteration=iteration,
         binning=binning,
@@ -66,6 +66,7 @@ def make_record(
 def make_state(
     run: Run,
     start: Start,
+    truncation: Truncation,
     schedule: Schedule,
     model: Model,
     history: tuple[IterationRecord, ...],
@@ -74,7 +75,10 @@ def make_state(
     """Return the state after the last record."""
     margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
     inside = slice(margin, margin + model.geometry.n_columns)
-    state = AlignmentState(
+    diagnosis: tuple[str, ...] = ()
+    if schedule.finished:
+        diagnosis = diagnose(run, start, truncation, schedule, model, history)
+    return AlignmentState(
         history=history,
         reconstruction=freeze(model.volume[:, inside, inside]),
         projections=freeze(model.reprojected),
@@ -85,10 +89,9 @@ def make_state(
         converged=schedule.converged,
         finished=schedule.finished,
         message=_message(run, schedule, history),
-        diagnosis=diagnose(run, start, schedule, model, history) if schedule.finished else (),
+        diagnosis=diagnosis,
         generator_state=rng.bit_generator.state,
     )
-    return state
 
 
 def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> str:

@@ -1,8 +1,8 @@
 """Which level comes next, when shifts count as captured, and when to stop.
 
 The stop rule: every valid projection that is trusted has been registered since its last move as
-long as the tolerance. Moves are Euclidean, over the enabled directions; what momentum makes of
-them must rest as well. A run that rests has converged if the shifts are known, too.
+long as the tolerance. Moves are Euclidean, over the enabled directions; what acceleration makes
+of them must rest as well. A run that rests has converged if the shifts are known, too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from .._typing import Array
 from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
 from ..parameters import AlignmentParameters
-from ..results import IterationRecord
-from ..start.frames import TRUSTED
+from ..results import TRUSTED, IterationRecord
 from .acceleration import Anderson
 from .level import choose_levels
-from .weak_modes import Trends
+from .truncation import Truncation
 
 __all__ = ["Schedule"]
 
@@ -72,8 +71,8 @@ class Schedule:
     def _enter(self, position: int) -> None:
         """Begin a level."""
         self._position = position
-        self._momentum = Anderson()
-        self._trusted = np.zeros(0, bool)  # the frames that momentum is about
+        self._memory = Anderson()
+        self._trusted = np.zeros(0, bool)  # the frames that the memory is of
         self._latest = np.where(self._valid, np.inf, 0.0)  # the last move of each projection
         self.captured = position > 0
         later = len(self._levels) - 1 - position
@@ -112,7 +111,7 @@ class Schedule:
         parameters = self._parameters
         return parameters.relative_sample_size < 1 or parameters.relaxation_weight > 0
 
-    def essential(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
+    def gauge_free(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
         """Return the moves without their gauge, which only says that the volume lies elsewhere.
 
         Told from the frames that were drawn and are trusted; where there is chance in it, it stays.
@@ -122,11 +121,11 @@ class Schedule:
         if self._chance or not counted.any():
             return moves
         gauge = gauge_part(moves, self._angles, counted) * self._parameters.directions
-        essential: Array = moves - gauge * counted[:, None]
-        return essential
+        free: Array = moves - gauge * counted[:, None]
+        return free
 
     @property
-    def has_momentum(self) -> bool:
+    def accelerates(self) -> bool:
         """Whether steps are accelerated: once captured, where an iteration has no chance in it."""
         return self.captured and not self._chance
 
@@ -136,22 +135,21 @@ class Schedule:
         moves: Array,
         drawn: NDArray[np.intp],
         confidence: Array,
-        trends: Trends | None,
+        truncation: Truncation,
     ) -> Array:
         """Return the step to take from ``shifts``, given the moves that were found there.
 
-        Momentum is for frames that are trusted; it begins anew when that changes.
+        Acceleration is for frames that are trusted; it begins anew when that changes.
         """
         self._step = moves
-        if self.has_momentum:
-            moves = self.essential(moves, drawn, confidence)
-            if trends is not None:
-                moves = trends.whole(moves)
+        if self.accelerates:
+            moves = self.gauge_free(moves, drawn, confidence)
+            moves = truncation.restored(moves)
             trusted = confidence >= TRUSTED
             if not np.array_equal(trusted, self._trusted):
-                self._momentum, self._trusted = Anderson(), trusted
-            self._momentum.remember(shifts, moves * trusted[:, None])
-            self._step = np.where(trusted[:, None], self._momentum.step(), moves)
+                self._memory, self._trusted = Anderson(), trusted
+            self._memory.remember(shifts, moves * trusted[:, None])
+            self._step = np.where(trusted[:, None], self._memory.step(), moves)
         return self._step
 
     def feed(self, record: IterationRecord) -> None:
@@ -159,13 +157,14 @@ class Schedule:
         self._iteration = record.iteration
         self._allowed -= 1
         drawn = record.drawn
-        moves = self.essential(record.moves, drawn, record.confidence)
+        moves = self.gauge_free(record.moves, drawn, record.confidence)
         self._latest[drawn] = np.hypot(*moves[drawn].T)
         counted = self._valid & (record.confidence >= TRUSTED)
         largest = float(self._latest[counted if counted.any() else self._valid].max())
         resolved = self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
-        largest = max(largest, float(np.hypot(*self._step.T).max()))  # momentum rests as well
+        # What acceleration adds must rest as well.
+        largest = max(largest, float(np.hypot(*self._step.T).max()))
         rests = resolved and largest < self.tolerance
         if not self.last:
             if rests or self._allowed < 1:

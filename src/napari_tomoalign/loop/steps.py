@@ -1,4 +1,4 @@
-"""What happens to registered shifts before they are added: cutoff, relaxation, centre of mass."""
+"""From registered shifts to the shifts of the next iteration: steps 7 to 12."""
 
 from __future__ import annotations
 
@@ -7,8 +7,62 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 from ..geometry import ScanGeometry
+from ..geometry.gauge import axis_part, gauge_part
+from ..images._pairs import Registration
+from ..start.run import Run
+from .level import Level
+from .model import Model
 
-__all__ = ["center_of_mass_term", "cut_off", "relaxation"]
+__all__ = ["absolute", "center_of_mass_term", "cut_off", "find_moves", "relaxation", "update"]
+
+
+def find_moves(
+    run: Run,
+    level: Level,
+    model: Model,
+    found: Registration,
+    drawn: NDArray[np.intp],
+    shifts: Array,
+    rng: np.random.Generator,
+) -> tuple[Array, tuple[str, ...]]:
+    """Turn what was registered into moves, pixels of the full image, and say what was not found."""
+    parameters = run.parameters
+    notes: tuple[str, ...] = ()
+    registered = found.shifts * level.pixel
+    lost = ~np.isfinite(registered).all(axis=1)
+    if lost.any():
+        names = ", ".join(str(i) for i in drawn[lost])
+        notes = (f"projection {names}: no shift could be found, so it was not moved",)
+        registered[lost] = 0.0
+    moves = np.zeros_like(shifts)
+    moves[drawn] = cut_off(registered, parameters.shift_cutoff)
+    moves[drawn] += relaxation(shifts, parameters.relaxation_weight, rng)[drawn]
+    weight = parameters.center_of_mass_shift_weight
+    mass = center_of_mass_term(model.measured, model.weights, model.volume, model.geometry, weight)
+    moves[drawn] += level.pixel * mass[drawn]
+    return moves * parameters.directions, notes
+
+
+def absolute(shifts: Array, center: float) -> Array:
+    """Return the shifts with the centre in them, where acceleration sees both move."""
+    both: Array = shifts + np.array([0.0, center])
+    return both
+
+
+def update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:
+    """Take out of the new shifts what the object's position and the axis account for.
+
+    The gauge goes with the volume, which is made anew; a constant in the
+    columns is the position of the axis, and goes there unless the caller has fixed it.
+    """
+    angles = run.geometry.angles
+    if run.moves_center:
+        constant = axis_part(shifts, angles, confidence)
+        moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
+        shifts = shifts - np.array([0.0, moved - center])
+        center = moved
+    shifts = shifts - gauge_part(shifts, angles, confidence) * run.parameters.directions
+    return shifts, center
 
 
 def cut_off(moves: Array, longest: float | None) -> Array:

@@ -1,4 +1,4 @@
-"""Trends of the column shifts which a wider object explains almost as well as the shifts do.
+"""Weak modes: trends of the column shifts that a wider object explains as well as the shifts do.
 
 Where the object leaves the images, what lies outside can follow a slow trend of the column shifts
 over the angles. Of such a trend an iteration finds only a small part, some hundredths, and would
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 
-__all__ = ["Trends", "measure_trends"]
+__all__ = ["WeakModes", "measure_weak_modes"]
 
 _HARMONICS = (2, 3, 4, 5)  # of the angle; the first is the object's position
 _PROBE = 0.1  # pixels, RMS: small against the images' detail, large against rounding
@@ -27,21 +27,21 @@ _INDEPENDENT = 1e-2  # of the largest singular value: below it a trend is made o
 
 
 @dataclass(frozen=True, eq=False)
-class Trends:
+class WeakModes:
     """Trends over the angles, and how much of each an iteration finds.
 
     Attributes
     ----------
-    basis : (n_angles, n_trends) array
+    basis : (n_angles, n_modes) array
         Orthonormal, free of the object's position; 0 for frames that do not count.
-    response : (n_trends, n_trends) array
+    response : (n_modes, n_modes) array
         Part of a displacement along one trend (column) that moves back along another (row).
     """
 
     basis: Array
     response: Array
 
-    def whole(self, moves: Array) -> Array:
+    def restored(self, moves: Array) -> Array:
         """Return moves (n_angles, 2) with their column trends restored to full length."""
         share, axes = self._shares()
         found = axes.T @ moves[:, 1]
@@ -72,9 +72,9 @@ class Trends:
         return widened
 
 
-def measure_trends(
+def measure_weak_modes(
     find_moves: Callable[[Array], Array], shifts: Array, angles: Array, counted: NDArray[np.bool_]
-) -> Trends:
+) -> WeakModes:
     """Measure the response at given shifts.
 
     Parameters
@@ -96,7 +96,7 @@ def measure_trends(
         displaced = shifts.copy()
         displaced[:, 1] += step * trend
         response[:, k] = -basis.T @ (find_moves(displaced) - before)[:, 1] / step
-    return Trends(basis, response)
+    return WeakModes(basis, response)
 
 
 def _basis(angles: Array, counted: NDArray[np.bool_]) -> Array:

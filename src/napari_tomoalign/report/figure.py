@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry.gauge import remove_gauge
-from ..results import AlignmentResult
+from ..results import TRUSTED, AlignmentResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "flagged_projections", "listed", "plot_run"]
 
-_FLAGGED_BELOW = 0.5
 _ROWS, _COLUMNS, _RESIDUAL, _FLAG, _QUIET = "#0072B2", "#D55E00", "#009E73", "#CC3311", "#666666"
 _ABOVE: dict[str, Any] = {
     **{"fontsize": 8, "frameon": False, "ncols": 4, "borderaxespad": 0.2},
@@ -47,7 +46,7 @@ class Comparison:
 
 def flagged_projections(result: AlignmentResult) -> tuple[int, ...]:
     """Return the indices of the projections that do not fit (confidence below 0.5)."""
-    return tuple(int(index) for index in np.flatnonzero(result.confidence < _FLAGGED_BELOW))
+    return tuple(int(index) for index in np.flatnonzero(result.confidence < TRUSTED))
 
 
 def listed(indices: Sequence[int], most: int = 12) -> str:
@@ -120,7 +119,7 @@ def _tidy(axes: Axes, title: str, horizontal: str, vertical: str, pad: float | N
 
 def _trusted(result: AlignmentResult) -> NDArray[np.bool_]:
     """Return which projections fit: all, where none does."""
-    trusted: NDArray[np.bool_] = result.confidence >= _FLAGGED_BELOW
+    trusted: NDArray[np.bool_] = result.confidence >= TRUSTED
     return trusted if trusted.any() else np.ones(len(trusted), bool)
 
 

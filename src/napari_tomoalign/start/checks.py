@@ -17,12 +17,6 @@ from .run import Loop, Run
 
 __all__ = ["check"]
 
-_PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
-
-
-_POLISH = 0.3  # of the iterations suffice, where a coarser level has done the first part
-
-
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
@@ -59,7 +53,7 @@ def check(
     _check_levels(settings.levels, n_columns)
     if resume is not None:
         _check_resume(resume, n, settings.maxiter)
-    engine, algorithm, options, finer_options, wide_options = _pipeline(backend, settings, geometry)
+    engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
     data, data_weights, notes = _line_integrals(stack, given, settings)
     return Run(
         projections=data,
@@ -71,8 +65,7 @@ def check(
         backend=engine,
         algorithm=algorithm,
         options=options,
-        finer_options=finer_options,
-        wide_options=wide_options,
+        usual_iterations=usual_iterations,
         parameters=settings,
         resume=resume,
         notes=notes,
@@ -243,8 +236,8 @@ def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
 
 def _pipeline(
     backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
-) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the backend, what reconstructs, and its options in the three cases (see `Run`)."""
+) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], int | None]:
+    """Return the backend, what reconstructs, its options, and its iterations if they are free."""
     if isinstance(backend, str):
         engine = get_backend(backend, workers=settings.workers, use_gpu=settings.use_gpu)
     elif isinstance(backend, Backend):
@@ -257,18 +250,15 @@ def _pipeline(
     pipeline = settings.reconstruction_pipeline
     given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
-        return engine, pipeline, given, given, given
+        return engine, pipeline, given, None
     default, default_options = engine.default_for(geometry)
     algorithm = default if pipeline is None else pipeline
-    options = finer = wide = given
+    options, usual = given, None
     if algorithm == default:
-        options = finer = wide = {**default_options, **given}
-        if "num_iter" in options and "num_iter" not in given:
-            usual = options["num_iter"]
-            finer = {**options, "num_iter": max(1, round(_POLISH * usual))}
-            wide = {**options, "num_iter": _PATIENCE * usual}
+        options = {**default_options, **given}
+        usual = None if "num_iter" in given else options.get("num_iter")
     engine.check_options(algorithm, options)
-    return engine, algorithm, options, finer, wide
+    return engine, algorithm, options, usual
 
 
 def _line_integrals(

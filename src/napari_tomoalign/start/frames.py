@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from ..images.binning import bin_stack
 from .survey import Survey
 
-__all__ = ["TRUSTED", "FrameReport", "copies", "fit_confidence", "inspect_frames"]
-
-TRUSTED = 0.5  # confidence from which a frame takes part in the reconstruction and moves freely
+__all__ = ["FrameReport", "copies", "fit_confidence", "inspect_frames"]
 
 _BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
 _SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value

@@ -1,4 +1,4 @@
-"""From a checked run to the place where the loop starts: frames, grid, first estimates."""
+"""From a checked run to the place where the loop starts: frames, outline, first estimates."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from .survey import Survey, blocks_of, take_survey
 
 __all__ = ["Start", "prepare"]
 
-_WIDER = 1.2  # grid over detector, where the object is wider than the images
-_OVERFITTED = 0.5  # of the noise; reprojections of a known object miss all of it
 _NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
 
 
@@ -31,7 +29,7 @@ class Start:
     projections : (n_angles, n_rows, n_columns) array of float32
         Ignored pixels filled from their surroundings.
     geometry : ScanGeometry
-        With a grid wide enough for the object.
+        With the centre of the first estimate.
     shifts : (n_angles, 2) array
         First estimate, pixels.
     usable : (n_angles,) array of bool
@@ -52,19 +50,9 @@ class Start:
     outline: Outline
     noise: float
 
-    @property
-    def wide(self) -> bool:
-        """The object leaves the images, so that it needs a grid wider than they are."""
-        return self.geometry.volume_width > self.geometry.n_columns
-
-    @property
-    def least_residual(self) -> float:
-        """A residual below it is none of a true object: where much of that lies out of sight."""
-        return _OVERFITTED * self.noise if self.wide else 0.0
-
 
 def prepare(run: Run) -> Start:
-    """Look at the frames and the outline, choose the grid, estimate shifts and centre.
+    """Look at the frames and the outline, estimate shifts and centre.
 
     Raises
     ------
@@ -85,9 +73,6 @@ def prepare(run: Run) -> Start:
             "or is everything in ignored_subset?"
         )
     outline = look_at_outline(survey, usable)
-    if outline.truncated and not callable(run.algorithm):
-        margin = int(np.ceil((_WIDER - 1) * geometry.n_columns / 2))
-        geometry = geometry.with_changes(volume_width=geometry.n_columns + 2 * margin)
     shifts = np.zeros((len(projections), 2))
     if run.resume is not None:
         shifts = run.resume.history[-1].shifts.copy()

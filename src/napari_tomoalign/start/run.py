@@ -30,9 +30,10 @@ class Run:
     projections : (n_angles, n_rows, n_columns) array of float32
         Line integrals (or what stands for them); not finite ones have weight 0.
     weights : array of float32 or None
-    options, finer_options, wide_options : dict
-        Of the reconstruction: from nothing, from the volume of a coarser level, and on a grid
-        wider than the images.
+    options : dict
+        Of the reconstruction.
+    usual_iterations : int or None
+        Of the reconstruction, where the loop may choose them; None where the caller did.
     geometry : ScanGeometry
     center_known : bool
         The caller gave the centre.
@@ -51,8 +52,7 @@ class Run:
     backend: Backend
     algorithm: str | Callable[..., Any]
     options: dict[str, Any]
-    finer_options: dict[str, Any]
-    wide_options: dict[str, Any]
+    usual_iterations: int | None
     parameters: AlignmentParameters
     resume: Resume | None
     notes: tuple[str, ...]
@@ -61,6 +61,12 @@ class Run:
     def __iter__(self) -> Generator[AlignmentState, None, None]:
         """Yield a state after every iteration."""
         return self.loop(self)
+
+    def options_for(self, share: float) -> dict[str, Any]:
+        """Return the options with ``share`` times the usual iterations, unless the caller chose."""
+        if self.usual_iterations is None:
+            return self.options
+        return {**self.options, "num_iter": max(1, round(share * self.usual_iterations))}
 
     @property
     def can_start_from_volume(self) -> bool:

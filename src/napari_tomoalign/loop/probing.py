@@ -1,0 +1,45 @@
+"""Let the truncation learn its weak modes, by iterations on binned images that are not kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+from ..results import TRUSTED
+from ..start.prepare import Start
+from ..start.run import Run
+from .level import choose_levels, level_of
+from .matching import match
+from .model import evaluate
+from .schedule import Schedule
+from .truncation import Truncation
+
+__all__ = ["learn"]
+
+
+def learn(
+    run: Run,
+    start: Start,
+    truncation: Truncation,
+    schedule: Schedule,
+    shifts: Array,
+    center: float,
+    confidence: Array,
+) -> None:
+    """Measure the weak modes, once, where there are any and steps are accelerated at last."""
+    if not (truncation.learns and schedule.accelerates and schedule.last):
+        return
+    # The finest level but one: trends are as smooth there, and an iteration costs an eighth.
+    binning = choose_levels(run.geometry.n_columns)[-2:][0]
+    level = level_of(start, binning, truncation.grid(start.geometry, last=True))
+    trusted = confidence >= TRUSTED
+    counted = start.registered & trusted
+    drawn = np.flatnonzero(counted)
+
+    def find_moves(displaced: Array) -> Array:
+        model = evaluate(run, level, truncation, displaced, center, trusted)
+        moves = np.zeros_like(displaced)
+        moves[drawn] = match(run, level, model, drawn, confidence, True).shifts * level.pixel
+        return moves
+
+    truncation.learn(find_moves, shifts, run.geometry.angles, counted)

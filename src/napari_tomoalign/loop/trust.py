@@ -1,0 +1,32 @@
+"""Which frames the loop may trust: how well each fits what the others predict."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+from ..results import TRUSTED
+from ..start.frames import copies, fit_confidence
+from ..start.prepare import Start
+from ..start.run import Run
+from .model import Model
+
+__all__ = ["judge_frames"]
+
+
+def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: bool) -> Array:
+    """Say how well each frame fits: 0 to 1. Before capture, every frame that shows something.
+
+    A frame that was not trusted comes back only when it fits as well as the others do, so that
+    none comes and goes. A copy may fit well where its original lies at a near angle; it gets 0.
+    """
+    if not captured or not run.parameters.down_weight:
+        return start.usable.astype(np.float64)
+    difference, _ = model.misfit()
+    pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
+    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable, run.geometry.angles)
+    doubtful = (before < TRUSTED) & (confidence < 1)
+    confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
+    pairs = start.frames.duplicates
+    confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
+    return confidence
