@@ -419,7 +419,8 @@ def test_a_missing_backend_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "tomopy" else find(name)
     )
-    assert available_backends() == ("builtin",)
+    assert available_backends()[0] == "builtin"
+    assert "tomopy" not in available_backends()
     assert get_backend("auto").name == "builtin"
     with pytest.raises(BackendUnavailable, match=r"'tomopy'.*not installed.*conda install"):
         get_backend("tomopy")
@@ -490,7 +491,7 @@ def test_unknown_backend() -> None:
         get_backend("nosuch")
 
 
-@each_backend
+@pytest.mark.parametrize("name", [name for name in installed() if name != "warp"])
 def test_no_gpu(name: str) -> None:
     with pytest.raises(BackendUnavailable, match=r"use_gpu=True.*CPU.*use_gpu=False"):
         get_backend(name, use_gpu=True)

@@ -28,6 +28,7 @@ _GROUP = "napari_tomoalign.backends"
 _OURS = {
     "tomopy": ("tomopy.engine", "tomopy", "conda install -c conda-forge tomopy"),
     "builtin": ("builtin.engine", "numba", "pip install numba"),
+    "warp": ("warp.engine", "warp", 'pip install "napari-tomoalign[gpu]"'),
 }
 
 
@@ -62,7 +63,8 @@ def get_backend(
     Parameters
     ----------
     name : str
-        ``"auto"`` takes TomoPy where it is installed and the built-in engine otherwise.
+        ``"auto"`` takes TomoPy where it is installed and the built-in engine otherwise; with
+        ``use_gpu`` the GPU engine, ``"warp"``.
     workers : int, optional
         Number of threads. None takes all cores that the process may use.
     use_gpu : bool
@@ -78,7 +80,7 @@ def get_backend(
         The backend, or the GPU, is not there.
     """
     if name == "auto":
-        name = available_backends()[0]
+        name = "warp" if use_gpu else available_backends()[0]
     if name not in backend_names():
         raise ValueError(
             f"unknown backend {name!r}; known are 'auto', {', '.join(map(repr, backend_names()))}"
@@ -88,7 +90,8 @@ def get_backend(
     module, package, command = _OURS[name]
     if how_to_install(name) is not None:
         raise BackendUnavailable(
-            f"backend {name!r} needs {package}, which is not installed here: {command}"
+            f"backend {name!r}{' (use_gpu=True)' * use_gpu} needs {package}, which is not "
+            f"installed here: {command}"
         )
     implementation = importlib.import_module(f"{__name__}.{module}")
     backend: Backend = implementation.create(workers=workers, use_gpu=use_gpu)

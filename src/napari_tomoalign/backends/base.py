@@ -160,8 +160,9 @@ class Transpose:
 
 
 def _of_shape(array: ArrayLike, shape: tuple[int, ...], what: str) -> NDArray[np.float32]:
-    """Return an array as float32, or refuse its shape."""
-    values = np.asarray(array, np.float32)
+    """Return an array as float32, or refuse its shape. One of that kind, on any device, passes."""
+    right = getattr(array, "shape", None) == shape and getattr(array, "dtype", None) == np.float32
+    values: NDArray[np.float32] = array if right else np.asarray(array, np.float32)  # type: ignore[assignment]
     if values.shape != shape:
         raise ValueError(
             f"{what} must have the operator's shape {shape}, got {values.shape}: make the operator "

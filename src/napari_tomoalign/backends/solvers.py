@@ -1,10 +1,13 @@
 """Reconstructions, each written once on any operator: filtered back projection, SIRT, gradient.
 
-The arithmetic is elementwise, so it does not matter in which order an engine keeps its axes. `A` is
-an `Operator`; images have its ``range_shape`` and volumes its ``domain_shape``.
+The arithmetic is elementwise, so it does not matter in which order an engine keeps its axes, nor
+where: NumPy hands it over to the class of the arrays. `A` is an `Operator`; images have its
+``range_shape`` and volumes its ``domain_shape``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +27,7 @@ def fbp(
     *,
     filter_name: str = "hann",
     non_negative: bool = False,
-    workers: int | None = None,
+    filtering: Callable[[Array, str], Array] = filtered,
 ) -> Array:
     """Return the filtered back projection.
 
@@ -41,8 +44,8 @@ def fbp(
         One of `filters.WINDOWS`.
     non_negative : bool
         Clip the volume at 0.
-    workers : int, optional
-        Threads of the filter.
+    filtering : callable
+        Takes the images and the filter's name, and returns the filtered images.
 
     Examples
     --------
@@ -57,7 +60,7 @@ def fbp(
     >>> [int(i) for i in np.unravel_index(volume.argmax(), volume.shape)]
     [0, 20, 14]
     """
-    images = filtered(measured, filter_name, workers=workers)
+    images = filtering(measured, filter_name)
     images *= angular_weights(angles)[:, None, None]
     volume = A.spread(images)
     if non_negative:
@@ -111,7 +114,7 @@ def sirt(
     """
     weighted, voxels = _scaling(A, weights)
     voxels *= np.float32(relaxation)
-    volume = _start(A, initial)
+    volume = _start(A, measured, initial)
     for i in range(num_iter):
         step = _step(A, volume, measured, weighted, zero=initial is None and i == 0)
         volume = _advanced(step, voxels, volume, non_negative)
@@ -133,7 +136,7 @@ def gradient(
     parameters are those of `sirt`.
     """
     weighted, voxels = _scaling(A, weights)
-    volume = _start(A, initial)
+    volume = _start(A, measured, initial)
     point, momentum = volume, 1.0
     for i in range(num_iter):
         step = _step(A, point, measured, weighted, zero=initial is None and i == 0)
@@ -160,9 +163,9 @@ def _inverse(sums: Array) -> Array:
     return out
 
 
-def _start(A: Operator, initial: Array | None) -> Array:
-    """Return a volume of our own to start from."""
-    return np.zeros(A.domain_shape, np.float32) if initial is None else np.array(initial)
+def _start(A: Operator, measured: Array, initial: Array | None) -> Array:
+    """Return a volume of our own to start from, on the device that the images are on."""
+    return np.zeros_like(measured, shape=A.domain_shape) if initial is None else initial.copy()
 
 
 def _step(A: Operator, volume: Array, measured: Array, weighted: Array, *, zero: bool) -> Array:

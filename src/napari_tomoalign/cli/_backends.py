@@ -32,5 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
             for algorithm in backend.algorithms
         )
         options = ", ".join(f"{key}={value}" for key, value in default_options.items())
-        print_pairs([("    algorithms", algorithms), ("    default options", options or "none")])
+        devices = getattr(backend, "describe", lambda: "CPU")()
+        print_pairs(
+            [
+                ("    runs on", devices),
+                ("    algorithms", algorithms),
+                ("    default options", options or "none"),
+            ]
+        )
     return 0

@@ -6,6 +6,7 @@ only one block is held, in the kernels' layout.
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -20,20 +21,20 @@ from ...geometry import ScanGeometry
 from ...images._threads import threads
 from .. import solvers
 from ..base import BackendUnavailable, Operator, check_count, check_switch
-from ..filters import WINDOWS
+from ..filters import WINDOWS, filtered
 from . import kernels
 from .operators import BlockOperator, RowOperator, images_block, row_blocks, volume_block
 
-__all__ = ["BuiltinBackend", "create"]
+__all__ = ["ITERATIVE", "OPTIONS", "BuiltinBackend", "create"]
 
 Array = NDArray[np.float32]
 
-_OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "fbp": {"filter_name": "hann", "non_negative": False, "circle": True},
     "sirt": {"num_iter": 10, "non_negative": True, "relaxation": 1.0, "circle": True},
     "gradient": {"num_iter": 10, "non_negative": True, "circle": True},
 }
-_ITERATIVE = {"sirt": solvers.sirt, "gradient": solvers.gradient}
+ITERATIVE = {"sirt": solvers.sirt, "gradient": solvers.gradient}
 
 
 def create(*, workers: int | None = None, use_gpu: bool = False) -> BuiltinBackend:
@@ -46,7 +47,8 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> BuiltinBacke
     """
     if use_gpu:
         raise BackendUnavailable(
-            "use_gpu=True, but the built-in engine runs on the CPU only: set use_gpu=False"
+            "use_gpu=True, but the built-in engine runs on the CPU only: set use_gpu=False, or "
+            "backend='warp'"
         )
     return BuiltinBackend(workers)
 
@@ -61,7 +63,7 @@ class BuiltinBackend:
     """
 
     name = "builtin"
-    algorithms: Sequence[str] = tuple(_OPTIONS)
+    algorithms: Sequence[str] = tuple(OPTIONS)
 
     def __init__(self, workers: int | None = None) -> None:
         available = numba.get_num_threads()
@@ -73,16 +75,16 @@ class BuiltinBackend:
 
     def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
         """Refuse an unknown algorithm, option or value (see `Backend.check_options`)."""
-        if algorithm not in _OPTIONS:
+        if algorithm not in OPTIONS:
             raise ValueError(
-                f"unknown algorithm {algorithm!r} for backend 'builtin'; known are "
+                f"unknown algorithm {algorithm!r} for backend {self.name!r}; known are "
                 f"{', '.join(self.algorithms)}"
             )
-        unknown = sorted(set(options) - set(_OPTIONS[algorithm]))
+        unknown = sorted(set(options) - set(OPTIONS[algorithm]))
         if unknown:
             raise ValueError(
-                f"algorithm {algorithm!r} of backend 'builtin' has no option "
-                f"{', '.join(map(repr, unknown))}; known are {', '.join(_OPTIONS[algorithm])}"
+                f"algorithm {algorithm!r} of backend {self.name!r} has no option "
+                f"{', '.join(map(repr, unknown))}; known are {', '.join(OPTIONS[algorithm])}"
             )
         check_count("num_iter", options.get("num_iter", 1))
         relaxation = options.get("relaxation", 1.0)
@@ -131,7 +133,7 @@ class BuiltinBackend:
         0 outside the circle that a scan can tell (`ScanGeometry.reach`).
         """
         self.check_options(algorithm, options)
-        settings = {**_OPTIONS[algorithm], **options}
+        settings = {**OPTIONS[algorithm], **options}
         radius = geometry.reach if settings.pop("circle") else math.inf
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
@@ -140,12 +142,13 @@ class BuiltinBackend:
                 if algorithm == "fbp":
                     some = geometry.with_changes(n_rows=part.shape[1])
                     A = RowOperator(some, self.workers, radius, at_once=part.shape[1])
+                    filtering = functools.partial(filtered, workers=self.workers)
                     out[rows] = solvers.fbp(
-                        A, part, geometry.angles, workers=self.workers, **settings
+                        A, part, geometry.angles, filtering=filtering, **settings
                     )
                     continue
                 block = BlockOperator(geometry, part.shape[1], radius)
-                volume = _ITERATIVE[algorithm](
+                volume = ITERATIVE[algorithm](
                     block,
                     images_block(part),
                     weights=None if weights is None else images_block(weights[:, rows]),

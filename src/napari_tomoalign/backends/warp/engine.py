@@ -1,0 +1,139 @@
+"""The GPU engine: the built-in one's algorithms and footprint, on the devices that Warp has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import warp as wp
+from numpy.typing import NDArray
+
+from ...geometry import ScanGeometry
+from .. import solvers
+from ..base import BackendUnavailable, Operator
+from ..builtin.engine import ITERATIVE, OPTIONS, BuiltinBackend
+from ..filters import response
+from . import kernels
+from .arrays import DeviceArray
+from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
+from .slabs import in_slabs
+
+__all__ = ["WarpBackend", "create"]
+
+Array = NDArray[np.float32]
+
+_HELD = 5  # volumes, and stacks, that a solver holds: two points, a step, scales, one on the way
+
+
+def create(*, workers: int | None = None, use_gpu: bool = False) -> WarpBackend:
+    """Return the GPU engine: on all CUDA devices, or on Warp's CPU device where there is none.
+
+    Raises
+    ------
+    BackendUnavailable
+        ``use_gpu`` is set and there is no CUDA device.
+    """
+    with wp.ScopedLogLevel(wp.LOG_WARNING):  # its findings are no part of our output
+        wp.init()
+        devices = wp.get_cuda_devices()
+        if use_gpu and not devices:
+            raise BackendUnavailable(
+                "use_gpu=True, but Warp finds no CUDA device here: an NVIDIA card and its driver "
+                "(nvidia-smi shows them) are needed; without one set use_gpu=False"
+            )
+        devices = devices or [wp.get_device("cpu")]
+        for device in devices:
+            wp.load_module(kernels, device=device)
+    return WarpBackend(devices)
+
+
+class WarpBackend(BuiltinBackend):
+    """FBP, SIRT and an accelerated gradient on GPUs: the algorithms of the built-in engine.
+
+    Parameters
+    ----------
+    devices : sequence of warp.Device
+        They share the rows, one thread a device.
+    """
+
+    name = "warp"
+
+    def __init__(self, devices: Sequence[Any]) -> None:
+        self.devices = tuple(devices)
+
+    def describe(self) -> str:
+        """Return the cards, each with its memory."""
+        return ", ".join(
+            f"{device.name} ({device.total_memory / 2**30:.0f} GiB)"
+            if device.is_cuda
+            else "no NVIDIA card: Warp's CPU device, slow and meant for tests"
+            for device in self.devices
+        )
+
+    def startup_note(self) -> str | None:
+        """Return what the user should know before the first call, or None."""
+        if any(device.is_cuda for device in self.devices):
+            return None
+        return self.describe()
+
+    def operator(self, geometry: ScanGeometry) -> Operator:
+        """Return the projector of a geometry (see `Backend.operator`)."""
+        return RowOperator(geometry, self.devices)
+
+    def reconstruct(
+        self,
+        projections: Array,
+        geometry: ScanGeometry,
+        *,
+        algorithm: str,
+        weights: Array | None = None,
+        initial: Array | None = None,
+        **options: Any,
+    ) -> Array:
+        """Reconstruct a volume, slab by slab (see `Backend.reconstruct`, `BuiltinBackend`)."""
+        self.check_options(algorithm, options)
+        settings = {**OPTIONS[algorithm], **options}
+        radius = geometry.reach if settings.pop("circle") else math.inf
+        out = np.empty(geometry.volume_shape, np.float32)
+
+        def work(rows: slice, device: Any) -> None:
+            measured = images_on(device, projections[:, rows])
+            A = DeviceOperator(geometry, measured.shape[2], radius, device)
+            if algorithm == "fbp":
+                volume = solvers.fbp(A, measured, geometry.angles, filtering=_filtered, **settings)
+            else:
+                volume = ITERATIVE[algorithm](
+                    A,
+                    measured,
+                    weights=None if weights is None else images_on(device, weights[:, rows]),
+                    initial=None if initial is None else volume_on(device, initial[rows]) * A.disc,
+                    **settings,
+                )
+            out[rows] = slices_from(volume)
+
+        in_slabs(geometry, self.devices, _HELD, work)
+        return out
+
+
+def _filtered(images: Any, window: str) -> Any:
+    """Return images that went through the windowed ramp (`filters.filtered`), on their device.
+
+    As a convolution with its response to a single pixel, which needs no Fourier transform and no
+    padding.
+    """
+    n_columns, n_slices = images.shape[1:]
+    size: int = scipy.fft.next_fast_len(2 * n_columns, real=True)
+    kernel = scipy.fft.irfft(response(size, window), size)[:n_columns]
+    there = wp.array(kernel, dtype=wp.float32, device=images.device)
+    filtered = DeviceArray.empty(images.shape, images.device)
+    wp.launch(
+        kernels.convolve,
+        (*images.shape[:2], kernels.packs(n_slices)),
+        [images.flat, n_columns, n_slices, there],
+        [filtered.flat],
+        device=images.device,
+    )
+    return filtered
