@@ -109,7 +109,9 @@ def widget(viewer, stack, qtbot):
         viewer.window.add_dock_widget(made, name="Align projections")
     else:
         qtbot.addWidget(made)
-    qtbot.waitUntil(lambda: made.reconstruction.algorithm.count() > 1, timeout=20_000)
+        for name in ("inserted", "removed", "renamed"):  # as napari does for a dock
+            getattr(viewer.layers.events, name).connect(made.reset_choices)
+    qtbot.waitUntil(lambda: made.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     yield made
     made.close_down()
     _await_workers(qtbot)

@@ -57,7 +57,7 @@ def test_every_parameter_has_a_control(widget):
         "transmission",
     }
     names = {field.name for field in fields(AlignmentParameters)}
-    assert set(widget.parameters.editors) == set(SET) == names - elsewhere
+    assert set(widget.parameters.fields) == set(SET) == names - elsewhere
     assert set(widget.settings()[2].to_dict()) == names
 
 
@@ -69,51 +69,64 @@ def test_untouched_controls_are_the_defaults(widget):
 def test_every_parameter_reaches_the_loop(widget, reaches):
     for name, (value, _) in SET.items():
         if name != "align_horizontal":  # not both directions off
-            widget.parameters.editors[name].set(value)
+            widget.parameters.fields[name].value = value
     arguments = reaches()
     for name, (_, expected) in SET.items():
         if name != "align_horizontal":
             assert arguments[name] == expected, name
-    widget.parameters.editors["align_vertical"].set(True)
-    widget.parameters.editors["align_horizontal"].set(False)
+    widget.parameters.fields["align_vertical"].value = True
+    widget.parameters.fields["align_horizontal"].value = False
     arguments = reaches()
     assert (arguments["align_vertical"], arguments["align_horizontal"]) == (True, False)
 
 
 def test_every_control_of_a_parameter_is_explained_and_limited(widget):
-    for name, editor in widget.parameters.editors.items():
-        assert name in editor.widget.toolTip()
-        assert len(editor.widget.toolTip()) > len(name) + 40
-    box = widget.parameters.editors["relative_sample_size"].widget
-    assert (box.minimum(), box.maximum()) == (0.01, 1.0)
-    assert widget.parameters.editors["shift_cutoff"].widget.suffix() == " px"
+    for name, field in widget.parameters.fields.items():
+        assert name in field.tooltip
+        assert len(field.tooltip) > len(name) + 40
+    box = widget.parameters.fields["relative_sample_size"]
+    assert (box.min, box.max) == (0.01, 1.0)
+    assert widget.parameters.fields["shift_cutoff"].label.endswith(", px")
+
+
+def test_nothing_is_rounded_and_a_fault_is_marked(widget):
+    field = widget.parameters.fields["shift_tolerance"]
+    field.value = 1e-6
+    assert widget.settings()[2].shift_tolerance == 1e-6
+    assert field.text == "1e-06"
+    field.text = "tiny"
+    assert "expected a number, or nothing, got 'tiny'" in field.native.toolTip()
+    assert field.native.styleSheet()
+    field.text = ""
+    assert widget.settings()[2].shift_tolerance is None
+    assert not field.native.styleSheet()
 
 
 def test_the_usual_ones_are_in_front(widget):
     assert not widget.parameters.advanced.isExpanded()
     inside = widget.parameters.advanced.content()
     for spec in fields(AlignmentParameters):
-        if spec.name in widget.parameters.editors:
-            folded = inside.isAncestorOf(widget.parameters.editors[spec.name].widget)
+        if spec.name in widget.parameters.fields:
+            folded = inside.isAncestorOf(widget.parameters.fields[spec.name].native)
             assert folded == bool(spec.metadata.get("advanced")), spec.name
 
 
 def test_a_wrong_value_is_told_by_name(widget, told):
-    widget.parameters.editors["levels"].widget.setText("two")
+    widget.parameters.fields["levels"].text = "two"
     widget.run()
     assert any("levels" in text and "'two'" in text for text in told())
-    widget.parameters.editors["levels"].widget.setText("1, 2")
+    widget.parameters.fields["levels"].text = "1, 2"
     widget.run()
     assert any("coarse to fine" in text for text in told())
 
 
-def test_reconstruction_controls(widget, reaches):
+def test_reconstruction_controls(widget, reaches, qtbot):
     group = widget.reconstruction
-    group.backend.setCurrentIndex(group.backend.findData("builtin"))
-    group.algorithm.addItem("sirt", "sirt")
-    group.algorithm.setCurrentIndex(group.algorithm.findData("sirt"))
-    group.options.widget.setText("num_iter=3, non_negative=False")
-    group.gpu.set(True)
+    group.backend.value = "builtin"
+    qtbot.waitUntil(lambda: "sirt" in group.algorithm.choices, timeout=20_000)
+    group.algorithm.value = "sirt"
+    group.fields["reconstruction_pipeline_kwargs"].text = "num_iter=3, non_negative=False"
+    group.fields["use_gpu"].value = True
     arguments = reaches()
     assert arguments["backend"] == "builtin"
     assert arguments["reconstruction_pipeline"] == "sirt"
@@ -122,7 +135,7 @@ def test_reconstruction_controls(widget, reaches):
 
 
 def test_wrong_options_are_told(widget, told):
-    widget.reconstruction.options.widget.setText("num_iter")
+    widget.reconstruction.fields["reconstruction_pipeline_kwargs"].text = "num_iter"
     widget.run()
     assert any("num_iter=10" in text and "got 'num_iter'" in text for text in told())
 
@@ -130,25 +143,25 @@ def test_wrong_options_are_told(widget, told):
 def test_the_algorithms_are_those_of_the_engine(widget):
     from napari_tomoalign import get_backend
 
-    combo = widget.reconstruction.algorithm
-    offered = [combo.itemData(index) for index in range(1, combo.count())]
-    assert offered == list(get_backend("auto").algorithms)
+    offered = widget.reconstruction.algorithm.choices
+    assert offered == (None, *get_backend("auto").algorithms)
 
 
 def test_missing_engines_are_greyed_and_say_how_to_install(viewer, qtbot, monkeypatch):
-    from napari_tomoalign._napari import _reconstruction_group as module
+    from napari_tomoalign._napari import _parameter_form as module
 
     monkeypatch.setattr(
         module, "how_to_install", lambda name: "get it there" if name == "tomopy" else None
     )
-    group = module.ReconstructionGroup()
+    group = module.ReconstructionForm()
     qtbot.addWidget(group)
-    qtbot.waitUntil(lambda: group.algorithm.count() > 1, timeout=20_000)
-    index = group.backend.findData("tomopy")
-    assert not group.backend.model().item(index).isEnabled()
-    assert "not installed" in group.backend.itemText(index)
+    qtbot.waitUntil(lambda: group.algorithm.native.count() > 1, timeout=20_000)
+    combo = group.backend.native
+    index = group.backend.choices.index("tomopy")
+    assert not combo.model().item(index).isEnabled()
+    assert "not installed" in combo.itemText(index)
     assert "get it there" in group.remark.text()
-    assert group.backend.model().item(group.backend.findData("builtin")).isEnabled()
+    assert combo.model().item(group.backend.choices.index("builtin")).isEnabled()
 
 
 def test_the_scan_as_it_is(widget, phantom, reaches):
@@ -163,16 +176,16 @@ def test_the_scan_as_it_is(widget, phantom, reaches):
 
 def test_another_layer(viewer, widget, phantom, reaches):
     other = viewer.add_image(phantom.projections + 1, metadata={"angles": phantom.angles / 2})
-    widget.scan.layer.choose(other)
+    widget.scan.layer.value = other
     arguments = reaches()
     np.testing.assert_array_equal(arguments["projections"], phantom.projections + 1)
     np.testing.assert_array_equal(arguments["angles"], phantom.angles / 2)
 
 
 def test_angles_from_first_and_last(widget, phantom, reaches):
-    widget.scan.angle_source.setCurrentText("first and last")
-    widget.scan.first.setValue(-60)
-    widget.scan.last.setValue(60)
+    widget.scan.fields["angles"].value = "first and last"
+    widget.scan.fields["first"].value = -60
+    widget.scan.fields["last"].value = 60
     assert "24 angles, -60° to 60°" in widget.scan.summary.text()
     np.testing.assert_allclose(
         np.degrees(reaches()["angles"]), np.linspace(-60, 60, len(phantom.angles))
@@ -182,8 +195,8 @@ def test_angles_from_first_and_last(widget, phantom, reaches):
 def test_angles_from_a_file(widget, phantom, reaches, tmp_path):
     path = tmp_path / "scan.rawtlt"
     np.savetxt(path, np.linspace(-70, 70, len(phantom.angles)))
-    widget.scan.angle_source.setCurrentText("from a file")
-    widget.scan.file.setText(str(path))
+    widget.scan.fields["angles"].value = "from a file"
+    widget.scan.fields["file"].value = path
     np.testing.assert_allclose(
         np.degrees(reaches()["angles"]), np.linspace(-70, 70, len(phantom.angles))
     )
@@ -192,8 +205,8 @@ def test_angles_from_a_file(widget, phantom, reaches, tmp_path):
 def test_too_few_angles_are_told(widget, told, tmp_path):
     path = tmp_path / "scan.tlt"
     np.savetxt(path, [0, 1, 2])
-    widget.scan.angle_source.setCurrentText("from a file")
-    widget.scan.file.setText(str(path))
+    widget.scan.fields["angles"].value = "from a file"
+    widget.scan.fields["file"].value = path
     widget.run()
     assert any("each of the 24 projections, got 3" in text for text in told())
 
@@ -208,7 +221,7 @@ def test_a_horizontal_axis_turns_what_goes_in_and_what_comes_out(
 ):
     scan = viewer.layers["scan"]
     scan.data = np.swapaxes(phantom.projections, 1, 2)[:, :, :30]
-    widget.scan.axis.setCurrentIndex(widget.scan.axis.findData("horizontal"))
+    widget.scan.fields["rotation_axis"].value = "horizontal"
     loop.states = 1
     arguments = reaches()
     np.testing.assert_array_equal(arguments["projections"], phantom.projections[:, :30])
@@ -217,20 +230,20 @@ def test_a_horizontal_axis_turns_what_goes_in_and_what_comes_out(
 
 
 def test_center(widget, reaches):
-    widget.scan.center.setValue(14.5)
+    widget.scan.fields["center"].value = 14.5
     assert reaches()["center"] == 14.5
 
 
 def test_ignored_projections(viewer, widget, reaches):
-    widget.scan.ignored.widget.setText("0, 5-7")
+    widget.scan.fields["ignored_subset"].text = "0, 5-7"
     viewer.dims.set_point(0, 9)
     widget.scan._add_view.click()
-    assert widget.scan.ignored.widget.text() == "0, 5-7, 9"
+    assert widget.scan.fields["ignored_subset"].text == "0, 5-7, 9"
     assert reaches()["ignored_subset"] == (0, 5, 6, 7, 9)
 
 
 def test_transmission(widget, reaches):
-    widget.scan.transmission.set(True)
+    widget.scan.fields["transmission"].value = True
     assert reaches()["transmission"] is True
 
 
@@ -239,25 +252,25 @@ def test_a_labels_layer_as_mask(viewer, widget, reaches, axes):
     shape = viewer.layers["scan"].data.shape
     labels = np.zeros((5, *shape)[4 - axes :], dtype=np.uint8)
     labels[..., 3, 4] = 2
-    widget.scan.marks.choose(viewer.add_labels(labels))
+    widget.scan.marks.value = viewer.add_labels(labels)
     weights = reaches()["weights"]
     assert weights.shape == shape
     assert np.all(weights[:, 3, 4] == 0)
     assert weights.sum() == weights.size - len(weights)
-    widget.scan.painted.setCurrentText("alone is used")
+    widget.scan.fields["painted"].value = "alone is used"
     weights = reaches()["weights"]
     assert weights.sum() == len(weights)
 
 
 def test_a_mask_that_does_not_fit_is_told(viewer, widget, run, told):
-    widget.scan.marks.choose(viewer.add_labels(np.zeros((4, 4), dtype=np.uint8), name="small"))
+    widget.scan.marks.value = viewer.add_labels(np.zeros((4, 4), dtype=np.uint8), name="small")
     run(widget)
     assert any("'small' has shape (4, 4)" in text and "(24, 32, 32)" in text for text in told())
 
 
 def test_a_shapes_layer_as_mask(viewer, widget, reaches):
     corners = np.array([[3.6, 3.6], [3.6, 9.4], [7.4, 9.4], [7.4, 3.6]])
-    widget.scan.marks.choose(viewer.add_shapes([corners], shape_type="rectangle"))
+    widget.scan.marks.value = viewer.add_shapes([corners], shape_type="rectangle")
     weights = reaches()["weights"]
     assert np.all(weights[:, 4:8, 4:10] == 0)
     assert weights[0].sum() == 32 * 32 - 4 * 6
@@ -274,26 +287,29 @@ def test_a_rectangle_as_crop(viewer, widget, reaches):
     scan = viewer.layers["scan"]
     scan.scale = (1, 0.5, 0.5)
     corners = np.array([[2, 3], [2, 12], [11, 12], [11, 3]]) * 1.0
-    widget.scan.crop.choose(viewer.add_shapes([corners], shape_type="rectangle"))
+    widget.scan.crop.value = viewer.add_shapes([corners], shape_type="rectangle")
     assert reaches()["projection_cropping"] == (slice(4, 23), slice(6, 25))
-    widget.scan.axis.setCurrentIndex(widget.scan.axis.findData("horizontal"))
+    widget.scan.fields["rotation_axis"].value = "horizontal"
     assert reaches()["projection_cropping"] == (slice(6, 25), slice(4, 23))
 
 
 def test_an_empty_crop_is_told(viewer, widget, told):
-    widget.scan.crop.choose(viewer.add_shapes(ndim=2, name="nothing"))
+    widget.scan.crop.value = viewer.add_shapes(ndim=2, name="nothing")
     widget.run()
     assert any("'nothing' has no rectangle" in text for text in told())
 
 
 def test_new_mask_and_new_crop_are_ready_to_draw_in(viewer, widget):
-    widget.scan._new_mask.click()
-    widget.scan._new_crop.click()
+    widget.scan.draw_mask.click()
     assert viewer.layers["mask"].data.shape == viewer.layers["scan"].data.shape
     assert viewer.layers["mask"].mode == "paint"
+    widget.scan.draw_crop.click()
+    assert viewer.layers["mask"].mode == "pan_zoom"
     assert viewer.layers["crop"].mode == "add_rectangle"
-    assert widget.scan.marks.layer is viewer.layers["mask"]
-    assert widget.scan.crop.layer is viewer.layers["crop"]
+    assert widget.scan.draw_crop.isChecked()
+    assert not widget.scan.draw_mask.isChecked()
+    assert widget.scan.marks.value is viewer.layers["mask"]
+    assert widget.scan.crop.value is viewer.layers["crop"]
 
 
 def test_difference_is_shown_on_request(viewer, widget, loop, reaches):
@@ -323,5 +339,88 @@ def test_a_lazy_layer_is_read_in_the_background_only(viewer, widget, reaches, ph
     layer = viewer.add_image(
         lazy, contrast_limits=(0, 2), metadata={"angles": phantom.angles}, name="lazy"
     )
-    widget.scan.layer.choose(layer)
+    widget.scan.layer.value = layer
     np.testing.assert_array_equal(reaches()["projections"], phantom.projections)
+
+
+def visible(viewer):
+    return [layer.name for layer in viewer.layers if layer.visible]
+
+
+@pytest.mark.parametrize("kind", ["mask", "crop"])
+def test_after_a_run_one_draws_over_the_scan_alone(viewer, widget, loop, reaches, kind):
+    loop.states = 1
+    reaches()
+    assert viewer.canvas.grid.enabled
+    before = visible(viewer)
+    button = getattr(widget.scan, f"draw_{kind}")
+    button.click()
+    assert visible(viewer) == ["scan", kind]
+    assert not viewer.canvas.grid.enabled
+    assert viewer.layers.selection.active is viewer.layers[kind]
+    viewer.layers[kind].mode = "pan_zoom"  # done: another tool is taken
+    assert visible(viewer) == before  # a hidden layer takes no cell of the grid
+    assert viewer.canvas.grid.enabled
+    assert not button.isChecked()
+    button.click()  # once more, in the same layer
+    assert visible(viewer) == ["scan", kind]
+    viewer.layers.selection.active = viewer.layers["scan"]
+    assert visible(viewer) == before
+    assert [layer.name for layer in viewer.layers].count(kind) == 1
+
+
+@pytest.mark.parametrize("name", ["maxiter", "relative_sample_size", "normalization"])
+def test_the_wheel_over_a_box_without_focus_changes_nothing(widget, qapp, name):
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QAbstractSpinBox, QComboBox
+
+    field = widget.parameters.fields[name]
+    kinds = QAbstractSpinBox | QComboBox
+    box = field.native if isinstance(field.native, kinds) else field.native.findChild(kinds)
+    before = field.value
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(5, 5),
+        QPoint(0, -120),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    qapp.sendEvent(box, event)
+    assert field.value == before
+    assert not event.isAccepted()  # so the panel around it scrolls
+
+
+def test_no_angles_are_invented(viewer, widget, phantom, told):
+    plain = viewer.add_image(phantom.projections, name="plain")
+    widget.scan.layer.value = plain
+    assert widget.scan.fields["angles"].value == "choose …"
+    assert "angles are not known" in widget.scan.summary.text()
+    widget.run()
+    assert any("angles are not known" in text for text in told())
+    widget.scan.fields["angles"].value = "0° to 180°, end left out"
+    assert widget.scan.summary.text() == "24 angles, 0° to 172.5°, step 7.5°"
+
+
+def test_a_layer_of_four_axes_gets_the_cure(viewer, widget):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((3, 12, 8, 8)), name="channels")
+    text = widget.scan.summary.text()
+    assert "'channels' has four axes: choose a channel of it" in text
+
+
+def test_a_pyramid_is_a_scan_by_its_finest_level(viewer, widget, phantom, reaches):
+    levels = [phantom.projections, phantom.projections[:, ::2, ::2]]
+    made = viewer.add_image(levels, multiscale=True, metadata={"angles": phantom.angles})
+    widget.scan.layer.value = made
+    np.testing.assert_array_equal(reaches()["projections"], phantom.projections)
+
+
+def test_the_readers_remarks_are_shown(viewer, widget):
+    scan = viewer.layers["scan"]
+    scan.metadata = {**scan.metadata, "preparation": ("background 3.1 subtracted",)}
+    widget.reset_choices()
+    assert "background 3.1 subtracted" in widget.scan.summary.text()

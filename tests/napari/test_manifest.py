@@ -59,7 +59,7 @@ def test_the_menu_opens_the_widget(plugin, make_napari_viewer, qtbot):
     assert "napari-tomoalign.widget" in [item.command.id for item in menu]
     get_app_model().commands.execute_command("napari-tomoalign.widget").result()
     (widget,) = viewer.window._qt_window.findChildren(AlignmentWidget)
-    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     widget.close_down()
 
 

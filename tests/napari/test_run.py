@@ -27,7 +27,7 @@ def test_the_small_sample_ends_aligned(viewer, qtbot, npe2pm):
     assert names(viewer) == ["small phantom", *NAMES[1:]]
     assert widget.session.state.converged
     assert "onverged" in widget.run_bar.status.text()
-    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     widget.close_down()
 
 
@@ -130,6 +130,22 @@ def test_a_second_run_updates_the_same_layers(viewer, widget, loop, run):
     assert names(viewer)[:4] == NAMES
 
 
+def test_a_dock_that_was_opened_with_a_proxy_works_alike(viewer, stack, loop, qtbot, run):
+    from napari.utils._proxies import PublicOnlyProxy
+
+    from napari_tomoalign._napari._widget import AlignmentWidget
+
+    widget = AlignmentWidget(PublicOnlyProxy(viewer))  # as `napari -w` hands it over
+    viewer.window.add_dock_widget(widget)
+    widget.scan.draw_mask.click()
+    assert widget.scan.marks.value is viewer.layers["mask"]
+    widget.scan.draw_mask.click()
+    run(widget)
+    assert widget.session.state is not None
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)
+    widget.close_down()
+
+
 def test_closing_the_window_mid_run_ends_the_thread(
     make_napari_viewer, phantom, loop, qtbot, monkeypatch
 ):
@@ -179,7 +195,7 @@ def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
     widget = AlignmentWidget(viewer)
     viewer.window.add_dock_widget(widget)
     run(widget)
-    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     gone = weakref.ref(widget.session)
     viewer.window.remove_dock_widget(widget)
     widget = None
@@ -190,7 +206,7 @@ def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
 def test_progress_is_shown_in_the_widget_and_in_the_activity_dock(widget, loop, qtbot):
     from napari.utils import progress
 
-    widget.parameters.editors["maxiter"].set(20)
+    widget.parameters.fields["maxiter"].value = 20
     loop.states = 5
     with qtbot.waitSignal(widget.runner.paused, timeout=5000):
         widget.run_bar.step.click()

@@ -40,7 +40,7 @@ def test_an_iteration_is_put_back_and_run_goes_on_from_there(done, loop, run, qt
 
 def test_other_parameters_start_anew_at_the_shifts_on_show(done, loop, run, qtbot):
     waits_for_preview(done, qtbot, lambda: done.result.slider.setValue(2))
-    done.parameters.editors["upsampling"].set(50)
+    done.parameters.fields["upsampling"].value = 50
     loop.states = 1
     run(done)
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
@@ -52,7 +52,7 @@ def test_other_parameters_start_anew_at_the_shifts_on_show(done, loop, run, qtbo
 def test_another_scan_is_never_resumed(done, loop, run, viewer, phantom):
     done.result.slider.setValue(2)
     other = viewer.add_image(phantom.projections * 2, metadata={"angles": phantom.angles})
-    done.scan.layer.choose(other)
+    done.scan.layer.value = other
     run(done)
     assert "resume" not in loop.arguments
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
@@ -83,7 +83,7 @@ def test_a_nudge_moves_the_image_and_the_run_starts_there(done, loop, run, qtbot
 
 
 def test_a_nudge_with_a_horizontal_axis_moves_the_image_as_it_is_shown(done, qtbot, viewer):
-    done.scan.axis.setCurrentIndex(done.scan.axis.findData("horizontal"))
+    done.scan.fields["rotation_axis"].value = "horizontal"
     viewer.dims.set_point(1, 7)
     before = done.session.shifts.copy()
     done.result.step.setValue(1.0)
@@ -102,7 +102,7 @@ def test_freezing_while_paused_starts_the_rest_with_it_ignored(widget, loop, qtb
         widget.run_bar.step.click()
     viewer.dims.set_point(1, 5)
     widget.result.freeze.setChecked(True)
-    assert widget.scan.ignored.get() == (5,)
+    assert widget.scan.ignored == (5,)
     with qtbot.waitSignals([widget.runner.ended] * 2, timeout=10_000):
         widget.run_bar.run.click()
     assert loop.started == 2
@@ -113,7 +113,7 @@ def test_freezing_while_paused_starts_the_rest_with_it_ignored(widget, loop, qtb
     viewer.dims.set_point(1, 5)
     assert widget.result.freeze.isChecked()
     widget.result.freeze.setChecked(False)
-    assert widget.scan.ignored.get() == ()
+    assert widget.scan.ignored == ()
 
 
 def test_a_frozen_projection_stays_put_in_the_real_loop(widget, phantom, run, qtbot, viewer):
@@ -192,7 +192,7 @@ def test_shifts_of_another_scan_are_refused(widget, run, qtbot, told, tmp_path, 
     widget.save_shifts(path)
     qtbot.waitUntil(path.exists, timeout=10_000)
     short = viewer.add_image(phantom.projections[:10], metadata={"angles": phantom.angles[:10]})
-    widget.scan.layer.choose(short)
+    widget.scan.layer.value = short
     widget.load_shifts(path)
     qtbot.waitUntil(
         lambda: any("24 projections" in text and "10" in text for text in told()), timeout=10_000
@@ -208,7 +208,7 @@ def test_saving_before_any_run_is_told(widget, told, tmp_path):
 def test_apply_to_a_sibling_of_any_binning(done, viewer, phantom, qtbot, binning):
     other = phantom.projections[:, ::binning, ::binning] * 2
     layer = viewer.add_image(other, name="iron", scale=(1, binning, binning))
-    done.result.other.choose(layer)
+    done.result.other.value = layer
     with qtbot.waitSignal(done.files.applied, timeout=10_000):
         done.result.apply.click()
     made = viewer.layers["iron aligned"]

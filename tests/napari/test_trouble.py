@@ -55,7 +55,7 @@ def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, to
 
 def test_an_error_before_the_run_is_told(viewer, widget, told):
     viewer.layers["scan"].metadata = {}
-    widget.scan.angle_source.setCurrentText("from the layer")
+    widget.scan.fields["angles"].value = "from the layer"
     widget.run_bar.run.click()
     assert any("carries no angles" in text and "metadata['angles']" in text for text in told())
     assert not widget.runner.is_running
@@ -82,7 +82,7 @@ def test_removing_the_input_mid_run_stops_and_keeps(viewer, widget, loop, qtbot,
     assert len(widget.session.history) == loop.done < 1000
     assert names(viewer) == NAMES[1:]
     widget.run_bar.run.click()
-    assert any("no stack of projections" in text for text in told())
+    assert any("there is no scan yet" in text for text in told())
 
 
 def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot, run):

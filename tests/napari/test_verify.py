@@ -191,13 +191,13 @@ class TestInAModel:
         labels = np.zeros(phantom.projections.shape, dtype=np.uint8)
         labels[:, 3, 4] = 1
         mask = viewer.add_labels(labels)
-        widget.scan.marks.choose(mask)
+        widget.scan.marks.value = mask
         run(widget)
         weights = loop.arguments["weights"].copy()
         assert weights.sum() == weights.size - len(weights)
         mask.data[:, 10:20] = 1  # painted afterwards
         other = viewer.add_image(phantom.projections[:10] * 2, name="other")
-        widget.scan.layer.choose(other)
+        widget.scan.layer.value = other
         viewer.layers.remove("scan")
         verify(widget)
         np.testing.assert_array_equal(check.arguments["projections"], phantom.projections)
@@ -213,7 +213,7 @@ class TestInAModel:
         self, viewer, widget, phantom, check, loop, run, verify
     ):
         viewer.layers["scan"].data = np.swapaxes(phantom.projections, 1, 2)[:, :, :30]
-        widget.scan.axis.setCurrentIndex(widget.scan.axis.findData("horizontal"))
+        widget.scan.fields["rotation_axis"].value = "horizontal"
         run(widget)
         verify(widget)
         np.testing.assert_array_equal(check.arguments["projections"], phantom.projections[:, :30])

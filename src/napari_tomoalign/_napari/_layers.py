@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["AlignmentLayers", "placement_of"]
+__all__ = ["AlignmentLayers", "placement_of", "stack_of"]
 
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
 
@@ -169,6 +169,11 @@ class AlignmentLayers:
             self._hidden.append(layer)
 
 
+def stack_of(layer: Image) -> Any:
+    """Return the projections of a scan's layer: of a pyramid, its finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
 def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Placement:
     """Return where a scan's layer, (angle, row, column), lies."""
     scale, translate = ([float(value) for value in v] for v in (layer.scale, layer.translate))
@@ -179,7 +184,7 @@ def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Plac
         units=(units[0], units[1], units[2]),
         rotation_axis=rotation_axis,
         source=layer.name,
-        shape=(layer.data.shape[1], layer.data.shape[2]),
+        shape=(stack_of(layer).shape[1], stack_of(layer).shape[2]),
     )
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QLayout,
     QScrollArea,
+    QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
 
-__all__ = ["SPACING", "Scrolled", "folding", "form", "hint", "row", "small_button"]
+__all__ = ["SPACING", "CalmWheel", "Scrolled", "folding", "form", "hint", "row", "small_button"]
 
 SPACING = 4
 _TITLE = """
@@ -94,12 +97,8 @@ def hint(text: str = "") -> QLabel:
     return label
 
 
-def folding(title: str, content: QLayout | QWidget, *, expanded: bool) -> QCollapsible:
+def folding(title: str, content: QWidget, *, expanded: bool) -> QCollapsible:
     """Return a group with a title that folds it away."""
-    if isinstance(content, QLayout):
-        holder = QWidget()
-        holder.setLayout(content)
-        content = holder
     group = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
     group.setDuration(0)
     group.toggleButton().setStyleSheet(_TITLE)
@@ -109,3 +108,40 @@ def folding(title: str, content: QLayout | QWidget, *, expanded: bool) -> QColla
     if expanded:
         group.expand(animate=False)
     return group
+
+
+class CalmWheel(QObject):
+    """Keeps the mouse wheel from changing a box that it passes while a panel is scrolled.
+
+    Only a box that has the focus listens, and the wheel alone gives none. The filter is the
+    application's, so that controls which are added later are covered too.
+
+    Parameters
+    ----------
+    panel : QWidget
+        Whose boxes, combos and sliders; the filter goes with it.
+    """
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        application = QApplication.instance()
+        if application is not None:
+            application.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Swallow the wheel over a control without focus, and let what is around it scroll."""
+        kind = event.type()
+        if kind not in (QEvent.Type.Wheel, QEvent.Type.Polish) or not self._concerns(watched):
+            return False
+        if kind == QEvent.Type.Polish:
+            watched.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            return False
+        if watched.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+    def _concerns(self, watched: QObject) -> bool:
+        controls = isinstance(watched, QAbstractSpinBox | QComboBox | QSlider)
+        return controls and self._panel.isAncestorOf(watched)

@@ -36,6 +36,8 @@ class ScanSource:
         to this shape.
     weights : array, optional
         What came of the masks, (n_angles, n_rows, n_columns), as measured; see `settled`.
+    file : str
+        Where the scan was read from; empty where that is not known.
     """
 
     data: Any
@@ -43,6 +45,7 @@ class ScanSource:
     place: Placement
     masks: tuple[Mask, ...] = ()
     weights: NDArray[np.float32] | None = None
+    file: str = ""
 
     @property
     def rotation_axis(self) -> RotationAxis:

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from ..geometry import turn_projections
 from ._files import FILTER
-from ._layer_combo import LayerCombo
+from ._forms import LayerChooser
 from ._layout import SPACING, form, hint, row, small_button
 from ._plots import RunPlots, VerificationPlot
 
@@ -78,7 +78,7 @@ class ResultGroup(QWidget):
         self.load = QPushButton("Load shifts…")
         self.verify = QPushButton("Verify")
         self.verify.setEnabled(False)
-        self.other = LayerCombo(viewer, _is_stack)
+        self.other = LayerChooser(viewer, _is_stack, nullable=False)
         self.apply = QPushButton("Apply")
         self.difference = QCheckBox("Show the difference")
         self.new_layers = QCheckBox("New layers on the next run")
@@ -177,10 +177,6 @@ class ResultGroup(QWidget):
         self.plots.set_theme(theme)
         self.verification.set_theme(theme)
 
-    def close_down(self) -> None:
-        """Let go of the viewer."""
-        self.other.close_down()
-
     def _set_up(self) -> None:
         self.slider.setRange(0, 0)
         self.slider.setTracking(True)
@@ -209,7 +205,7 @@ class ResultGroup(QWidget):
                 "shifts and aligned again, to see what comes back. No layer is changed.",
             ),
             (
-                self.other,
+                self.other.native,
                 "Another layer of the same scan: another channel, or another binning",
             ),
             (self.apply, "Move that layer by the shifts on show, into a new layer"),
@@ -225,7 +221,7 @@ class ResultGroup(QWidget):
         layout.addRow(self.in_view)
         layout.addRow(row(self.freeze, *self._arrows, self.step, stretch=5))
         layout.addRow(row(self.save, self.load, self.verify, stretch=None))
-        layout.addRow("Apply to", row(self.other, self.apply))
+        layout.addRow("Apply to", row(self.other.native, self.apply))
         layout.addRow(self.difference)
         layout.addRow(self.new_layers)
         outer = QVBoxLayout(self)
@@ -242,7 +238,7 @@ class ResultGroup(QWidget):
         self.save.clicked.connect(self._ask_save)
         self.load.clicked.connect(self._ask_load)
         self.verify.clicked.connect(self.verify_asked)
-        self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.layer))
+        self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.value))
         self.difference.toggled.connect(self.difference_asked)
         for button, (_, (rows, columns), _) in zip(self._arrows, _ARROWS, strict=True):
             button.clicked.connect(

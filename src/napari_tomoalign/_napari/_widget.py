@@ -17,18 +17,18 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
+from ._drawing import Drawing
 from ._files import ShiftFiles
 from ._frames import Frame, moved_frame
 from ._layers import AlignmentLayers
-from ._layout import Scrolled, folding
-from ._parameters_group import ParametersGroup
+from ._layout import CalmWheel, Scrolled, folding
+from ._parameter_form import ParameterForm, ReconstructionForm
 from ._preview import Preview
-from ._reconstruction_group import ReconstructionGroup
 from ._request import RunRequest
 from ._result_group import ResultGroup
 from ._run import Arrival, Runner
 from ._run_bar import RunBar
-from ._scan_group import ScanGroup
+from ._scan_form import ScanForm
 from ._session import Session
 from ._shift_files import Loaded
 from ._telling import text_of, told
@@ -70,6 +70,9 @@ class AlignmentWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        # napari hands over a proxy where the dock was not opened from its menu; layers are
+        # compared with `is`, which holds behind the proxy only.
+        napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._viewer = napari_viewer
         self.session = Session()
         self.layers = AlignmentLayers(napari_viewer)
@@ -77,9 +80,10 @@ class AlignmentWidget(QWidget):
         self.verifier = Verifier(self)
         self.preview = Preview(self)
         self.files = ShiftFiles(self)
-        self.scan = ScanGroup(napari_viewer)
-        self.reconstruction = ReconstructionGroup()
-        self.parameters = ParametersGroup()
+        self.drawing = Drawing(napari_viewer, self)
+        self.scan = ScanForm(napari_viewer)
+        self.reconstruction = ReconstructionForm()
+        self.parameters = ParameterForm()
         self.result = ResultGroup(napari_viewer)
         self.run_bar = RunBar()
         self._request: RunRequest | None = None
@@ -94,6 +98,7 @@ class AlignmentWidget(QWidget):
         self._drawing.timeout.connect(self._draw)
         self._lay_out()
         self._connect()
+        CalmWheel(self)
         self._show_session()
 
     # ---- the buttons ----
@@ -165,12 +170,12 @@ class AlignmentWidget(QWidget):
         """
         values: dict[str, Any] = {
             **self.parameters.values(),
-            **self.reconstruction.parameters(),
+            **self.reconstruction.values(),
             **self.scan.parameters(),
         }
         return (
             self.scan.center_column,
-            self.reconstruction.backend_name,
+            self.reconstruction.backend.value,
             AlignmentParameters(**values),
         )
 
@@ -188,7 +193,7 @@ class AlignmentWidget(QWidget):
             parameters=parameters,
             start=start,
         )
-        self._source_layer = self.scan.layer.layer
+        self._source_layer = self.scan.layer.value
         self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
         self.preview.forget()
         self._steered = False
@@ -278,7 +283,7 @@ class AlignmentWidget(QWidget):
         index = self.scan.projection_in_view()
         if index is None or index >= len(self.session.angles):
             raise ValueError("there are no shifts yet that could be changed: run first")
-        horizontal = self.scan.axis.currentData() == "horizontal"
+        horizontal = self.scan.rotation_axis == "horizontal"
         self.session.nudge(index, (columns, rows) if horizontal else (rows, columns))
         self._steer()
 
@@ -288,7 +293,7 @@ class AlignmentWidget(QWidget):
         index = self.scan.projection_in_view()
         if index is None:
             raise ValueError("there is no projection in view to freeze: open a scan first")
-        self.scan.toggle_ignored(index, frozen)
+        self.scan.ignore((index,), frozen)
         if self.runner.is_paused:
             self._steered = True
             self.result.run_from_shown(True)
@@ -323,6 +328,13 @@ class AlignmentWidget(QWidget):
         if self.result.difference.isChecked():
             self.layers.show(frames)
 
+    def draw(self, layer: Any) -> None:
+        """Draw in a layer over the scan; None: be done with it."""
+        if layer is None or self.scan.layer.value is None:
+            self.drawing.end()
+        else:
+            self.drawing.start(self.scan.layer.value, layer)
+
     # ---- files and other layers ----
 
     @told
@@ -351,10 +363,15 @@ class AlignmentWidget(QWidget):
         self.session.begin(self.scan.angles(), loaded.shifts, loaded.center)
         _, backend, parameters = self.settings()
         self._request = RunRequest(self.scan.source(), loaded.center, backend, parameters)
-        self._source_layer = self.scan.layer.layer
+        self._source_layer = self.scan.layer.value
         self.layers.begin(self._source_layer, new=self.result.new_layers.isChecked())
         self._steer()
         show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that are there now; napari calls it when they change."""
+        self.scan.reset_choices()
+        self.result.other.reset_choices()
 
     # ---- what is shown ----
 
@@ -368,16 +385,14 @@ class AlignmentWidget(QWidget):
         session = self.session
         notes = () if session.record is None else session.record.notes
         self.result.show_notes((*notes, *self.runner.diagnosis))
-        self.result.show_session(session, self.scan.axis.currentData())
+        self.result.show_session(session, self.scan.rotation_axis)
         self._show_projection()
         self._allow()
 
     def _show_projection(self, event: Any = None) -> None:
         index = self.scan.projection_in_view()
-        frozen = index is not None and self.scan.is_ignored(index)
-        self.result.show_projection(
-            index, self.session, self.scan.axis.currentData(), frozen=frozen
-        )
+        frozen = index is not None and index in self.scan.ignored
+        self.result.show_projection(index, self.session, self.scan.rotation_axis, frozen=frozen)
 
     def show_plots(self) -> None:
         """Scroll to the plots."""
@@ -410,9 +425,8 @@ class AlignmentWidget(QWidget):
         self.runner.stop()
         self.verifier.stop()
         self._drawing.stop()
+        self.drawing.end()
         self.run_bar.close_activity()
-        self.scan.close_down()
-        self.result.close_down()
         self.layers.close()
         for event, slot in self._subscriptions:
             event.disconnect(slot)
@@ -461,6 +475,8 @@ class AlignmentWidget(QWidget):
             (self.files.loaded, self._on_loaded),
             (self.files.applied, self.layers.add_applied),
             (self.scan.changed, self._show_projection),
+            (self.scan.draw_asked, self.draw),
+            (self.drawing.ended, self.scan.show_drawn),
         ):
             signal.connect(slot)
         viewer = self._viewer

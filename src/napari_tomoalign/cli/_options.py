@@ -18,6 +18,8 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from .._indices import indices
+
 __all__ = [
     "Option",
     "add_options",
@@ -248,27 +250,6 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return convert
-
-
-def indices(text: str) -> tuple[int, ...]:
-    """Read whole numbers and ranges with both ends: ``0,5-7`` is (0, 5, 6, 7).
-
-    Raises
-    ------
-    ValueError
-        Anything else.
-    """
-    found: list[int] = []
-    for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
-        if not match:
-            raise ValueError(f"expected whole numbers and ranges such as 0,5-7, got {text!r}")
-        first = int(match.group(1))
-        last = int(match.group(2) or first)
-        if last < first:
-            raise ValueError(f"the range {part.strip()} runs backwards; write {last}-{first}")
-        found += range(first, last + 1)
-    return tuple(found)
 
 
 def numbers(text: str) -> tuple[float, ...]:

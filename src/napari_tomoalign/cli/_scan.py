@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._options import indices
-
 if TYPE_CHECKING:
-    from ..io.scan import Scan
+    from .._indices import indices
+from ..io.scan import Scan
 
 __all__ = ["add_scan_arguments", "outline", "reading_options"]
 

@@ -1,0 +1,214 @@
+"""The controls of the alignment, made from the one parameter class, and how to reconstruct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from magicgui.widgets import ComboBox, Container
+from napari.qt.threading import create_worker
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from ..backends import available_backends, backend_names, get_backend, how_to_install
+from ..parameters import AlignmentParameters
+from ._forms import OptionalChoice, narrow, widgets_of
+from ._layout import folding, hint
+
+__all__ = ["RECONSTRUCTION", "SCAN", "ParameterForm", "ReconstructionForm"]
+
+RECONSTRUCTION = ("reconstruction_pipeline", "reconstruction_pipeline_kwargs", "use_gpu")
+"""Parameters whose control stands where the engine is chosen."""
+
+SCAN = ("ignored_subset", "projection_cropping", "transmission")
+"""Parameters whose control stands where the scan is chosen."""
+
+_LABELS = {
+    "maxiter": "Iterations, at most",
+    "center_estimation": "Estimate the centre",
+    "center_of_mass_shift_weight": "Centre-of-mass weight",
+    "relative_sample_size": "Sample size",
+    "relaxation_weight": "Relaxation, px",
+    "shift_tolerance": "Tolerance, px",
+    "shift_cutoff": "Shift cutoff, px",
+    "gauss_newton": "Gauss-Newton",
+    "workers": "Threads",
+}
+_DEFAULT = "the engine's own choice"
+
+
+class ParameterForm(QWidget):
+    """Every parameter that has no better place, the usual ones in front.
+
+    Attributes
+    ----------
+    fields : dict of str to magicgui widget
+        By the parameter's name.
+    advanced : QCollapsible
+        Holds the rest.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        here = [spec for spec in fields(AlignmentParameters) if spec.name not in _ELSEWHERE]
+        self.fields = widgets_of(
+            AlignmentParameters,
+            tuple(spec.name for spec in here),
+            {name: {"label": label} for name, label in _LABELS.items()},
+        )
+        folded = [bool(spec.metadata.get("advanced")) for spec in here]
+        front, rest = (
+            Container(
+                widgets=[w for w, f in zip(self.fields.values(), folded, strict=True) if f == which]
+            )
+            for which in (False, True)
+        )
+        self._kept_alive = front, rest  # magicgui's containers go with their last reference
+        self.advanced: QCollapsible = folding("Advanced", rest.native, expanded=False)
+        layout = _column(self)
+        layout.addWidget(front.native)
+        layout.addWidget(self.advanced)
+        for container in self._kept_alive:
+            container.margins = (0, 0, 0, 0)
+
+    def values(self) -> dict[str, Any]:
+        """Return what is set, by the parameter's name.
+
+        Raises
+        ------
+        ValueError
+            A text that cannot be read; the message names the parameter.
+        """
+        return {name: field.value for name, field in self.fields.items()}
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Set those of these parameters that have their control here."""
+        for name in self.fields.keys() & values.keys():
+            self.fields[name].value = values[name]
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """What an engine has to offer."""
+
+    backend: str
+    algorithms: tuple[str, ...]
+    default: str
+    default_options: Mapping[str, Any]
+
+
+def _ask(backend: str) -> _Offer | Exception:
+    """Load an engine and ask what it offers; slow the first time."""
+    try:
+        engine = get_backend(backend)
+    except Exception as error:  # told in the group, where the engine was chosen
+        return error
+    return _Offer(backend, tuple(engine.algorithms), *engine.default_for())
+
+
+class ReconstructionForm(QWidget):
+    """How the volume is reconstructed.
+
+    Attributes
+    ----------
+    backend, algorithm : ComboBox
+        The engine, and what it offers; filled in the background.
+    fields : dict of str to magicgui widget
+        Options of the algorithm, and whether to ask for the GPU, by the parameter's name.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.backend = ComboBox(
+            name="backend",
+            label="Engine",
+            choices=[(f"automatic: {next(iter(available_backends()), 'none')}", "auto")]
+            + [(_named(name), name) for name in backend_names()],
+            tooltip="The reconstruction engine; the greyed ones are not installed",
+        )
+        narrow(self.backend)
+        self._offered: tuple[str, ...] = ()
+        algorithm = {
+            "widget_type": OptionalChoice,
+            "choices": lambda _: self._offered,
+            "none": _DEFAULT,
+            "label": "Algorithm",
+        }
+        self.fields = widgets_of(
+            AlignmentParameters,
+            RECONSTRUCTION,
+            {
+                "reconstruction_pipeline": algorithm,
+                "reconstruction_pipeline_kwargs": {"label": "Options"},
+                "use_gpu": {"label": "Use the GPU"},
+            },
+        )
+        self.algorithm = self.fields["reconstruction_pipeline"]
+        self.remark = hint()
+        self._form = Container(widgets=[self.backend, *self.fields.values()])
+        self._form.margins = (0, 0, 0, 0)
+        layout = _column(self)
+        layout.addWidget(self._form.native)
+        layout.addWidget(self.remark)
+        self._missing = self._grey_out()
+        self.remark.setText(self._missing)
+        self.backend.changed.connect(self._refresh_algorithms)
+        self._refresh_algorithms()
+
+    def values(self) -> dict[str, Any]:
+        """Return what is set, by the parameter's name.
+
+        Raises
+        ------
+        ValueError
+            Options that cannot be read.
+        """
+        return {name: field.value for name, field in self.fields.items()}
+
+    def _grey_out(self) -> str:
+        """Take from the engines those that are not installed; say how to install them."""
+        missing = []
+        for index, name in enumerate(backend_names(), start=1):
+            command = how_to_install(name)
+            if command is not None:
+                item = self.backend.native.model().item(index)
+                item.setEnabled(False)
+                item.setToolTip(command)
+                missing.append(f"{name} is not installed: <code>{command}</code>")
+        return "<br>".join(missing)
+
+    def _refresh_algorithms(self, _: Any = None) -> None:
+        self._offer(_DEFAULT, ())
+        worker = create_worker(
+            _ask, self.backend.value, _start_thread=False, _connect={"returned": self._on_answer}
+        )
+        worker.start()
+
+    def _on_answer(self, answer: _Offer | Exception) -> None:
+        if isinstance(answer, Exception):
+            self.remark.setText(str(answer))
+            return
+        if answer.backend != self.backend.value:
+            return
+        options = ", ".join(f"{name}={value}" for name, value in answer.default_options.items())
+        self._offer(f"{answer.default} ({options or 'as it is'})", answer.algorithms)
+        self.remark.setText(self._missing)
+
+    def _offer(self, own_choice: str, algorithms: tuple[str, ...]) -> None:
+        self._offered = algorithms
+        self.algorithm.null_string = own_choice
+        self.algorithm.reset_choices()
+
+
+_ELSEWHERE = {*RECONSTRUCTION, *SCAN}
+
+
+def _named(backend: str) -> str:
+    return backend if how_to_install(backend) is None else f"{backend} (not installed)"
+
+
+def _column(holder: QWidget) -> QVBoxLayout:
+    layout = QVBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    return layout

@@ -1,0 +1,404 @@
+"""The controls that say what is aligned: layer, angles, axis, centre, masks."""
+
+# No ``from __future__ import annotations``: the hints are read at run time.
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from ..geometry import RotationAxis
+from ..io.angles import read_angles
+from ..parameters import AlignmentParameters
+from ._forms import LayerChooser, widgets_of
+from ._layers import placement_of, stack_of
+from ._layout import form, hint, row, small_button
+from ._metadata import angles_in, carries_angles, role_in
+from ._parameter_form import SCAN
+from ._regions import cropping_from, mask_from
+from ._request import ScanSource
+
+__all__ = ["FIRST_LAST", "FROM_FILE", "FROM_LAYER", "UNKNOWN", "ScanForm", "ScanSettings"]
+
+UNKNOWN, FROM_LAYER, FROM_FILE = "choose …", "from the layer", "from a file"
+FIRST_LAST = "first and last"
+IGNORE, KEEP = "is ignored", "alone is used"
+_PRESETS = {  # first, last, whether the last is measured, degrees
+    "0° to 180°, end left out": (0.0, 180.0, False),
+    "0° to 180°, end included": (0.0, 180.0, True),
+    "0° to 360°, end left out": (0.0, 360.0, False),
+    "0° to 360°, end included": (0.0, 360.0, True),
+    "-90° to +90°, end included": (-90.0, 90.0, True),
+}
+_ANGLE_FILES = "Angles (*.txt *.csv *.rawtlt *.tlt *.mdoc *.npy *.dat);;All files (*)"
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """What is said about a scan beside its layer; the form's fields.
+
+    Parameters
+    ----------
+    angles : str
+        Where the angle of each projection comes from. None is assumed.
+    first, last : float
+        Angle of the first and of the last projection, degrees; the others lie evenly between.
+    file : Path
+        One angle a line; degrees or radians is recognised and stated.
+    rotation_axis : {"vertical", "horizontal"}
+        Direction of the rotation axis in the images as they are shown: up and down, or left to
+        right.
+    center : float, optional
+        Column of the rotation axis (row, where it is horizontal), counted from 0 at the first
+        pixel's middle. Left to the program, it is estimated and refined in the loop, or, with
+        "Estimate the centre" off, the middle of the image.
+    painted : str
+        What the marked pixels of the mask mean.
+    """
+
+    angles: Literal[(UNKNOWN, FROM_LAYER, FROM_FILE, *_PRESETS, FIRST_LAST)] = UNKNOWN  # type: ignore[valid-type]
+    first: Annotated[float, {"min": -3600.0, "max": 3600.0, "step": 1.0}] = -60.0
+    last: Annotated[float, {"min": -3600.0, "max": 3600.0, "step": 1.0}] = 60.0
+    file: Annotated[Path | None, {"nullable": True, "filter": _ANGLE_FILES}] = None
+    rotation_axis: RotationAxis = "vertical"
+    center: float | None = None
+    painted: Literal[(IGNORE, KEEP)] = IGNORE  # type: ignore[valid-type]
+
+
+class ScanForm(QWidget):
+    """What is aligned.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Whose layers are offered.
+
+    Signals
+    -------
+    changed()
+        Another scan, other angles, another axis.
+    open_asked()
+        The user looks for a scan to open.
+    draw_asked(layer)
+        The user wants to draw in a layer over the scan; None: is done with it.
+
+    Attributes
+    ----------
+    layer, marks, crop : LayerChooser
+        The projections, and what is drawn over them.
+    fields : dict of str to magicgui widget
+        Of `ScanSettings`, and the parameters that have to do with the scan.
+    """
+
+    changed = Signal()
+    open_asked = Signal()
+    draw_asked = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.layer = LayerChooser(
+            viewer,
+            _is_stack,
+            nullable=False,
+            tooltip="The measured projections: an image layer (angle, row, column)",
+        )
+        self.marks = LayerChooser(
+            viewer,
+            lambda layer: isinstance(layer, Labels | Shapes),
+            tooltip="A Labels or Shapes layer that marks pixels",
+        )
+        self.crop = LayerChooser(
+            viewer,
+            lambda layer: isinstance(layer, Shapes),
+            tooltip="A Shapes layer: the images are registered inside its rectangle only; the "
+            "reconstruction still sees all",
+        )
+        self.fields = {
+            **widgets_of(ScanSettings, tuple(ScanSettings.__dataclass_fields__), _OPTIONS),
+            **widgets_of(AlignmentParameters, _FROM_PARAMETERS, {}),
+        }
+        self.summary = hint()
+        self._lay_out()
+        self.layer.changed.connect(self._on_layer)
+        self.marks.changed.connect(self._on_mask)
+        for name in ("angles", "first", "last", "file", "rotation_axis", "ignored_subset"):
+            self.fields[name].changed.connect(self._on_change)
+        self._on_mask(None)
+        self._on_layer(self.layer.value)
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that are there now."""
+        for chooser in (self.layer, self.marks, self.crop):
+            chooser.reset_choices()
+        self._on_change()  # a layer may have got its angles meanwhile
+
+    @property
+    def rotation_axis(self) -> RotationAxis:
+        """Direction of the axis in the images as they are shown."""
+        axis: RotationAxis = self.fields["rotation_axis"].value
+        return axis
+
+    @property
+    def center_column(self) -> float | None:
+        """The column of the axis, or None where the loop is to find it."""
+        center: float | None = self.fields["center"].value
+        return center
+
+    def source(self) -> ScanSource:
+        """Return the scan that is chosen.
+
+        Raises
+        ------
+        ValueError
+            No layer, a layer that is no stack, angles that do not fit, an empty mask.
+        OSError
+            The file of angles cannot be read.
+        """
+        layer = self._chosen_layer()
+        mask = self.marks.value
+        masks = []
+        if mask is not None:
+            masks.append(mask_from(mask, layer, keep=self.fields["painted"].value == KEEP))
+        weights = layer.metadata.get("weights")
+        if weights is not None:
+            masks.append(lambda shape: np.asarray(weights, dtype=np.float32))
+        place = placement_of(layer, self.rotation_axis)
+        file = str(layer.metadata.get("file", ""))
+        return ScanSource(stack_of(layer), self.angles(), place, tuple(masks), file=file)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the loop that are set here.
+
+        Raises
+        ------
+        ValueError
+            Ignored projections that cannot be read, a crop without a rectangle.
+        """
+        crop = self.crop.value
+        return {
+            **{name: self.fields[name].value for name in _FROM_PARAMETERS},
+            "projection_cropping": None
+            if crop is None
+            else cropping_from(crop, self._chosen_layer(), self.rotation_axis),
+        }
+
+    def angles(self) -> NDArray[np.float64]:
+        """Return the angles of the chosen layer, radians.
+
+        Raises
+        ------
+        ValueError
+            There are none where they are looked for, or not one for each projection.
+        """
+        layer = self._chosen_layer()
+        count = len(stack_of(layer))
+        source = self.fields["angles"].value
+        if source == UNKNOWN:
+            raise ValueError(
+                "the angles are not known: choose where they come from, a file or a preset"
+            )
+        if source in _PRESETS or source == FIRST_LAST:
+            ends = self.fields["first"].value, self.fields["last"].value, True
+            first, last, both = _PRESETS.get(source, ends)
+            return np.deg2rad(np.linspace(first, last, count, endpoint=both))
+        if source == FROM_FILE:
+            file = self.fields["file"].value
+            if file is None or not str(file).strip("."):
+                raise ValueError("no file of angles is chosen yet")
+            angles = read_angles(Path(file).expanduser())[0]
+        else:
+            found = angles_in(layer.metadata)
+            if found is None:
+                raise ValueError(
+                    f"the layer {layer.name!r} carries no angles: choose a file of angles or a "
+                    "preset (in a script, layer.metadata['angles'] takes them in radians)"
+                )
+            angles = found
+        if len(angles) != count:
+            raise ValueError(
+                f"expected one angle for each of the {count} projections, got "
+                f"{len(angles)}: choose the angles that belong to layer {layer.name!r}"
+            )
+        return angles
+
+    def fault(self) -> str:
+        """Return what stands in the way of a run, in words; empty where nothing does."""
+        if self.layer.value is None:
+            return _no_stack(self._viewer)
+        try:
+            self.angles()
+        except (ValueError, OSError) as error:
+            return str(error)
+        return ""
+
+    def show_drawn(self) -> None:
+        """Show that nothing is drawn any more."""
+        for button in (self.draw_mask, self.draw_crop):
+            button.setChecked(False)
+
+    def projection_in_view(self) -> int | None:
+        """Return the index of the projection that the angle slider is at."""
+        layer = self.layer.value
+        point = self._viewer.dims.point
+        if layer is None or len(point) < 3:
+            return None
+        index: int = round((point[-3] - layer.translate[0]) / layer.scale[0])
+        return min(max(index, 0), len(stack_of(layer)) - 1)
+
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """The ignored projections; none where what is typed cannot be read (a run tells)."""
+        try:
+            ignored: tuple[int, ...] = self.fields["ignored_subset"].value
+        except ValueError:
+            return ()
+        return ignored
+
+    def ignore(self, indices: tuple[int, ...], ignored: bool = True) -> None:
+        """Take projections into the ignored ones, or out of them."""
+        others = set(self.ignored) - set(indices)
+        chosen = others | set(indices) if ignored else others
+        self.fields["ignored_subset"].value = tuple(sorted(chosen))
+
+    def _chosen_layer(self) -> Image:
+        layer = self.layer.value
+        if layer is None:
+            raise ValueError(_no_stack(self._viewer))
+        return layer
+
+    def _lay_out(self) -> None:
+        self.open = small_button("Open…", "Open a scan: a file, or a folder of TIFFs")
+        self.open.clicked.connect(self.open_asked)
+        self._add_view = small_button("+ in view", "Add the projection in view to the ignored ones")
+        self._add_view.clicked.connect(self._ignore_view)
+        self.draw_mask = small_button("Draw", "Paint the mask over the scan, in a Labels layer")
+        self.draw_crop = small_button("Draw", "Draw the crop's rectangle, in a Shapes layer")
+        for button, chooser, make in (
+            (self.draw_mask, self.marks, self._add_mask),
+            (self.draw_crop, self.crop, self._add_crop),
+        ):
+            button.setCheckable(True)
+            button.clicked.connect(
+                lambda on, chooser=chooser, make=make: self._draw(on, chooser, make)
+            )
+        self._ends = row(self.fields["first"].native, QLabel("to"), self.fields["last"].native)
+        layout = form()
+        for label, widget in (
+            ("Projections", row(self.layer.native, self.open)),
+            ("Angles", self.fields["angles"].native),
+            ("", self._ends),
+            ("", self.fields["file"].native),
+            ("", self.summary),
+            ("Rotation axis", self.fields["rotation_axis"].native),
+            ("Centre, px", self.fields["center"].native),
+            ("Ignored", row(self.fields["ignored_subset"].native, self._add_view)),
+            ("Mask", row(self.marks.native, self.draw_mask)),
+            ("What is painted", self.fields["painted"].native),
+            ("Crop", row(self.crop.native, self.draw_crop)),
+            ("Transmission", self.fields["transmission"].native),
+        ):
+            layout.addRow(label, widget)
+        self._form = layout
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addLayout(layout)
+
+    def _on_layer(self, layer: Image | None) -> None:
+        if layer is not None:
+            angles = self.fields["angles"]
+            if carries_angles(layer.metadata):
+                angles.value = FROM_LAYER
+            elif angles.value == FROM_LAYER:
+                angles.value = UNKNOWN
+            axis = layer.metadata.get("rotation_axis")
+            if axis in ("vertical", "horizontal"):
+                self.fields["rotation_axis"].value = axis
+        self._on_change()
+
+    def _on_mask(self, layer: Any) -> None:
+        self._form.setRowVisible(self.fields["painted"].native, layer is not None)
+
+    def _on_change(self, *_: Any) -> None:
+        source = self.fields["angles"].value
+        self._form.setRowVisible(self._ends, source == FIRST_LAST)
+        self._form.setRowVisible(self.fields["file"].native, source == FROM_FILE)
+        self.summary.setText(self._summarise())
+        self.changed.emit()
+
+    def _summarise(self) -> str:
+        """Say what the angles are and what the reader remarked, or what is wrong."""
+        fault = self.fault()
+        if fault:
+            return f"⚠ {fault[:1].upper()}{fault[1:]}."
+        degrees, layer = np.degrees(self.angles()), self._chosen_layer()
+        steps = np.abs(np.diff(degrees))
+        words = f"{len(degrees)} angles, {degrees.min():.4g}° to {degrees.max():.4g}°"
+        if len(steps) and np.ptp(steps) < 1e-3:
+            words += f", step {steps[0]:.4g}°"
+        elif len(steps):
+            words += f", steps {steps.min():.3g}° to {steps.max():.3g}°"
+        remarks = layer.metadata.get("preparation", ())
+        return "\n".join((words, *remarks))
+
+    def _ignore_view(self) -> None:
+        index = self.projection_in_view()
+        if index is not None:
+            self.ignore((index,))
+
+    def _draw(self, on: bool, chooser: LayerChooser, make: Any) -> None:
+        scan = self.layer.value
+        if on and scan is not None and chooser.value is None:
+            made = make(scan)
+            chooser.reset_choices()
+            chooser.value = made
+        self.draw_asked.emit(chooser.value if on else None)
+        self.draw_mask.setChecked(on and chooser is self.marks)
+        self.draw_crop.setChecked(on and chooser is self.crop)
+
+    def _add_mask(self, scan: Image) -> Layer:
+        empty = np.zeros(stack_of(scan).shape, dtype=np.uint8)
+        return self._viewer.add_labels(
+            empty, name="mask", scale=scan.scale, translate=scan.translate, units=scan.units
+        )
+
+    def _add_crop(self, scan: Image) -> Layer:
+        return self._viewer.add_shapes(
+            ndim=2,
+            name="crop",
+            scale=scan.scale[-2:],
+            translate=scan.translate[-2:],
+            units=scan.units[-2:],
+            face_color="transparent",
+            edge_color="yellow",
+        )
+
+
+_FROM_PARAMETERS = tuple(name for name in SCAN if name != "projection_cropping")
+_OPTIONS: dict[str, dict[str, Any]] = {"center": {"example": "found by the program"}}
+
+
+def _is_stack(layer: Any) -> bool:
+    """Whether a layer can hold projections; what we made ourselves is not offered, bar copies."""
+    return (
+        isinstance(layer, Image)
+        and layer.ndim == 3
+        and not layer.rgb
+        and role_in(layer.metadata) is None
+    )
+
+
+def _no_stack(viewer: ViewerModel) -> str:
+    """Say why no layer is offered."""
+    for layer in viewer.layers:
+        if isinstance(layer, Image) and role_in(layer.metadata) is None and layer.ndim == 4:
+            return (
+                f"the layer {layer.name!r} has four axes: choose a channel of it "
+                "(Layers > Split Stack gives each a layer)"
+            )
+    return "there is no scan yet: open one, or take File > Open Sample"
