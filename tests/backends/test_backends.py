@@ -668,7 +668,7 @@ def test_the_builtin_engine_reconstructs_the_circle_that_a_scan_can_tell(algorit
     backend = get_backend("builtin")
     measured = blob_projections(geometry)
     distance = np.hypot(*np.indices(geometry.volume_shape[1:]) - geometry.volume_axis)
-    outside = distance > geometry.reach
+    outside = distance > geometry.support_radius
     assert outside.any()
     round_one = backend.reconstruct(measured, geometry, algorithm=algorithm)[0]
     square = backend.reconstruct(measured, geometry, algorithm=algorithm, circle=False)[0]
@@ -677,11 +677,11 @@ def test_the_builtin_engine_reconstructs_the_circle_that_a_scan_can_tell(algorit
 
 
 @pytest.mark.parametrize(("center", "reach"), [(15.5, 16.0), (12.5, 19.0), (20.0, 20.5)])
-def test_reach(center: float, reach: float) -> None:
+def test_support_radius(center: float, reach: float) -> None:
     """Half the detector, or what lies on the farther side of the axis; or half a wider grid."""
     geometry = ScanGeometry(np.arange(3.0), 4, 32, center)
-    assert geometry.reach == reach
-    assert geometry.with_changes(volume_width=44).reach == 22
+    assert geometry.support_radius == reach
+    assert geometry.with_changes(volume_width=44).support_radius == 22
 
 
 @pytest.mark.parametrize(
@@ -715,7 +715,7 @@ def test_the_first_call_says_that_it_compiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "complete"),
+    ("degrees", "covered"),
     [
         (np.arange(60) * 3, True),
         (np.arange(60) * 6, True),  # opposite views fall together
@@ -726,9 +726,9 @@ def test_the_first_call_says_that_it_compiles(tmp_path: Path) -> None:
         (np.arange(15) * 12, False),  # too few for 64 columns
     ],
 )
-def test_a_direct_inversion_needs_angles_all_round(degrees: np.ndarray, complete: bool) -> None:
+def test_a_direct_inversion_needs_angles_all_round(degrees: np.ndarray, covered: bool) -> None:
     geometry = ScanGeometry(np.deg2rad(degrees), 1, 64, 31.5)
-    assert geometry.complete == complete
+    assert geometry.has_angular_coverage == covered
 
 
 @tomopy_only

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error
+from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.loop.weak_modes import measure_weak_modes
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
@@ -23,7 +24,7 @@ def weak(share: float, wave: np.ndarray):
 
 def modes_of(find_moves, counted=None):
     counted = np.ones(40, bool) if counted is None else counted
-    return measure_weak_modes(find_moves, np.zeros((40, 2)), ANGLES, counted)
+    return measure_weak_modes(find_moves, np.zeros((40, 2)), ScanGeometry(ANGLES, 8, 64), counted)
 
 
 def test_the_basis_holds_smooth_waves_and_not_the_objects_position() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry, turn_projections, turn_volume
+from ..geometry.scan_geometry import binned_position
 from ..io import ScanFileError, ShiftsFile, read_scan, read_shifts
 from ._frames import Frame, Placement, volume_frame
 from ._layers import AlignmentLayers
@@ -98,7 +99,7 @@ def read_run(directory: Path) -> tuple[dict[str, Frame], ShiftsFile]:
         file.angles,
         len(volume),
         stack.shape[2] // binning,
-        (file.center - (binning - 1) / 2) / binning,
+        binned_position(file.center, binning),
         volume.shape[2],
     )
     frames = {

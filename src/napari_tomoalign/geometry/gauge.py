@@ -1,8 +1,9 @@
 """What projections cannot tell: the position of the object.
 
-Moving the object by ``(row, y, x)`` moves every projection by a constant in the rows and by
-``a cos(angle) + b sin(angle)`` in the columns. Shifts are meaningful only
-modulo these; a constant in the columns is the position of the axis and is not among them.
+Moving the object by ``d = (z, y, x)`` moves projection ``i`` by ``P_i d``, where the rows of
+``P_i`` are the `ScanGeometry.directions` of its detector. About a vertical axis that is a constant
+in the rows and ``a cos(angle) + b sin(angle)`` in the columns. Shifts are meaningful only modulo
+these; a constant in the columns is the position of the axis and is not among them.
 """
 
 from __future__ import annotations
@@ -10,44 +11,47 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .scan_geometry import directions_of
+
 __all__ = ["alignment_error", "axis_part", "gauge_part", "remove_gauge"]
+
+_Array = NDArray[np.float64]
 
 
 def gauge_part(
     shifts: ArrayLike,
-    angles: ArrayLike,
+    views: ArrayLike,
     weights: ArrayLike | None = None,
     ridge: float = 1e-3,
-) -> NDArray[np.float64]:
+) -> _Array:
     """Return the part of the shifts that a displaced object would cause.
 
     Parameters
     ----------
     shifts : (n_angles, 2) array
         Row and column shifts, pixels.
-    angles : (n_angles,) array
-        Radians.
+    views : (n_angles,) or (n_angles, 2, 3) array
+        Angles about a vertical axis, radians; or the directions of any geometry.
     weights : (n_angles,) array, optional
         How much each projection counts in the least squares.
     ridge : float
-        Relative ridge of the column fit. In a narrow wedge cosine, sine and a constant are nearly
-        collinear; the ridge keeps the fit from trading large amplitudes for noise.
+        How much a motion along the beam, which a projection does not see, counts against one that
+        it sees. In a narrow wedge cosine, sine and a constant are nearly collinear; the ridge keeps
+        the fit from trading large amplitudes for noise.
 
     Returns
     -------
     (n_angles, 2) array of float64
         Subtract it from ``shifts`` to remove the gauge.
     """
-    shifts = np.asarray(shifts, dtype=np.float64)
-    weight = _counted(weights, len(shifts))
-    design, fit = _fit_columns(shifts[:, 1], angles, weight, ridge, constant=False)
-    row = np.average(shifts[:, 0], weights=weight)
-    return np.column_stack([np.full(len(shifts), row), design @ fit])
+    directions = directions_of(views)
+    fit = _fit(np.asarray(shifts, dtype=np.float64), directions, weights, ridge)
+    return directions @ fit[:3]
 
 
 def axis_part(
     shifts: ArrayLike,
-    angles: ArrayLike,
+    views: ArrayLike,
     weights: ArrayLike | None = None,
     ridge: float = 1e-3,
 ) -> float:
@@ -58,7 +62,7 @@ def axis_part(
 
     Parameters
     ----------
-    shifts, angles, weights, ridge
+    shifts, views, weights, ridge
         As for `gauge_part`.
 
     Returns
@@ -66,44 +70,47 @@ def axis_part(
     float
         Pixels by which the axis lies further along the columns.
     """
-    shifts = np.asarray(shifts, dtype=np.float64)
-    weight = _counted(weights, len(shifts))
-    _, fit = _fit_columns(shifts[:, 1], angles, weight, ridge, constant=True)
-    return float(fit[2])
+    fit = _fit(
+        np.asarray(shifts, dtype=np.float64), directions_of(views), weights, ridge, constant=True
+    )
+    return float(fit[3])
 
 
-def _counted(weights: ArrayLike | None, n: int) -> NDArray[np.float64]:
-    """Return the weights of the least squares: all 1 where none is given or none is above 0."""
-    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    return weight if np.any(weight > 0) else np.ones(n)
-
-
-def _fit_columns(
-    columns: NDArray[np.float64],
-    angles: ArrayLike,
-    weight: NDArray[np.float64],
+def _fit(
+    shifts: _Array,
+    directions: _Array,
+    weights: ArrayLike | None,
     ridge: float,
     *,
-    constant: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit cosine and sine, under the ridge, and a constant if wanted: the design and the fit."""
-    angles = np.asarray(angles, dtype=np.float64)
-    terms = [np.cos(angles), np.sin(angles)] + ([np.ones(len(angles))] if constant else [])
-    design = np.column_stack(terms)
-    normal = (design.T * weight) @ design
-    normal[[0, 1], [0, 1]] += ridge * np.trace(normal[:2, :2]) / 2
-    return design, np.linalg.solve(normal, (design.T * weight) @ columns)
+    constant: bool = False,
+) -> _Array:
+    """Fit the object's position (z, y, x), and a constant in the columns if wanted.
+
+    Weights count, or all alike where none is given or none is above 0.
+    """
+    weight = np.ones(len(shifts)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not np.any(weight > 0):
+        weight = np.ones(len(shifts))
+    design = directions
+    if constant:
+        design = np.concatenate([design, np.tile([[0.0], [1.0]], (len(shifts), 1, 1))], axis=2)
+    weighted = weight[:, None, None] * design
+    normal = np.einsum("nki,nkj->ij", weighted, design)
+    rays = np.cross(directions[:, 0], directions[:, 1])
+    normal[:3, :3] += ridge * np.einsum("n,ni,nj->ij", weight, rays, rays)
+    right = np.einsum("nki,nk->i", weighted, shifts)
+    return np.asarray(np.linalg.lstsq(normal, right, rcond=None)[0])
 
 
 def remove_gauge(
-    shifts: ArrayLike, angles: ArrayLike, weights: ArrayLike | None = None, ridge: float = 0.0
-) -> NDArray[np.float64]:
+    shifts: ArrayLike, views: ArrayLike, weights: ArrayLike | None = None, ridge: float = 0.0
+) -> _Array:
     """Return the shifts without their gauge part (see `gauge_part`)."""
-    return np.asarray(shifts, dtype=np.float64) - gauge_part(shifts, angles, weights, ridge)
+    return np.asarray(shifts, dtype=np.float64) - gauge_part(shifts, views, weights, ridge)
 
 
 def alignment_error(
-    shifts: ArrayLike, true_shifts: ArrayLike, angles: ArrayLike, subset: ArrayLike | None = None
+    shifts: ArrayLike, true_shifts: ArrayLike, views: ArrayLike, subset: ArrayLike | None = None
 ) -> float:
     """Return the RMS distance between found and true shifts, modulo the gauge.
 
@@ -111,8 +118,8 @@ def alignment_error(
     ----------
     shifts, true_shifts : (n_angles, 2) array
         Pixels.
-    angles : (n_angles,) array
-        Radians.
+    views : (n_angles,) or (n_angles, 2, 3) array
+        Angles about a vertical axis, radians; or the directions of any geometry.
     subset : array of bool or int, optional
         The projections that are scored.
 
@@ -122,8 +129,8 @@ def alignment_error(
         ``sqrt(mean(row_error**2 + column_error**2))`` in pixels.
     """
     difference = np.asarray(shifts, dtype=np.float64) - np.asarray(true_shifts, dtype=np.float64)
-    angles = np.asarray(angles, dtype=np.float64)
+    directions = directions_of(views)
     if subset is not None:
         index = np.asarray(subset)
-        difference, angles = difference[index], angles[index]
-    return float(np.sqrt(np.mean(np.sum(remove_gauge(difference, angles) ** 2, axis=1))))
+        difference, directions = difference[index], directions[index]
+    return float(np.sqrt(np.mean(np.sum(remove_gauge(difference, directions) ** 2, axis=1))))

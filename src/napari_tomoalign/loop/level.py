@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._typing import Stack
 from ..geometry import ScanGeometry
+from ..geometry.scan_geometry import binned_position
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
 from ..start.prepare import Start
@@ -33,9 +34,6 @@ def choose_levels(n_columns: int) -> tuple[int, ...]:
 @dataclass(frozen=True, eq=False)
 class Level:
     """A scan at one binning: what the loop needs to move, reconstruct and register.
-
-    A binned pixel ``i`` covers the pixels ``i b`` to ``i b + b - 1``, so a column ``c`` of the
-    full image lies at ``(c - (b - 1) / 2) / b``.
 
     Attributes
     ----------
@@ -74,18 +72,13 @@ class Level:
             binned = bin_stack(projections * weights, rows, binning)
             np.divide(binned, share, out=binned, where=share > 0)
             binned_weights = share
-        coarse = geometry.with_changes(
-            n_rows=binned.shape[1],
-            n_columns=binned.shape[2],
-            center=_binned(geometry.center, binning),
-            volume_width=_binned_width(geometry, binned.shape[2], binning),
-        )
+        coarse = geometry.binned(binning, rows)
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
 
     def centred(self, center: float) -> ScanGeometry:
         """Return the geometry with the axis at a column of the full image."""
-        return self.geometry.with_changes(center=_binned(center, self.binning))
+        return self.geometry.with_changes(center=binned_position(center, self.binning))
 
     def window(
         self, cropping: tuple[slice, slice] | None, full: ScanGeometry
@@ -153,13 +146,3 @@ def _neighbours(
     inside = np.clip(positions, 0, n - 1)
     low = inside.astype(np.intp)
     return low, (inside - low).astype(np.float32)
-
-
-def _binned(center: float, binning: int) -> float:
-    return (center - (binning - 1) / 2) / binning
-
-
-def _binned_width(geometry: ScanGeometry, n_columns: int, binning: int) -> int:
-    """Return the grid's width at a level: the detector's, plus an equal margin on both sides."""
-    margin = (geometry.volume_width - geometry.n_columns) / 2 / binning
-    return n_columns + 2 * int(np.ceil(margin))

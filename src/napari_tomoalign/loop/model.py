@@ -92,7 +92,7 @@ def evaluate(
     if trusted.all():
         volume = _reconstruct(run, truncation, measured, weights, geometry, initial)
     else:
-        part = geometry.with_changes(angles=geometry.angles[trusted])
+        part = geometry.subset(trusted)
         volume = _reconstruct(run, truncation, measured[trusted], weights[trusted], part, initial)
     reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
     return Model(measured, weights, volume, reprojected, geometry)

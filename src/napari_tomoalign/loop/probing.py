@@ -42,4 +42,4 @@ def learn(
         moves[drawn] = match(run, level, model, drawn, confidence, True).shifts * level.pixel
         return moves
 
-    truncation.learn(find_moves, shifts, run.geometry.angles, counted)
+    truncation.learn(find_moves, shifts, run.geometry, counted)

@@ -61,7 +61,7 @@ class Schedule:
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = valid
-        self._angles = geometry.angles
+        self._directions = geometry.directions
         self._least_residual = least_residual
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
@@ -120,7 +120,7 @@ class Schedule:
         counted[drawn] = confidence[drawn] >= TRUSTED
         if self._chance or not counted.any():
             return moves
-        gauge = gauge_part(moves, self._angles, counted) * self._parameters.directions
+        gauge = gauge_part(moves, self._directions, counted) * self._parameters.directions
         free: Array = moves - gauge * counted[:, None]
         return free
 

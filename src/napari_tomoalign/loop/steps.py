@@ -55,13 +55,13 @@ def update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[A
     The gauge goes with the volume, which is made anew; a constant in the
     columns is the position of the axis, and goes there unless the caller has fixed it.
     """
-    angles = run.geometry.angles
+    directions = run.geometry.directions
     if run.moves_center:
-        constant = axis_part(shifts, angles, confidence)
+        constant = axis_part(shifts, directions, confidence)
         moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
         shifts = shifts - np.array([0.0, moved - center])
         center = moved
-    shifts = shifts - gauge_part(shifts, angles, confidence) * run.parameters.directions
+    shifts = shifts - gauge_part(shifts, directions, confidence) * run.parameters.directions
     return shifts, center
 
 
@@ -131,14 +131,7 @@ def center_of_mass_term(
         for n, other in zip(volume.shape, ((1, 2), (0, 2), (0, 1)), strict=True)
     )
     axis = geometry.volume_axis
-    expected = np.column_stack(
-        [
-            np.full(len(measured), z),
-            geometry.center
-            + (x - axis) * np.cos(geometry.angles)
-            - (y - axis) * np.sin(geometry.angles),
-        ]
-    )
+    expected = geometry.lands([z - geometry.row_center, y - axis, x - axis])
     weighted = measured * weights
     mass = weighted.sum(axis=(1, 2), dtype=np.float64)
     safe = np.where(mass > 0, mass, 1.0)

@@ -71,7 +71,7 @@ class Truncation(Protocol):
         self,
         find_moves: Callable[[Array], Array],
         shifts: Array,
-        angles: Array,
+        geometry: ScanGeometry,
         counted: NDArray[np.bool_],
     ) -> None:
         """Measure the weak modes at given shifts (see `measure_weak_modes`)."""
@@ -117,7 +117,7 @@ class Whole:
         self,
         find_moves: Callable[[Array], Array],
         shifts: Array,
-        angles: Array,
+        geometry: ScanGeometry,
         counted: NDArray[np.bool_],
     ) -> None:
         """Do nothing: there are no weak modes."""
@@ -188,11 +188,11 @@ class Truncated(Whole):
         self,
         find_moves: Callable[[Array], Array],
         shifts: Array,
-        angles: Array,
+        geometry: ScanGeometry,
         counted: NDArray[np.bool_],
     ) -> None:
         """Measure the weak modes at given shifts."""
-        self._modes = measure_weak_modes(find_moves, shifts, angles, counted)
+        self._modes = measure_weak_modes(find_moves, shifts, geometry, counted)
 
     def restored(self, moves: Array) -> Array:
         """Return the moves with their weak modes restored."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array
+from ..geometry import ScanGeometry
 
 __all__ = ["WeakModes", "measure_weak_modes"]
 
@@ -73,7 +74,10 @@ class WeakModes:
 
 
 def measure_weak_modes(
-    find_moves: Callable[[Array], Array], shifts: Array, angles: Array, counted: NDArray[np.bool_]
+    find_moves: Callable[[Array], Array],
+    shifts: Array,
+    geometry: ScanGeometry,
+    counted: NDArray[np.bool_],
 ) -> WeakModes:
     """Measure the response at given shifts.
 
@@ -83,12 +87,12 @@ def measure_weak_modes(
         Shifts to the moves, both (n_angles, 2) in pixels, that an iteration finds there.
     shifts : (n_angles, 2) array
         Pixels.
-    angles : (n_angles,) array
-        Radians.
+    geometry : ScanGeometry
+        Of the scan.
     counted : (n_angles,) array of bool
         The frames that move.
     """
-    basis = _basis(angles, counted)
+    basis = _basis(geometry, counted)
     before = find_moves(shifts)
     step = _PROBE * np.sqrt(counted.sum())
     response = np.empty((basis.shape[1], basis.shape[1]))
@@ -99,11 +103,12 @@ def measure_weak_modes(
     return WeakModes(basis, response)
 
 
-def _basis(angles: Array, counted: NDArray[np.bool_]) -> Array:
+def _basis(geometry: ScanGeometry, counted: NDArray[np.bool_]) -> Array:
     """Return a constant and harmonics, orthonormal, without what the object's position explains."""
+    angles = geometry.angles
     waves = [wave(k * angles) for k in _HARMONICS for wave in (np.cos, np.sin)]
     trends = np.column_stack([np.ones(len(angles)), *waves]) * counted[:, None]
-    position = np.column_stack([np.cos(angles), np.sin(angles)]) * counted[:, None]
+    position = geometry.directions[:, 1] * counted[:, None]
     trends -= position @ np.linalg.lstsq(position, trends, rcond=None)[0]
     basis, size, _ = np.linalg.svd(trends, full_matrices=False)
     independent: Array = basis[:, size > _INDEPENDENT * size[0]]

@@ -1,8 +1,7 @@
 """Bodies whose line integrals are known in closed form: ellipsoids and Gaussian blobs.
 
-Coordinates are (z, y, x) in pixels: ``z`` down from the middle row, ``y`` down (towards larger
-index) and ``x`` right from the rotation axis within a slice. At an angle, a point lands at row
-``(n_rows - 1) / 2 + z`` and column ``center + x cos(angle) - y sin(angle)``.
+Coordinates are (z, y, x) in pixels, as in `ScanGeometry`: ``z`` down from the middle row, ``y``
+down (towards larger index) and ``x`` right from the rotation axis within a slice.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._typing import Array
+from ..geometry.scan_geometry import directions_of
 
 __all__ = ["KINDS", "Body", "make_bodies", "project_bodies", "sub_pixels", "voxelise"]
 
@@ -102,7 +102,7 @@ def sub_pixels(n: int) -> Array:
 
 def project_bodies(
     bodies: Iterable[Body],
-    angles: ArrayLike,
+    views: ArrayLike,
     shifts: ArrayLike,
     shape: tuple[int, int],
     center: float,
@@ -116,12 +116,12 @@ def project_bodies(
     ----------
     bodies : iterable of Body
         The object.
-    angles : (n_angles,) array
-        Radians.
+    views : (n_angles,) or (n_angles, 2, 3) array
+        Angles about a vertical axis, radians; or the directions of any geometry.
     shifts : (n_angles, 2) array
         Displacement (row, column) of each image, pixels.
     shape : (int, int)
-        Rows and columns of an image.
+        Rows and columns of an image. The object's origin lands in the middle row.
     center : float
         Column of the rotation axis.
     row_samples, column_samples : float or array
@@ -131,20 +131,20 @@ def project_bodies(
     -------
     (n_angles, n_rows, n_columns) array of float64
     """
-    angles = np.asarray(angles, dtype=np.float64)
+    directions = directions_of(views)
     shifts = np.asarray(shifts, dtype=np.float64)
     rows, columns = np.atleast_1d(row_samples), np.atleast_1d(column_samples)
     samples = list(itertools.product(rows.tolist(), columns.tolist()))
-    images = np.zeros((len(angles), *shape))
+    images = np.zeros((len(directions), *shape))
     for body in bodies:
-        _add_shadow(images, body, angles, shifts, center, samples)
+        _add_shadow(images, body, directions, shifts, center, samples)
     return images
 
 
 def _add_shadow(
     images: Array,
     body: Body,
-    angles: Array,
+    view: Array,
     shifts: Array,
     center: float,
     samples: list[tuple[float, float]],
@@ -154,11 +154,6 @@ def _add_shadow(
     The shadow of an ellipsoid is an ellipse, whose matrix is the projected shape matrix; the
     chord through the ellipse's middle follows from the ratio of the determinants.
     """
-    cosine, sine = np.cos(angles), np.sin(angles)
-    view = np.zeros((len(angles), 2, 3))
-    view[:, 0, 0] = 1
-    view[:, 1, 1] = -sine
-    view[:, 1, 2] = cosine
     shadow = view @ body.shape_matrix @ view.transpose(0, 2, 1)
     inverse = np.asarray(np.linalg.inv(shadow), dtype=np.float64)
     half_chord = np.sqrt(np.linalg.det(body.shape_matrix) / np.linalg.det(shadow))
@@ -170,7 +165,7 @@ def _add_shadow(
     first = np.clip(np.floor(middle - reach).astype(int) - 1, 0, limits - window)
     height, width = window.tolist()
     step = max(1, CHUNK // (height * width))
-    for start in range(0, len(angles), step):
+    for start in range(0, len(view), step):
         part = slice(start, start + step)
         offset = (first[part] - middle[part])[:, :, None]
         patch: Array = np.zeros((len(offset), height, width))

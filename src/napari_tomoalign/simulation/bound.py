@@ -95,12 +95,12 @@ def _derivatives(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the images' derivatives with respect to the row and the column shift."""
     n_rows, n_columns = scan.projections.shape[1:]
-    angles, points = scan.angles[chosen], sub_pixels(2 * scan.oversampling)
+    views, points = scan.geometry.directions[chosen], sub_pixels(2 * scan.oversampling)
     # With a row (column) more, the middle of the image lies half a pixel further.
     half = np.array([0.5, 0.0])
     rows = project_bodies(
         scan.bodies,
-        angles,
+        views,
         scan.shifts[chosen] - half,
         (n_rows + 1, n_columns),
         scan.center,
@@ -109,7 +109,7 @@ def _derivatives(
     )
     columns = project_bodies(
         scan.bodies,
-        angles,
+        views,
         scan.shifts[chosen],
         (n_rows, n_columns + 1),
         scan.center,

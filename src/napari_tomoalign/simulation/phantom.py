@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ..geometry import ScanGeometry
 from .bodies import Body, make_bodies, project_bodies, sub_pixels
 from .simulated_scan import SimulatedScan
 
@@ -34,6 +35,9 @@ def simulate(
     noise: float = 0.02,
     photons: float | None = None,
     center_offset: float = 0.0,
+    axis_angle: float = 0.0,
+    axis_tilt: float = 0.0,
+    rotations: ArrayLike | None = None,
     truncation: float = 1.0,
     blank_frames: int = 0,
     duplicate_frames: int = 0,
@@ -74,6 +78,11 @@ def simulate(
         Photons of the unattenuated beam in a pixel: counting noise in place of ``noise``.
     center_offset : float
         Pixels. Column of the rotation axis, from the middle of the image.
+    axis_angle, axis_tilt : float
+        Degrees by which the axis is turned in the images and leans along the beam; see
+        `ScanGeometry`.
+    rotations : (n_angles, 3, 3) array, optional
+        Of each projection, in place of angles and axis; see `ScanGeometry`.
     truncation : float
         Above 1: the object is stretched across the axis to this many widths of the field of
         view. Its rows stay as they are, all in view. Up to 1: the usual size.
@@ -115,13 +124,27 @@ def simulate(
     _check_damage(n_angles, blank_frames, duplicate_frames, masked_fraction, garbage_fraction)
     content, motion, noises, damage, mask = (np.random.default_rng([seed, i]) for i in range(5))
     shape = (size if n_rows is None else n_rows, size)
-    angles = _angles(n_angles, angular_range, wedge)
+    if rotations is not None:
+        n_angles = len(np.asarray(rotations))
     shifts = _shifts(n_angles, jitter, drift, motion)
-    center = (size - 1) / 2 + center_offset
+    geometry = ScanGeometry(
+        _angles(n_angles, angular_range, wedge),
+        *shape,
+        center=(size - 1) / 2 + center_offset,
+        axis_angle=math.radians(axis_angle),
+        axis_tilt=math.radians(axis_tilt),
+        rotations=None if rotations is None else np.asarray(rotations, np.float64),
+    )
     bodies = _object(kind, shape, truncation, content)
     points = sub_pixels(oversampling)
     clean = project_bodies(
-        bodies, angles, shifts, shape, center, row_samples=points, column_samples=points
+        bodies,
+        geometry.directions,
+        shifts,
+        shape,
+        geometry.center,
+        row_samples=points,
+        column_samples=points,
     )
     if isinstance(kind, str):
         factor = LARGEST_ABSORBANCE / clean.max()
@@ -140,9 +163,8 @@ def simulate(
     weights = _damage_pixels(noisy, masked_fraction, garbage_fraction, mask)
     return SimulatedScan(
         projections=noisy.astype(np.float32),
-        angles=angles,
+        geometry=geometry,
         shifts=shifts,
-        center=center,
         weights=weights,
         clean=clean.astype(np.float32),
         noise_sigma=sigma,

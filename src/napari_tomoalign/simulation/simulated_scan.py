@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import ScanGeometry
 from .bodies import Body, voxelise
 
 __all__ = ["SimulatedScan"]
@@ -20,12 +21,10 @@ class SimulatedScan:
     ----------
     projections : (n_angles, n_rows, n_columns) array of float32
         Absorbance, with noise, blank and duplicated frames and garbage, as asked for.
-    angles : (n_angles,) array of float64
-        Radians.
+    geometry : ScanGeometry
+        Where the object's points land in the images that are not displaced.
     shifts : (n_angles, 2) array of float64
         How far each image is displaced, (row, column), pixels: exact.
-    center : float
-        Column of the rotation axis.
     weights : (n_angles, n_rows, n_columns) array of float32, optional
         0 where a pixel is masked.
     clean : (n_angles, n_rows, n_columns) array of float32
@@ -49,9 +48,8 @@ class SimulatedScan:
     """
 
     projections: NDArray[np.float32]
-    angles: NDArray[np.float64]
+    geometry: ScanGeometry
     shifts: NDArray[np.float64]
-    center: float
     weights: NDArray[np.float32] | None
     clean: NDArray[np.float32]
     noise_sigma: float
@@ -62,6 +60,16 @@ class SimulatedScan:
     bodies: tuple[Body, ...]
     kind: str
     oversampling: int
+
+    @property
+    def angles(self) -> NDArray[np.float64]:
+        """Radians, (n_angles,)."""
+        return self.geometry.angles
+
+    @property
+    def center(self) -> float:
+        """Column of the rotation axis."""
+        return self.geometry.center
 
     @property
     def sound(self) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 from ..geometry.gauge import remove_gauge
+from ..geometry.scan_geometry import directions_of
 from .survey import Survey
 
 __all__ = ["Estimate", "estimate_shifts", "mass_noise"]
@@ -56,7 +57,8 @@ def estimate_shifts(
     mass = np.maximum(survey.mass.sum(axis=1), 1e-30)
     rows = survey.mass @ np.arange(n_rows) / mass
     columns = survey.moment.sum(axis=1) / mass
-    design = np.column_stack([np.cos(angles), np.sin(angles), np.ones(len(angles))])
+    position = directions_of(angles)[:, 1, 1:]  # of the object's middle in its slice
+    design = np.column_stack([position, np.ones(len(angles))])
     known = 0.0 if center is None else center
     if center is not None:
         design = design[:, :2]

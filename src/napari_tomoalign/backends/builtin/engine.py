@@ -130,11 +130,11 @@ class BuiltinBackend:
         ``"fbp"``: ``filter_name`` (`filters.WINDOWS`), ``non_negative``. ``"sirt"``: ``num_iter``,
         ``non_negative``, ``relaxation``. ``"gradient"``: the same preconditioned step with
         Nesterov's acceleration, ``num_iter``, ``non_negative``. All take ``circle``: the volume is
-        0 outside the circle that a scan can tell (`ScanGeometry.reach`).
+        0 outside the circle that a scan can tell (`ScanGeometry.support_radius`).
         """
         self.check_options(algorithm, options)
         settings = {**OPTIONS[algorithm], **options}
-        radius = geometry.reach if settings.pop("circle") else math.inf
+        radius = geometry.support_radius if settings.pop("circle") else math.inf
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
             for rows in row_blocks(geometry):

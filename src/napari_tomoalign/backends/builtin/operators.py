@@ -84,7 +84,7 @@ class RowOperator(Operator):
 
     def subset(self, frames: Frames) -> Operator:
         """Return the operator of some of the projections."""
-        part = self._geometry.with_changes(angles=self._geometry.angles[frames])
+        part = self._geometry.subset(frames)
         return RowOperator(part, self._workers, self._radius, self._at_once)
 
 
@@ -103,8 +103,8 @@ class BlockOperator(Operator):
     """
 
     def __init__(self, geometry: ScanGeometry, n_slices: int, radius: float) -> None:
-        self.cosines = np.cos(geometry.angles).astype(np.float32)
-        self.sines = np.sin(geometry.angles).astype(np.float32)
+        along = geometry.directions[:, 1].astype(np.float32)  # of the columns, in (z, y, x)
+        self.cosines, self.sines = along[:, 2].copy(), -along[:, 1]
         self.center = np.float32(geometry.center)
         self.n_columns = geometry.n_columns
         self.n = geometry.volume_width

@@ -138,7 +138,7 @@ class TomopyBackend:
         gridrec is by far the fastest. Where angles are missing or few, it makes streaks, which
         the loop follows: there it is osem.
         """
-        if geometry is None or geometry.complete:
+        if geometry is None or geometry.has_angular_coverage:
             return "gridrec", {"filter_name": "hann", "non_negative": True}
         return "osem", {"num_iter": 3, "num_block": 5}
 

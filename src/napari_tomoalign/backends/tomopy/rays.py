@@ -46,7 +46,7 @@ class Rays(Operator):
         self.domain_shape, self.range_shape = geometry.volume_shape, geometry.projections_shape
         self._geometry, self._workers = geometry, workers
         self._offset = grid_offset(geometry)
-        cross = np.minimum(np.abs(np.sin(geometry.angles)), np.abs(np.cos(geometry.angles)))
+        cross = np.abs(geometry.rays[:, 1:]).min(axis=1)
         self._along = (cross * geometry.volume_width < _TILTED) & (abs(self._offset) > 1e-3)
 
     def project(self, volume: Array) -> Array:
@@ -106,7 +106,7 @@ class Rays(Operator):
 
     def subset(self, frames: Frames) -> Rays:
         """Return the operator of some of the projections."""
-        part = self._geometry.with_changes(angles=self._geometry.angles[frames])
+        part = self._geometry.subset(frames)
         return Rays(part, self._workers)
 
     @property

@@ -65,7 +65,7 @@ def padded_for_gridrec(sinograms: Array, geometry: ScanGeometry) -> tuple[Array,
     width = geometry.volume_width
     wide, left = widened(sinograms, max(128, _power_of_two(2 * width)))
     excess = 0.5 if width % 2 == 0 else 1.0
-    shifts = -excess * (np.cos(geometry.angles) + np.sin(geometry.angles))
+    shifts = excess * (geometry.directions[:, 1] @ [0, 1, -1])
     return _fourier_shift(wide, shifts), geometry.center + left
 
 

@@ -96,7 +96,7 @@ class WarpBackend(BuiltinBackend):
         """Reconstruct a volume, slab by slab (see `Backend.reconstruct`, `BuiltinBackend`)."""
         self.check_options(algorithm, options)
         settings = {**OPTIONS[algorithm], **options}
-        radius = geometry.reach if settings.pop("circle") else math.inf
+        radius = geometry.support_radius if settings.pop("circle") else math.inf
         out = np.empty(geometry.volume_shape, np.float32)
 
         def work(rows: slice, device: Any) -> None:
