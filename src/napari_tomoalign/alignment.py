@@ -40,15 +40,18 @@ from numpy.typing import ArrayLike
 
 from .backends import Backend
 from .loop.level import level_of
-from .loop.matching import OWN_NOISE, draw, match
+from .loop.matching import draw, match
 from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
 from .loop.probing import learn
 from .loop.resuming import coarser_of, replay
 from .loop.schedule import Schedule
+from .loop.second_look import look_again, widened
+from .loop.standard_errors import standard_errors
 from .loop.steps import absolute, find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
+from .loop.verdict import judge
 from .results import TRUSTED, AlignmentResult, AlignmentState, Resume
 from .start.checks import check
 from .start.prepare import prepare
@@ -123,14 +126,13 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the steps of each iteration, level by level, until the schedule ends."""
     start = prepare(run)
     truncation = truncation_of(run, start)
-    schedule = Schedule(run.parameters, start.registered, run.geometry, truncation.least_residual)
+    schedule = Schedule(run.parameters, start.registered, run.geometry)
     rng = np.random.default_rng(run.parameters.seed)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
-    error = np.full(shifts.shape, np.nan)
     history = replay(run, start, truncation, schedule, rng)
     if history:
-        confidence, error = history[-1].confidence, history[-1].standard_error.copy()
+        confidence = history[-1].confidence
     level = level_of(start, schedule.binning, truncation.grid(start.geometry, last=schedule.last))
     began = time.perf_counter()
     coarser = coarser_of(run, start, truncation, history, level.binning)
@@ -141,8 +143,6 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = find_moves(run, level, model, found, drawn, shifts, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, shifts, center, confidence)
-        error[drawn] = OWN_NOISE * found.standard_error * level.pixel
-        error[drawn] = truncation.uncertain(error)[drawn]
         at = absolute(shifts, center)
         step = schedule.accelerate(at, moves, drawn, confidence, truncation)
         shifts, center = update(run, shifts + step, center, confidence)
@@ -157,14 +157,22 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             moves=moves,
             gauge_free=schedule.gauge_free(moves, drawn, confidence),
             drawn=drawn,
-            standard_error=error,
+            standard_error=standard_errors(run, start, level, model, confidence),
             confidence=confidence,
             seconds=time.perf_counter() - began,
             notes=notes,
         )
-        history = (*history, record)
         schedule.feed(record)
-        yield make_state(run, start, truncation, schedule, model, history, rng)
+        verdict = None
+        if schedule.finished:
+            if schedule.rests:
+                shares = look_again(
+                    run, start, level, truncation, model, shifts, center, confidence, coarser
+                )
+                record = replace(record, standard_error=widened(record.standard_error, shares))
+            verdict = judge(run, start, truncation, schedule, record)
+        history = (*history, record)
+        yield make_state(run, start, truncation, verdict, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
             grid = truncation.grid(start.geometry, last=schedule.last)

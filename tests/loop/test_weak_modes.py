@@ -90,18 +90,6 @@ def test_frames_that_do_not_count_are_not_moved() -> None:
     np.testing.assert_allclose(whole[counted], moves[counted] / 0.12)
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
-def test_the_standard_error_holds_what_is_left_of_a_trends_information(share: float) -> None:
-    """A weakly found trend by itself, drawn with the variance ``1 / share`` of the others."""
-    wave = modes_of(np.negative).basis[:, 1]
-    stated = modes_of(weak(share, wave)).uncertain(np.full((40, 2), 0.02))
-    rng = np.random.default_rng(0)
-    errors = rng.normal(0, 0.02, (20000, 40))
-    errors += (1 / np.sqrt(share) - 1) * (errors @ wave)[:, None] * wave
-    np.testing.assert_allclose(stated[:, 1], errors.std(axis=0), rtol=0.03)
-    np.testing.assert_array_equal(stated[:, 0], 0.02)
-
-
 def test_an_object_wider_than_the_images() -> None:
     """Without the trends the error is four times the bound, on the images' own grid five times."""
     scan = simulate(truncation=1.6)

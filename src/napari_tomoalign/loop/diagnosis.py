@@ -8,12 +8,11 @@ from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .model import Model
-from .schedule import Schedule
 from .truncation import Truncation
+from .verdict import Verdict
 
 __all__ = ["diagnose"]
 
-_POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
 _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FAR = 0.35  # of the image: shifts beyond it may have been out of reach
@@ -23,7 +22,7 @@ def diagnose(
     run: Run,
     start: Start,
     truncation: Truncation,
-    schedule: Schedule,
+    verdict: Verdict,
     model: Model,
     history: tuple[IterationRecord, ...],
 ) -> tuple[str, ...]:
@@ -32,7 +31,7 @@ def diagnose(
     found += _frames(start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])
-    found += _course(run, start, truncation, schedule, history)
+    found += _course(run, start, truncation, verdict, history)
     return tuple(found)
 
 
@@ -121,31 +120,30 @@ def _course(
     run: Run,
     start: Start,
     truncation: Truncation,
-    schedule: Schedule,
+    verdict: Verdict,
     history: tuple[IterationRecord, ...],
 ) -> list[str]:
     found = []
     record = history[-1]
-    if schedule.overfits(record):
+    if verdict.overfits:
         found.append(
             f"overfitted: reprojections miss {record.residual:.1%} of the data, but its noise is "
             f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
             "is wider than the images, and the stated errors too small: measure more angles"
         )
-    if not schedule.certain(record):
-        error = schedule.uncertainty(record)
+    if not verdict.certain:
+        error = verdict.uncertainty
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
         found.append(f"uncertain: the standard error of a shift {known}; {truncation.reason}")
-    missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
-    if missed > _POOR_FIT:
+    if verdict.poor:
         reason = (
             "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
             if run.center_known
             else "the angles may be wrong, the sample may have changed during the scan, or the "
             "background may have a ramp or an offset: check them"
         )
-        found.append(f"poor fit: reprojections miss {missed:.0%} of the data; {reason}")
-    if not schedule.rests:
+        found.append(f"poor fit: reprojections miss {verdict.missed:.0%} of the data; {reason}")
+    if not verdict.rests:
         moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
         found.append(
             f"still moving: projection {_names([int(i) for i in moving])}; raise maxiter, loosen "

@@ -15,8 +15,8 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
 from .model import Model
-from .schedule import Schedule
 from .truncation import Truncation
+from .verdict import Verdict
 
 __all__ = ["make_record", "make_state", "result_from_state"]
 
@@ -67,17 +67,17 @@ def make_state(
     run: Run,
     start: Start,
     truncation: Truncation,
-    schedule: Schedule,
+    verdict: Verdict | None,
     model: Model,
     history: tuple[IterationRecord, ...],
     rng: np.random.Generator,
 ) -> AlignmentState:
-    """Return the state after the last record."""
+    """Return the state after the last record; a verdict makes it the final one."""
     margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
     inside = slice(margin, margin + model.geometry.n_columns)
     diagnosis: tuple[str, ...] = ()
-    if schedule.finished:
-        diagnosis = diagnose(run, start, truncation, schedule, model, history)
+    if verdict is not None:
+        diagnosis = diagnose(run, start, truncation, verdict, model, history)
     return AlignmentState(
         history=history,
         reconstruction=freeze(model.volume[:, inside, inside]),
@@ -86,36 +86,39 @@ def make_state(
         geometry=model.geometry.with_changes(volume_width=model.geometry.n_columns),
         parameters=run.parameters,
         backend=run.backend.name,
-        converged=schedule.converged,
-        finished=schedule.finished,
-        message=_message(run, schedule, history),
+        converged=verdict is not None and verdict.converged,
+        finished=verdict is not None,
+        message=_message(run, verdict, history),
         diagnosis=diagnosis,
         generator_state=rng.bit_generator.state,
     )
 
 
-def _message(run: Run, schedule: Schedule, history: tuple[IterationRecord, ...]) -> str:
+def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, ...]) -> str:
     """Say in words where the run stands."""
     largest, tolerance = history[-1].largest_move, run.parameters.tolerance
-    if schedule.converged:
+    if verdict is None:
+        return f"iteration {len(history)}: largest move {largest:.2g} px"
+    if verdict.converged:
         return (
             f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "
             f"below {tolerance:g} px"
         )
-    if schedule.rests:
-        error = schedule.uncertainty(history[-1])
-        sure = np.isfinite(error) and not schedule.overfits(history[-1])
-        known = f"known to {error:.2g} px only (RMS)" if sure else "not known"
+    if verdict.rests:
+        error = verdict.uncertainty
+        if verdict.poor:
+            reason = f"the reprojections miss {verdict.missed:.0%} of the data"
+        elif np.isfinite(error) and not verdict.overfits:
+            reason = f"the shifts are known to {error:.2g} px only (RMS)"
+        else:
+            reason = "the shifts are not known"
         return (
-            f"not converged: nothing moves any more after {len(history)} iterations, but the "
-            f"shifts are {known}"
+            f"not converged: nothing moves any more after {len(history)} iterations, but {reason}"
         )
-    if schedule.finished:
-        return (
-            f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "
-            f"largest move of {largest:.2g} px (tolerance {tolerance:g} px)"
-        )
-    return f"iteration {len(history)}: largest move {largest:.2g} px"
+    return (
+        f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "
+        f"largest move of {largest:.2g} px (tolerance {tolerance:g} px)"
+    )
 
 
 def result_from_state(state: AlignmentState) -> AlignmentResult:

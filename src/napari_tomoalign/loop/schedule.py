@@ -2,7 +2,7 @@
 
 The stop rule: every valid projection that is trusted has been registered since its last move as
 long as the tolerance. Moves are Euclidean, over the enabled directions; what acceleration makes
-of them must rest as well. A run that rests has converged if the shifts are known, too.
+of them must rest as well. Whether a run that rests has converged is judged in `verdict`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from .truncation import Truncation
 
 __all__ = ["Schedule"]
 
-_CERTAIN = 0.11  # pixels of the level: with a larger standard error (RMS), shifts are not known
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
@@ -37,8 +36,6 @@ class Schedule:
         The projections that are registered at all.
     geometry : ScanGeometry
         Of the full images.
-    least_residual : float
-        A residual below it says that the reconstruction follows the noise.
 
     Attributes
     ----------
@@ -46,8 +43,8 @@ class Schedule:
         Of the level that the next iteration runs at.
     captured : bool
         The cross-correlation has done its part at this level.
-    rests, converged, finished : bool
-        The stop rule is met; and the shifts are known; no further iteration.
+    rests, finished : bool
+        The stop rule is met; no further iteration.
     """
 
     def __init__(
@@ -55,17 +52,15 @@ class Schedule:
         parameters: AlignmentParameters,
         valid: NDArray[np.bool_],
         geometry: ScanGeometry,
-        least_residual: float,
     ) -> None:
         levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = valid
         self._directions = geometry.directions
-        self._least_residual = least_residual
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
-        self.rests = self.converged = self.finished = False
+        self.rests = self.finished = False
         self._enter(0)
 
     def _enter(self, position: int) -> None:
@@ -171,27 +166,4 @@ class Schedule:
                 self._enter(self._position + 1)
             return
         self.rests = rests
-        self.converged = rests and self.certain(record) and not self.overfits(record)
         self.finished = rests or self._allowed < 1
-
-    def certain(self, record: IterationRecord) -> bool:
-        """Return whether the standard errors say that the shifts are known."""
-        return self.uncertainty(record) <= _CERTAIN * record.binning
-
-    def overfits(self, record: IterationRecord) -> bool:
-        """Return whether the images, at full size, are explained better than their noise allows."""
-        return record.binning == 1 and record.residual < self._least_residual
-
-    def uncertainty(self, record: IterationRecord) -> float:
-        """Return the standard error of a shift, RMS over the frames that count, in pixels.
-
-        Over the enabled directions; what cannot be told (NaN) is left out. Infinite where
-        nothing can be told.
-        """
-        counted = self._valid & (record.confidence >= TRUSTED)
-        errors = record.standard_error[counted]
-        known = np.isfinite(errors) & (self._parameters.directions > 0)
-        if not known.any():
-            return np.inf
-        variance = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
-        return float(np.sqrt(variance.sum()))

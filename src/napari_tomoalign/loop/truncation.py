@@ -1,7 +1,7 @@
 """What is done otherwise where the object leaves the images: one strategy, which the loop asks.
 
-It answers for the grid, the options of a reconstruction, the weak modes of the shifts, what is
-uncertain, and below which residual the noise is followed.
+It answers for the grid, the options of a reconstruction, the weak modes of the shifts, why shifts
+may stay uncertain, and below which residual the noise is followed.
 """
 
 from __future__ import annotations
@@ -81,10 +81,6 @@ class Truncation(Protocol):
         """Return moves (n_angles, 2) with their weak modes restored to full length."""
         ...
 
-    def uncertain(self, standard_error: Array) -> Array:
-        """Return standard errors (n_angles, 2) with what they do not hold of the weak modes."""
-        ...
-
 
 class Whole:
     """The object lies inside every image: nothing is done otherwise."""
@@ -125,10 +121,6 @@ class Whole:
     def restored(self, moves: Array) -> Array:
         """Return the moves as they are."""
         return moves
-
-    def uncertain(self, standard_error: Array) -> Array:
-        """Return the errors as they are."""
-        return standard_error
 
 
 class Truncated(Whole):
@@ -197,10 +189,6 @@ class Truncated(Whole):
     def restored(self, moves: Array) -> Array:
         """Return the moves with their weak modes restored."""
         return moves if self._modes is None else self._modes.restored(moves)
-
-    def uncertain(self, standard_error: Array) -> Array:
-        """Return the errors with what they do not hold of the weak modes."""
-        return standard_error if self._modes is None else self._modes.uncertain(standard_error)
 
 
 def truncation_of(run: Run, start: Start) -> Truncation:

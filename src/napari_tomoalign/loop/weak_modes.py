@@ -60,18 +60,6 @@ class WeakModes:
         share, axes = np.linalg.eigh((self.response + self.response.T) / 2)
         return share, self.basis @ axes
 
-    def uncertain(self, standard_error: Array) -> Array:
-        """Return standard errors (n_angles, 2) with what they do not hold of the trends.
-
-        Each is that of a shift for a known object. Of a trend whose share ``r`` is found, ``r`` of
-        the information is left, so its variance is ``1 / r`` times as large.
-        """
-        share, axes = self._shares()
-        more = np.maximum(1 / np.clip(share, _LEAST_RESPONSE, 1) - 1, 0)
-        widened = standard_error.copy()
-        widened[:, 1] *= np.sqrt(1 + axes**2 @ more)
-        return widened
-
 
 def measure_weak_modes(
     find_moves: Callable[[Array], Array],

@@ -38,6 +38,8 @@ class Start:
         Frames that may move: usable and not ignored by the caller.
     noise : float
         RMS of the noise over that of the data, in the usable frames.
+    frame_noise : (n_angles,) array
+        Standard deviation of the noise of a pixel, in each frame.
     """
 
     projections: NDArray[np.float32]
@@ -49,6 +51,7 @@ class Start:
     frames: FrameReport
     outline: Outline
     noise: float
+    frame_noise: NDArray[np.float64]
 
 
 def prepare(run: Run) -> Start:
@@ -94,6 +97,7 @@ def prepare(run: Run) -> Start:
         frames=frames,
         outline=outline,
         noise=_noise_share(survey, usable),
+        frame_noise=survey.noise,
     )
 
 

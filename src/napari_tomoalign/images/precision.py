@@ -1,0 +1,103 @@
+"""How well a shift is known: the sandwich estimate of a registration's covariance.
+
+A registration solves ``D' (measured - template) = 0``, where the columns of ``D`` say how the
+template answers to a shift, to gain and to offset. What the images change by is ``J``, the same of
+the model that the template was smoothed from. With ``M = D' J`` and a difference whose covariance
+is ``S``, that of the solution is ``M^-1 D' S D M^-T`` (White 1980, doi 10.2307/1912934): right
+whatever the template was smoothed with, where a plain ``(D' D)^-1`` is that of another measurement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, Stack
+
+__all__ = ["Scatter", "scatter_of"]
+
+_BLOCK = 8  # pixels: misfit that a rigid object does not leave is correlated over as many and more
+_LEAST = 1e-10  # of a direction's own information: less is left where gain or offset explain it
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Standard errors (n, 2), row and column, pixels, under three views of what remains.
+
+    Attributes
+    ----------
+    unit : array
+        Of noise of standard deviation 1, independent from pixel to pixel.
+    pixels : array
+        Of what remains, taken for independent from pixel to pixel.
+    blocks : array
+        Of what remains, taken for independent only from block to block. Above ``pixels`` where
+        neighbours miss alike.
+    """
+
+    unit: Array
+    pixels: Array
+    blocks: Array
+
+
+def scatter_of(
+    measured: Stack, template: Stack, model: Stack, weights: Stack, *, workers: int | None = None
+) -> Scatter:
+    """Return the standard errors of the shifts between images and template.
+
+    Parameters
+    ----------
+    measured, template, model : (n, n_rows, n_columns) array of float32
+        The images, what they are registered with, and what that was smoothed from.
+    weights : array of float32
+        0 (ignore) to 1.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    Scatter
+        NaN where a direction shows nothing.
+    """
+    from ._precision_kernels import cross, scatter
+    from ._threads import threads
+
+    images: list[Any] = [
+        np.ascontiguousarray(a, np.float32) for a in (measured, template, model, weights)
+    ]
+    with threads(workers):
+        sums = cross(images[0], images[1], images[2], images[3])
+        inverse, solution = _solved(sums)
+        squares = scatter(images[0], images[1], images[2], images[3], solution, _BLOCK)
+    covariance = np.einsum("nij,nvjk,nlk->nvil", inverse, squares, inverse)
+    n_blocks = np.prod([-(-size // _BLOCK) for size in measured.shape[1:]])
+    covariance[:, 2] *= n_blocks / max(n_blocks - 4, 1)  # four unknowns were fitted to the blocks
+    diagonal = np.diagonal(covariance, axis1=2, axis2=3)[:, :, :2]
+    errors = np.sqrt(np.maximum(diagonal, 0))
+    return Scatter(errors[:, 0], errors[:, 1], errors[:, 2])
+
+
+def _solved(sums: Array) -> tuple[Array, Array]:
+    """Return the inverses of ``D' J`` and the solutions; NaN in directions that show nothing."""
+    n = len(sums)
+    inverse, solution = np.full((n, 4, 4), np.nan), np.zeros((n, 4))
+    size = np.abs(np.diagonal(sums[:, :, :4], axis1=1, axis2=2))
+    usual = np.median(size, axis=0)
+    for i in range(n):
+        # A single row, or an image of one value, has no slope: leave that direction out.
+        seen = np.flatnonzero(size[i] > _LEAST * np.maximum(usual, 1e-30))
+        if not np.isfinite(sums[i]).all() or len(seen) == 0:
+            continue
+        scale = np.sqrt(size[i, seen])
+        normal = sums[i][np.ix_(seen, seen)] / np.outer(scale, scale)
+        if np.linalg.cond(normal) > 1 / _LEAST:
+            continue
+        part = np.linalg.inv(normal) / np.outer(scale, scale)
+        inverse[i] = 0.0
+        inverse[i][np.ix_(seen, seen)] = part
+        hidden = np.setdiff1d(np.arange(4), seen)
+        inverse[i, hidden] = np.nan
+        solution[i, seen] = part @ sums[i, seen, 4]
+    return inverse, solution

@@ -1,0 +1,57 @@
+"""How well each shift is known: from noise, from what no noise explains, and from a second look.
+
+Three things make a shift wrong where the loop rests. Noise: the sandwich estimate with the data's
+own noise, or with what remains where that is more. Misfit that neighbouring pixels share, which is
+no noise: the sample changed, the angles are wrong, the detector has a pattern. And displacements
+that the reconstruction follows (`second_look`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+from ..images.precision import scatter_of
+from ..results import TRUSTED
+from ..start.prepare import Start
+from ..start.run import Run
+from .level import Level
+from .matching import AT_ONCE, windows
+from .model import Model
+
+__all__ = ["standard_errors"]
+
+# Both from tests/benchmarks/storm_foreign.py, developing set, the first 200 scans:
+_RIGID = (
+    1.3  # blocks over pixels: sound scans of rigid objects reach it, half of the others pass it
+)
+_CARRIED = 4.0  # times what blocks add: the geometric mean of the true errors of scans that pass it
+
+
+def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Array:
+    """Return the standard errors (n_angles, 2) of the shifts of a model, full pixels.
+
+    NaN for frames that are not registered or not trusted, and for directions that show nothing.
+    """
+    errors = np.full((len(confidence), 2), np.nan)
+    which = np.flatnonzero(start.registered & (confidence >= TRUSTED))
+    if not len(which):
+        return errors
+    # Noise is independent from pixel to pixel, so binning averages it.
+    noise = start.frame_noise[which] / np.sqrt(np.prod(level.pixel))
+    unit, pixels, blocks = np.empty((3, len(which), 2))
+    for first in range(0, len(which), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        windowed = windows(run, level, model, which[part])
+        found = scatter_of(*windowed.images, workers=run.parameters.workers)
+        unit[part] = found.unit * noise[part, None] / windowed.unit
+        pixels[part], blocks[part] = found.pixels, found.blocks
+    variance = np.maximum(unit, pixels) ** 2
+    # Misfit is the scan's: a frame alone has too few blocks to tell it.
+    known = np.isfinite(variance)
+    count = np.maximum(known.sum(axis=0), 1)
+    shared = np.sum(blocks**2, axis=0, where=known) / count
+    shared -= _RIGID**2 * np.sum(pixels**2, axis=0, where=known) / count
+    variance += _CARRIED**2 * np.maximum(shared, 0)
+    errors[which] = np.sqrt(variance) * level.pixel
+    return errors
