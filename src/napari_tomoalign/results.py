@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +14,15 @@ from numpy.typing import NDArray
 from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 
-__all__ = ["TRUSTED", "AlignmentResult", "AlignmentState", "IterationRecord", "Resume", "freeze"]
+__all__ = [
+    "TRUSTED",
+    "AlignmentResult",
+    "AlignmentState",
+    "IterationRecord",
+    "Resume",
+    "freeze",
+    "versions_of",
+]
 
 TRUSTED = 0.5
 """Confidence from which a frame takes part in the reconstruction and moves freely: it departs from
@@ -24,6 +34,17 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def versions_of(backend: str) -> dict[str, str]:
+    """Return the versions of what takes part in a run, by their packages' names."""
+    versions = {"python": platform.python_version()}
+    for name in ("napari-tomoalign", "numpy", "scipy", "numba", backend):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
 
 
 @dataclass(frozen=True, eq=False)

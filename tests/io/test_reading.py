@@ -1,5 +1,6 @@
 """Every format gives the same scan, and only what is used is read."""
 
+import pickle
 import tracemalloc
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_tomoalign.images.source import Source
 from napari_tomoalign.io import (
     ScanFileError,
     can_read,
@@ -161,6 +163,57 @@ def test_a_lazy_scan_reads_only_the_frames_asked_for(tmp_path, monkeypatch):
     projections[3]
 
     assert asked == [(slice(3, 4), slice(0, 10), slice(None))]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_lazy_stack_goes_to_another_process(tmp_path, name):
+    path = tmp_path / name
+    write, options = FORMATS[name]
+    write(path)
+    projections = read_scan(path, lazy=True, **options).projections
+
+    again = pickle.loads(pickle.dumps(projections))
+
+    assert isinstance(again, Source)
+    np.testing.assert_array_equal(again.read(slice(1, 3), slice(4, 7)), STACK[1:3, 4:7])
+
+
+@pytest.mark.parametrize("rotation_axis", ["vertical", "horizontal"])
+@pytest.mark.parametrize("binning", [1, 3])
+def test_rows_that_are_read_alone_are_those_of_the_whole(tmp_path, rotation_axis, binning):
+    counts = RNG.integers(200, 800, (4, 80, 70)).astype(np.uint16)
+    counts[RNG.random(counts.shape) < 0.2] = 65535  # saturated
+    counts[1, 20:60] = counts[2, :, 20:60] = 65535
+    white = np.full((1, 80, 70), 1000.0)
+    white[:, 33:36] = white[:, :, 50] = 0  # rows and a column without light
+    path = write_scan(tmp_path / "scan.h5", counts, np.arange(4), white=white)
+    scan = read_scan(path, rotation_axis=rotation_axis, binning=binning, lazy=True)
+
+    whole, weights = scan.projections.prepared()
+
+    assert 0 < np.count_nonzero(weights == 0) < weights.size
+    for rows in (slice(0, 4), slice(7, 8), slice(10, 14), slice(19, 23)):
+        values, share = scan.projections.prepared(slice(1, 4), rows)
+        np.testing.assert_array_equal(values, whole[1:4, rows])
+        np.testing.assert_array_equal(share, weights[1:4, rows])
+
+
+@pytest.mark.parametrize(
+    ("key", "rows"),
+    [((slice(None), slice(3, 5)), slice(3, 5)), ((2, slice(8, None)), slice(8, 10))],
+)
+def test_only_the_rows_asked_for_are_read(tmp_path, monkeypatch, key, rows):
+    write_data_exchange(tmp_path / "scan.h5")
+    projections = read_scan(tmp_path / "scan.h5", lazy=True, background=None).projections
+    asked = []
+    original = h5py.Dataset.__getitem__
+    monkeypatch.setattr(
+        h5py.Dataset, "__getitem__", lambda self, key: asked.append(key) or original(self, key)
+    )
+
+    np.testing.assert_array_equal(projections[key], STACK[key])
+
+    assert [cuts[1] for cuts in asked] == [rows]
 
 
 def test_a_scan_larger_than_memory_opens_at_once(tmp_path):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io import export_shifts, import_shifts, read_shifts, write_shifts
+from ..io import ShiftsFile, export_shifts, import_shifts, read_shifts, write_shifts
 from ..results import AlignmentState
 from ._request import ScanSource
 
@@ -28,7 +27,7 @@ class Loaded:
 
 
 def write_state(path: Path, state: AlignmentState, source: ScanSource | None) -> Path:
-    """Write the shifts of a state; another program's format goes through a shifts file.
+    """Write the shifts of a state.
 
     Parameters
     ----------
@@ -50,9 +49,7 @@ def write_state(path: Path, state: AlignmentState, source: ScanSource | None) ->
     path = path if path.suffix else path.with_suffix(".h5")
     if path.suffix.lower() in _OWN:
         return write_shifts(path, state, scan, overwrite=True)
-    with TemporaryDirectory() as folder:
-        own = write_shifts(Path(folder) / "shifts.h5", state, scan)
-        return export_shifts(own, path, overwrite=True)
+    return export_shifts(ShiftsFile.of(state, scan), path, overwrite=True)
 
 
 def read_for(path: Path, source: ScanSource) -> Loaded:

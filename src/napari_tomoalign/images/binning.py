@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Stack
 
-__all__ = ["bin_stack"]
+__all__ = ["bin_stack", "bin_weighted"]
 
 
 def bin_stack(stack: NDArray[np.generic], rows: int, columns: int) -> Stack:
-    """Return the means over blocks of ``rows`` x ``columns`` pixels; a remainder is cut off."""
+    """Return the means over blocks of ``rows`` x ``columns`` pixels; a remainder is cut off.
+
+    Parameters
+    ----------
+    stack : (n, n_rows, n_columns[, n_channels]) array
+        Any real type.
+    rows, columns : int
+        Pixels along each side.
+    """
     if rows == columns == 1:
         return np.asarray(stack, np.float32)
-    n, height, width = stack.shape
+    n, height, width, *channels = stack.shape
     height, width = height // rows, width // columns
-    out = np.empty((n, height, width), np.float32)
+    out = np.empty((n, height, width, *channels), np.float32)
     for i in range(n):  # one image at a time: no second stack in memory
         blocks = stack[i, : height * rows, : width * columns]
-        blocks.reshape(height, rows, width, columns).mean(axis=(1, 3), dtype=np.float32, out=out[i])
+        blocks.reshape(height, rows, width, columns, *channels).mean(
+            axis=(1, 3), dtype=np.float32, out=out[i]
+        )
     return out
+
+
+def bin_weighted(
+    stack: NDArray[Any], weights: NDArray[Any], rows: int, columns: int
+) -> tuple[Stack, Stack]:
+    """Return the weighted means over blocks of pixels, and the mean weights.
+
+    Parameters
+    ----------
+    stack : (n, n_rows, n_columns[, n_channels]) array
+        Any real type.
+    weights : array
+        The same shape; 0 where a pixel does not count, else up to 1.
+    rows, columns : int
+        Pixels along each side.
+
+    Returns
+    -------
+    binned, shares : array of float32
+        Where a block has no weight at all, its value is the plain mean.
+    """
+    if rows == columns == 1:
+        return np.asarray(stack, np.float32), np.asarray(weights, np.float32)
+    shares = bin_stack(weights, rows, columns)
+    binned = bin_stack(stack, rows, columns)
+    if not np.all(shares == 1):
+        kept = bin_stack(stack * weights, rows, columns)
+        np.divide(kept, shares, out=binned, where=shares > 0)
+    return binned, shares

@@ -5,24 +5,22 @@ from __future__ import annotations
 from .aligned_copy import apply_shifts
 from .atomic import atomic_path
 from .channels import scan_for_alignment
-from .errors import DiskFull, ScanFileError
-from .reading import SCAN_SUFFIXES, can_read, load, read_scan
-from .scan import Scan
-from .shifts.contents import ShiftsFile
-from .shifts.hashing import data_hash
-from .shifts.other_programs import (
-    EXPORT_FORMATS,
-    export_shifts,
+from .conventions import (
     from_imod,
     from_mumott,
     from_nxtomo,
     from_tomopy,
-    import_shifts,
     to_imod,
     to_mumott,
     to_nxtomo,
     to_tomopy,
 )
+from .errors import DiskFull, ScanFileError
+from .reading import SCAN_SUFFIXES, can_read, load, read_scan
+from .scan import Scan
+from .shifts.contents import ShiftsFile
+from .shifts.hashing import data_hash
+from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts
 from .shifts.record import Checkpoint, read_shifts, write_shifts
 from .writers import check_output, write_aligned, write_result, write_scan, write_volume
 

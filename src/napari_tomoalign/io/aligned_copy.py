@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..geometry import turn_projections
 from ..images.applying import Order, check_order, common_view, move
-from .lazy import blocks_of
+from ..images.source import as_source, blocks_of
 from .reading import read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
@@ -122,6 +122,7 @@ def _with_what(found: ShiftsFile, order: Order) -> str:
 def _blocks(
     scan: Scan, shifts: NDArray[np.float64], order: Order, view: tuple[slice, slice]
 ) -> Iterator[NDArray[np.float32]]:
+    source = as_source(scan.projections)
     for start, stop in blocks_of(scan.projections.shape):
-        moved = move(np.asarray(scan.projections[start:stop]), shifts[start:stop], order=order)
+        moved = move(source.read(slice(start, stop)), shifts[start:stop], order=order)
         yield turn_projections(moved[:, *view], scan.rotation_axis)

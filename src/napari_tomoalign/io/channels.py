@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images.source import as_source, blocks_of
 from .errors import ScanFileError
-from .lazy import blocks_of
 from .raw import RawScan, RawStack
 from .scan import Scan
 
@@ -43,7 +43,7 @@ def scan_for_alignment(scan: Scan, channel: int | str | None = None) -> Scan:
     if channel is None:
         mean = np.empty(projections.shape[:3], dtype=np.float32)
         for start, stop in blocks_of(projections.shape):
-            mean[start:stop] = np.asarray(projections[start:stop]).mean(axis=-1)
+            mean[start:stop] = as_source(projections).read(slice(start, stop)).mean(axis=-1)
         words = f"mean of {projections.shape[3]} channels"
     else:
         index = channel_index(channel, scan.channels, projections.shape[3])
@@ -68,22 +68,31 @@ def channel_index(channel: int | str, names: tuple[str, ...], count: int) -> int
     raise ValueError(f"there is no channel {channel!r}; the scan has {count} of them{known}")
 
 
-class _Files:
-    """Several files as one array with the channels at the end."""
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """Stacks of one shape as one, with the channels at the end.
 
-    def __init__(self, stacks: Sequence[RawStack]) -> None:
-        self._stacks = stacks
+    Attributes
+    ----------
+    stacks : tuple of RawStack
+        One a channel.
+    """
 
-    def __enter__(self) -> _Files:
-        return self
+    stacks: tuple[RawStack, ...]
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_angles, n_rows, n_columns, n_channels)``."""
+        return (*self.stacks[0].shape, len(self.stacks))
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        frames, rows, columns = key
-        parts = [stack.read(frames.start, frames.stop, rows, columns) for stack in self._stacks]
-        return np.stack(parts, axis=-1)
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That holds the values of all."""
+        return np.result_type(*(stack.dtype for stack in self.stacks))
+
+    def read(self, *cuts: slice) -> NDArray[Any]:
+        """Return the part that the slices cut out."""
+        return np.stack([stack.read(*cuts[:3]) for stack in self.stacks], axis=-1)
 
 
 def joined_channels(raws: Sequence[RawScan], paths: Sequence[Path]) -> RawScan:
@@ -109,7 +118,6 @@ def joined_channels(raws: Sequence[RawScan], paths: Sequence[Path]) -> RawScan:
         both = raw.angles is not None and first.angles is not None
         if both and not np.allclose(raw.angles, first.angles, atol=1e-6):  # type: ignore[arg-type]
             raise ScanFileError(f"{path} has other angles than {paths[0]}: not one scan")
-    dtype = np.result_type(*(raw.stack.dtype for raw in raws))
-    files = _Files([raw.stack for raw in raws])
-    stack = RawStack(lambda: files, (*first.stack.shape, len(raws)), dtype)
+    joined = _Joined(tuple(raw.stack for raw in raws))
+    stack = RawStack(joined, (0, 1, 2, 3), first.stack.where)
     return replace(first, stack=stack, channels=tuple(path.stem for path in paths))

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import RotationAxis
-from .preparation import Counts, Preparation, bin_block
+from ..geometry import RotationAxis, turn_projections
+from ..images.binning import bin_weighted
+from ..images.source import blocks_of
+from .preparation import Counts, Preparation, fill_bad
 from .raw import RawStack
 
-__all__ = ["LazyProjections", "blocks_of"]
+__all__ = ["LazyProjections"]
 
-_BLOCK_BYTES = 64 * 2**20
+_MARGIN = 16
+"""Rows that are read beside those asked for where a bad pixel's nearest good one may lie there:
+beyond the stripes and spots of detectors. Farther ones make the whole image be read."""
 
 
 @dataclass(frozen=True, eq=False)
 class LazyProjections:
-    """Prepared projections, the rotation axis vertical, read from the file frame by frame.
+    """Prepared projections, the rotation axis vertical, read from the file when asked for.
 
-    Behaves as a float32 array of shape ``(n_angles, n_rows, n_columns[, n_channels])`` for
-    indexing and for `numpy.asarray`. Nothing is kept: what is indexed twice is read twice.
+    A `Source` that also behaves as a float32 array of shape ``(n_angles, n_rows, n_columns[,
+    n_channels])`` for indexing and for `numpy.asarray`. It can be pickled. Nothing is kept: what
+    is read twice is read twice from the file.
 
     Attributes
     ----------
@@ -82,15 +86,18 @@ class LazyProjections:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def frames(
-        self, start: int, stop: int, counts: Counts | None = None
+    def prepared(
+        self, frames: slice = slice(None), rows: slice = slice(None), counts: Counts | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Read and prepare frames ``start`` to ``stop`` (excluded).
+        """Read and prepare frames, cut to rows.
+
+        Rows that are read alone are those of the whole image, to the bit: where a bad pixel's
+        nearest good one may lie outside them, more rows are read.
 
         Parameters
         ----------
-        start, stop : int
-            Of the projections.
+        frames, rows : slice
+            Of step 1.
         counts : Counts, optional
             Where to count bad pixels.
 
@@ -99,37 +106,66 @@ class LazyProjections:
         values, weights : array of float32
             Prepared, and the share of good pixels in each.
         """
-        rows, columns = self.rows, slice(None)
-        if self.rotation_axis == "horizontal":
-            rows, columns = columns, rows
-        block = self.stack.read(start, stop, rows, columns)
-        if self.channels is not None:
-            block = block[..., list(self.channels)]
-        prepared = self.preparation.cut(rows, columns)
-        values, good = prepared.apply(block, Counts() if counts is None else counts)
-        if self.rotation_axis == "horizontal":
-            values, good = np.swapaxes(values, 1, 2), np.swapaxes(good, 1, 2)
-        values, weights = bin_block(values, good, self.binning)
+        first, last, _ = rows.indices(self.shape[1])
+        start = self.rows.start + first * self.binning
+        stop = self.rows.start + max(first, last) * self.binning
+        counts = Counts() if counts is None else counts
+        for margin in (0, _MARGIN, self.rows.stop):
+            above = min(margin, start - self.rows.start)
+            below = min(margin, self.rows.stop - stop)
+            values, good = self._unfilled(frames, slice(start - above, stop + below), counts)
+            wanted = slice(above, above + stop - start)
+            missing = (start - above > self.rows.start, stop + below < self.rows.stop)
+            if fill_bad(values, good, wanted, missing):
+                break
+            counts = Counts()  # the pixels were counted at the first reading
+        values, good = values[:, wanted], good[:, wanted]
+        values, weights = bin_weighted(values, good, self.binning, self.binning)
         return np.ascontiguousarray(values), np.ascontiguousarray(weights)
 
+    def _unfilled(
+        self, frames: slice, rows: slice, counts: Counts
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read rows of the image with the axis vertical and prepare them, but for the filling."""
+        columns = slice(None)
+        cuts = (rows, columns) if self.rotation_axis == "vertical" else (columns, rows)
+        block = self.stack.read(frames, *cuts)
+        if self.channels is not None:
+            block = block[..., list(self.channels)]
+        values, good = self.preparation.cut(*cuts).apply(block, counts)
+        return (
+            np.ascontiguousarray(turn_projections(values, self.rotation_axis)),
+            np.ascontiguousarray(turn_projections(good, self.rotation_axis)),
+        )
+
+    def read(self, frames: slice = slice(None), rows: slice = slice(None)) -> NDArray[np.float32]:
+        """Return these frames, cut to these rows; both slices of step 1."""
+        return self.prepared(frames, rows)[0]
+
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
-        """Read what is indexed: the first index decides which frames are read."""
+        """Read what is indexed: the first two indices decide which frames and rows are read."""
         keys = key if isinstance(key, tuple) else (key,)
         if keys and keys[0] is Ellipsis:
             missing = self.ndim - (len(keys) - 1)
             keys = (slice(None),) * missing + keys[1:]
-        first, rest = (keys[0], keys[1:]) if keys else (slice(None), ())
+        first, *rest = keys or (slice(None),)
+        rows = slice(None)
+        if rest and isinstance(rest[0], slice) and rest[0].step in (None, 1):
+            rows, rest[0] = rest[0], slice(None)
         positions = np.arange(len(self))[first]
         if np.ndim(positions) == 0:
-            frame: NDArray[np.float32] = self.frames(int(positions), int(positions) + 1)[0][0]
-            return frame[rest]
+            at = int(positions)
+            frame: NDArray[np.float32] = self.read(slice(at, at + 1), rows)[0]
+            return np.asarray(frame[tuple(rest)])
         if len(positions) and np.all(np.diff(positions) == 1):
-            values = self.frames(int(positions[0]), int(positions[-1]) + 1)[0]
+            values = self.read(slice(int(positions[0]), int(positions[-1]) + 1), rows)
         else:
-            values = np.empty((len(positions), *self.shape[1:]), dtype=np.float32)
-            for target, position in enumerate(positions):
-                values[target] = self.frames(int(position), int(position) + 1)[0][0]
-        return values[(slice(None), *rest)]
+            n_rows = len(range(self.shape[1])[rows])
+            values = np.empty((len(positions), n_rows, *self.shape[2:]), dtype=np.float32)
+            for target, at in enumerate(positions):
+                values[target] = self.read(slice(int(at), int(at) + 1), rows)[0]
+        picked: NDArray[np.float32] = values[(slice(None), *rest)]
+        return picked
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read everything, chunk by chunk."""
@@ -137,12 +173,5 @@ class LazyProjections:
             raise ValueError("projections in a file cannot become an array without a copy")
         values = np.empty(self.shape, dtype=np.float32)
         for start, stop in blocks_of(self.shape):
-            values[start:stop] = self.frames(start, stop)[0]
+            values[start:stop] = self.read(slice(start, stop))
         return values if dtype is None else values.astype(dtype, copy=False)
-
-
-def blocks_of(shape: tuple[int, ...], limit: int = _BLOCK_BYTES) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` frame ranges whose float32 values fit into ``limit`` bytes."""
-    step = max(1, limit // (4 * max(1, int(np.prod(shape[1:])))))
-    for start in range(0, shape[0], step):
-        yield start, min(start + step, shape[0])

@@ -1,4 +1,4 @@
-"""From counts to line integrals: fields, logarithm, background, bad pixels, binning."""
+"""From counts to line integrals: fields, logarithm, background, bad pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .raw import RawStack
 
-__all__ = ["Background", "Counts", "Preparation", "bin_block", "estimate_background"]
+__all__ = ["Background", "Counts", "Preparation", "estimate_background", "fill_bad"]
 
 Background = float | NDArray[np.float32]
 
@@ -82,7 +82,7 @@ class Preparation:
         Returns
         -------
         values : array of float32
-            The shape of ``block``; bad pixels filled.
+            The shape of ``block``; of no meaning where bad, see `fill_bad`.
         good : array of bool
             Where the values were measured.
         """
@@ -111,7 +111,7 @@ class Preparation:
             values = -np.log(values, where=good, out=np.zeros_like(values))
         if np.any(self.background):
             values -= np.asarray(self.background, dtype=np.float32)
-        return fill_bad(values, good), good
+        return values, good
 
     @staticmethod
     def _drop(
@@ -123,61 +123,49 @@ class Preparation:
         return kept
 
 
-def fill_bad(values: NDArray[np.float32], good: NDArray[np.bool_]) -> NDArray[np.float32]:
+def fill_bad(
+    values: NDArray[np.float32],
+    good: NDArray[np.bool_],
+    wanted: slice = slice(None),
+    missing: tuple[bool, bool] = (False, False),
+) -> bool:
     """Put the nearest good pixel's value into bad ones, frame by frame; 0 in a frame without any.
 
-    Works in place and returns the same array.
+    Parameters
+    ----------
+    values : (n, n_rows, n_columns[, n_channels]) array
+        Changed in place.
+    good : array of bool
+        The same shape.
+    wanted : slice
+        Of the rows: those that are asked about.
+    missing : (bool, bool)
+        Whether the images have rows before the first and after the last of these.
+
+    Returns
+    -------
+    bool
+        No missing row could hold a pixel nearer to a wanted one.
     """
     frames = values if values.ndim == 3 else np.moveaxis(values, -1, 1)
     masks = good if good.ndim == 3 else np.moveaxis(good, -1, 1)
+    certain = True
+    rows = np.arange(frames.shape[-2])[:, np.newaxis]
+    to_edge = np.minimum(
+        rows + 1 if missing[0] else np.inf, frames.shape[-2] - rows if missing[1] else np.inf
+    ) * np.ones_like(rows)
     for index in np.ndindex(*frames.shape[:-2]):
         mask = masks[index]
         if mask.all():
             continue
         if not mask.any():
             frames[index] = 0
+            certain = certain and not any(missing)
             continue
-        nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+        distance, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
         frames[index] = frames[index][tuple(nearest)]
-    return values
-
-
-def bin_block(
-    values: NDArray[np.float32], good: NDArray[np.bool_], binning: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Average ``binning`` x ``binning`` good pixels; rows and columns that are left over are cut.
-
-    Parameters
-    ----------
-    values : (n, n_rows, n_columns[, n_channels]) array
-        Prepared.
-    good : array of bool
-        The same shape.
-    binning : int
-        Pixels along each side.
-
-    Returns
-    -------
-    values, weights : array of float32
-        ``(n, n_rows // binning, n_columns // binning[, n_channels])``; the weight is the share of
-        good pixels. Where there is none, the value is the mean of the fill.
-    """
-    if binning == 1:
-        return values, good.astype(np.float32)
-    n, rows, columns = values.shape[0], values.shape[1] // binning, values.shape[2] // binning
-    window = (slice(None), slice(rows * binning), slice(columns * binning))
-    shape = (n, rows, binning, columns, binning, *values.shape[3:])
-
-    def mean(array: NDArray[np.generic]) -> NDArray[np.float32]:
-        blocks = array[window].reshape(shape)
-        return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
-
-    weights = mean(good)
-    binned = mean(values)
-    if not good.all():
-        kept = mean(values * good)
-        np.divide(kept, weights, out=binned, where=weights > 0)
-    return binned, weights
+        certain = certain and bool(np.all((distance < to_edge)[wanted]))
+    return certain
 
 
 def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
@@ -197,7 +185,7 @@ def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
     """
     n_frames = stack.shape[0]
     picked = np.unique(np.linspace(0, n_frames - 1, min(n_frames, 16)).round().astype(int))
-    samples = [_sample(stack.read(index, index + 1)[0]) for index in picked]
+    samples = [_sample(stack.read(slice(index, index + 1))[0]) for index in picked]
     everywhere = np.concatenate([sample for sample, _ in samples])
     borders = np.concatenate([border for _, border in samples])
     counts = stack.dtype.kind != "f"

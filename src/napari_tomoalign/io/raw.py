@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .angles import AngleUnit
-from .errors import ScanFileError
+from .errors import ScanFileError, reading
 
-__all__ = ["RawScan", "RawStack", "ReadOptions", "in_memory", "stack_of"]
+__all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "stack_of"]
 
-Opener = Callable[[], AbstractContextManager[Any]]
+
+class Store(Protocol):
+    """Where values lie, with the axes as the file has them; can be pickled, holds no open file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the file."""
+
+    def read(self, *cuts: slice) -> NDArray[Any]:
+        """Return the part that the slices cut out, one for each axis."""
 
 
 @dataclass(frozen=True)
@@ -26,79 +38,91 @@ class ReadOptions:
     ----------
     data, angles_path : str, optional
         Names of the datasets of the projections and of the angles.
+    flats, darks, keys : str, optional
+        Names of the datasets of flat and dark fields; or of the keys that say what each frame is,
+        as NeXus has them (0 projection, 1 flat, 2 dark).
+    n_angles : int, optional
+        The caller brings so many angles, so the file need not have them.
     angles_known : bool
-        The caller brings the angles, so the file need not have them.
+        The caller brings angles, in whatever number.
     angle_unit : {"degrees", "radians"}, optional
         Of the angles in the file, whatever it says. None: what it says, else recognised.
+    angle_axis : int, optional
+        Of the dataset of the projections: along which the angles lie.
     """
 
     data: str | None = None
     angles_path: str | None = None
+    flats: str | None = None
+    darks: str | None = None
+    keys: str | None = None
+    n_angles: int | None = None
     angles_known: bool = False
     angle_unit: AngleUnit | None = None
+    angle_axis: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class RawStack:
-    """Frames that are read when asked for; the file is open only while it is read.
+    """Frames as stored, read when they are asked for.
 
     Attributes
     ----------
-    open : callable
-        Gives a context manager whose value can be indexed like an array.
-    shape : tuple of int
-        ``(n_frames, n_rows, n_columns)`` or with ``n_channels`` at the end, of what `read` gives.
-    dtype : numpy.dtype
-        Of the file.
+    store : Store
+        Where they lie.
+    axes : tuple of int
+        Which axes of the store are frames, rows and columns, and channels where there are any.
+        All others have length 1.
+    where : str
+        Name of file and dataset, for messages.
     frames : (n_frames,) array of int, optional
-        Positions of these frames in the file. None: all.
-    channel_axis : int, optional
-        Where the file has its channels: 0, 1 or 3.
+        Positions of these frames in the store. None: all.
     """
 
-    open: Opener
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    store: Store
+    axes: tuple[int, ...]
+    where: str
     frames: NDArray[np.intp] | None = None
-    channel_axis: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_frames, n_rows, n_columns)``, or with ``n_channels`` at the end."""
+        count, *image = (int(self.store.shape[axis]) for axis in self.axes)
+        return (count if self.frames is None else len(self.frames), *image)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the file."""
+        return np.dtype(self.store.dtype)
 
     def read(
-        self, start: int, stop: int, rows: slice = slice(None), columns: slice = slice(None)
+        self, frames: slice, rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[Any]:
-        """Return frames ``start`` to ``stop`` (excluded), cut to rows and columns.
+        """Return frames, cut to rows and columns.
 
         Raises
         ------
         ScanFileError
             The file cannot be decoded there.
         """
-        positions = np.arange(start, stop) if self.frames is None else self.frames[start:stop]
-        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-        with self.open() as source:
-            try:
-                parts = [
-                    self._read_run(source, slice(int(run[0]), int(run[-1]) + 1), rows, columns)
-                    for run in np.split(positions, breaks)
-                    if run.size
-                ]
-            except OSError as error:
-                remedy = (
-                    "its compression needs a plugin: pip install hdf5plugin"
-                    if "filter" in str(error)
-                    else "the file seems to be truncated or damaged, copy it again from where it "
-                    "came"
-                )
-                raise ScanFileError(
-                    f"frames {start} to {stop - 1} cannot be read: {error}; {remedy}"
-                ) from error
+        positions = np.arange(self.shape[0])[frames]
+        if not positions.size:
+            return np.empty((0, *self.shape[1:]), self.dtype)[:, rows, columns]
+        named = f"{self.where}, frames {positions[0]} to {positions[-1]}"
+        if self.frames is not None:
+            positions = self.frames[positions]
+        runs = np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
+        with reading(named):
+            parts = [self._read_run(slice(int(r[0]), int(r[-1]) + 1), rows, columns) for r in runs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _read_run(self, source: Any, run: slice, rows: slice, columns: slice) -> NDArray[Any]:
-        if self.channel_axis == 0:
-            return np.moveaxis(np.asarray(source[:, run, rows, columns]), 0, -1)
-        if self.channel_axis == 1:
-            return np.moveaxis(np.asarray(source[run, :, rows, columns]), 1, -1)
-        return np.asarray(source[run, rows, columns])
+    def _read_run(self, run: slice, rows: slice, columns: slice) -> NDArray[Any]:
+        cuts = [slice(None)] * len(self.store.shape)
+        for axis, cut in zip(self.axes, (run, rows, columns), strict=False):
+            cuts[axis] = cut
+        part = np.asarray(self.store.read(*cuts))
+        others = [axis for axis in range(part.ndim) if axis not in self.axes]
+        return part.transpose(*self.axes, *others).reshape([part.shape[axis] for axis in self.axes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,42 +169,31 @@ class RawScan:
     notes: tuple[str, ...] = ()
 
 
-def in_memory(array: NDArray[Any]) -> Opener:
-    """Return an opener for an array that is in memory, or mapped into it."""
-
-    @contextmanager
-    def opened() -> Iterator[NDArray[Any]]:
-        yield array
-
-    return opened
-
-
 def stack_of(
-    opener: Opener,
-    shape: tuple[int, ...],
-    dtype: Any,
+    store: Store,
     *,
     n_angles: int | None,
     where: str,
+    angle_axis: int | None = None,
+    axes: tuple[int, ...] | None = None,
     frames: NDArray[np.intp] | None = None,
 ) -> RawStack:
-    """Return the stack of a 3-D or 4-D dataset, its channels at the end.
+    """Return the stack of a 3-D or 4-D dataset, angles first and channels last.
 
     Parameters
     ----------
-    opener : callable
-        See `RawStack`.
-    shape : tuple of int
-        Of the dataset: ``(n_angles, n_rows, n_columns)``, or in 4-D ``(n_angles, n_rows,
-        n_columns, n_channels)``, ``(n_channels, n_angles, n_rows, n_columns)`` or ``(n_angles,
-        n_channels, n_rows, n_columns)``, told apart by the number of angles, and by the channels
-        being at most a quarter of the rows and columns.
-    dtype : dtype
-        Of the dataset.
+    store : Store
+        The angles may lie along any axis: the first one, or the only one that is as long as
+        there are angles. Of the other axes of a 4-D dataset, channels are at most a quarter as
+        many as there are rows and columns.
     n_angles : int, optional
-        Number of angles where known.
+        Number of angles, or of frames with the flat and dark fields, where known.
     where : str
         Name of the dataset, for messages.
+    angle_axis : int, optional
+        Where the angles lie, as the user says.
+    axes : tuple of int, optional
+        As the file says: the axes of angles, rows, columns, and channels if any.
     frames : array of int, optional
         Positions of the projections among the frames.
 
@@ -189,30 +202,49 @@ def stack_of(
     ScanFileError
         Another number of dimensions, an empty one, or values that are no real numbers.
     """
-    kind = np.dtype(dtype)
+    kind, shape = np.dtype(store.dtype), store.shape
     if kind.kind not in "iufb":
         raise ScanFileError(
             f"{where} holds values of type {kind}, expected real numbers (for complex data, store "
             "the phase or the amplitude)"
         )
-    if len(shape) not in (3, 4):
+    if axes is None and len(shape) not in (3, 4):
         raise ScanFileError(
             f"{where} has shape {shape}, expected (n_angles, n_rows, n_columns) or "
             "(n_angles, n_rows, n_columns, n_channels)"
         )
     if 0 in shape:
         raise ScanFileError(f"{where} is empty: its shape is {shape}")
-    channel_axis = None
-    if len(shape) == 4:
-        channel_axis = _channel_axis(shape, n_angles)
-        order = [axis for axis in range(4) if axis != channel_axis] + [channel_axis]
-        shape = tuple(shape[axis] for axis in order)
-    if frames is not None:
-        shape = (len(frames), *shape[1:])
-    return RawStack(opener, shape, kind, frames, channel_axis)
+    if axes is None or angle_axis is not None:
+        axes = _axes(shape, n_angles, angle_axis, where)
+    return RawStack(store, axes, where, frames)
 
 
-def _channel_axis(shape: tuple[int, ...], n_angles: int | None) -> int:
-    if n_angles is not None and shape[0] != n_angles and shape[1] == n_angles:
-        return 0
-    return 1 if 4 * shape[1] <= min(shape[2:]) else 3
+def _axes(
+    shape: tuple[int, ...], n_angles: int | None, angle_axis: int | None, where: str
+) -> tuple[int, ...]:
+    """Return the axes of angles, rows, columns, and channels if there are any."""
+    if angle_axis is not None and not 0 <= angle_axis < len(shape):
+        raise ScanFileError(f"{where} has no axis {angle_axis}: its shape is {shape}")
+    if angle_axis is None:
+        fitting = [axis for axis, size in enumerate(shape) if size == n_angles]
+        angle_axis = 0 if n_angles is None or 0 in fitting or not fitting else fitting[0]
+        if angle_axis and len(fitting) > 1:
+            raise ScanFileError(
+                f"{where} has shape {shape} and there are {n_angles} angles: along which axis do "
+                f"they lie? Say angle_axis=N (--angle-axis N), N one of {fitting}"
+            )
+    first, *others = (axis for axis in range(len(shape)) if axis != angle_axis)
+    if len(others) == 1:
+        return angle_axis, first, *others
+    last = others[-1]
+    if angle_axis == 0:
+        channels = first if 4 * shape[first] <= min(shape[axis] for axis in others) else last
+    else:  # as a rule in front, since a file that is ordered by channels has the angles second
+        behind = 4 * shape[last] <= min(shape[first], shape[others[0]])
+        channels = last if behind else first
+    return (
+        angle_axis,
+        *(axis for axis in (first, *others) if axis != channels),
+        channels,
+    )

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections
+from ..images.source import blocks_of
 from .angles import AngleUnit, in_radians, read_angles, spread_angles
 from .channels import channel_index, joined_channels
-from .errors import ScanFileError
+from .errors import ScanFileError, reading
 from .formats import data_exchange, hdf5, mrc, nxtomo, tiff
 from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
-from .lazy import LazyProjections, blocks_of
+from .lazy import LazyProjections
 from .preparation import Background, Counts, Preparation, estimate_background
 from .raw import RawScan, ReadOptions
 from .scan import Scan
@@ -31,8 +32,8 @@ Rows = slice | tuple[int, int] | None
 
 # In the order in which they are asked. A new format is one module and one entry here.
 _READERS: tuple[ModuleType, ...] = (
-    nxtomo,
     data_exchange,
+    nxtomo,
     hdf5,
     tiff,
     numpy_files,
@@ -205,7 +206,7 @@ def load(scan: Scan) -> Scan:
     projections = np.empty(lazy.shape, dtype=np.float32)
     weights: NDArray[np.float32] | None = None
     for start, stop in blocks_of(lazy.shape):
-        values, share = lazy.frames(start, stop, counts)
+        values, share = lazy.prepared(slice(start, stop), counts=counts)
         projections[start:stop] = values
         if share.ndim == 4:
             share = share.min(axis=-1)
@@ -238,13 +239,15 @@ def _read_raw(path: Path, options: ReadOptions) -> RawScan:
     head = _head(path)
     if not head and path.is_file():
         raise ScanFileError(f"{path} is empty (0 bytes); copy it again from where it came")
-    reader = _reader_of(path, head)
+    with reading(path):
+        reader = _reader_of(path, head)
     if reader is None:
         raise ScanFileError(
             f"{path} is of no format known here, by its content; known are Data Exchange, NXtomo "
             "and other HDF5, MRC, TIFF (a stack or a folder), .npy, .npz and zarr"
         )
-    raw: RawScan = reader.read(path, options)
+    with reading(path):
+        raw: RawScan = reader.read(path, options)
     return raw
 
 

@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..images.applying import move
+from ..images.source import as_source, blocks_of
 from ..results import AlignmentResult
 from .atomic import atomic_path, refuse_existing, require_room
 from .errors import DiskFull
-from .lazy import blocks_of
 from .scan import Scan
+from .shifts.contents import ShiftsFile
 from .shifts.other_programs import export_shifts
-from .shifts.record import read_shifts, write_shifts
+from .shifts.record import write_shifts
 from .stack_files import StackInfo, write_stack
 
 __all__ = ["check_output", "write_aligned", "write_result", "write_scan", "write_volume"]
@@ -195,11 +196,10 @@ def write_result(
     with_what = "shifts.h5 of this folder, cubic spline, once from the original"
     saved: list[str] = []
     try:
-        write_shifts(
-            paths["shifts"], result, scan, applied=paths["aligned"].name, overwrite=overwrite
-        )
+        found = ShiftsFile.of(result, scan)
+        write_shifts(paths["shifts"], found, applied=paths["aligned"].name, overwrite=overwrite)
         saved.append(paths["shifts"].name)
-        export_shifts(read_shifts(paths["shifts"]), paths["csv"], overwrite=overwrite)
+        export_shifts(found, paths["csv"], overwrite=overwrite)
         saved.append(paths["csv"].name)
         write_volume(
             paths["reconstruction"],
@@ -230,8 +230,9 @@ def write_result(
 
 
 def _moved_blocks(scan: Scan, shifts: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+    source = as_source(scan.projections)
     for start, stop in blocks_of(scan.projections.shape):
-        moved = move(np.asarray(scan.projections[start:stop]), shifts[start:stop])
+        moved = move(source.read(slice(start, stop)), shifts[start:stop])
         yield turn_projections(moved, scan.rotation_axis)
 
 

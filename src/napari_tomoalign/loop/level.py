@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._typing import Stack
 from ..geometry import ScanGeometry
 from ..geometry.scan_geometry import binned_position
-from ..images.binning import bin_stack
+from ..images.binning import bin_stack, bin_weighted
 from ..images.shifting import SplineStack, shift_weights
 from ..start.prepare import Start
 
@@ -65,13 +65,8 @@ class Level:
         rows = min(binning, max(1, geometry.n_rows // _FEWEST_ROWS))
         if weights is None:
             binned, binned_weights = bin_stack(projections, rows, binning), None
-        elif binning == 1:
-            binned, binned_weights = np.asarray(projections, np.float32), weights
         else:
-            share = bin_stack(weights, rows, binning)
-            binned = bin_stack(projections * weights, rows, binning)
-            np.divide(binned, share, out=binned, where=share > 0)
-            binned_weights = share
+            binned, binned_weights = bin_weighted(projections, weights, rows, binning)
         coarse = geometry.binned(binning, rows)
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)

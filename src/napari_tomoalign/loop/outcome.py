@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array
-from ..results import TRUSTED, AlignmentResult, AlignmentState, IterationRecord, freeze
+from ..results import (
+    TRUSTED,
+    AlignmentResult,
+    AlignmentState,
+    IterationRecord,
+    freeze,
+    versions_of,
+)
 from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
@@ -136,17 +139,6 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
         diagnosis=state.diagnosis,
         parameters=state.parameters,
         backend=state.backend,
-        versions=_versions(state.backend),
+        versions=versions_of(state.backend),
         generator_state=state.generator_state,
     )
-
-
-def _versions(backend: str) -> dict[str, Any]:
-    """Return the versions of what took part."""
-    versions = {"python": platform.python_version()}
-    for name in ("napari-tomoalign", "numpy", "scipy", "numba", backend):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -2,75 +2,59 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..angles import in_radians
 from ..errors import ScanFileError
+from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5
 from ..raw import RawScan, RawStack, ReadOptions, stack_of
 
 __all__ = [
-    "MAGIC",
     "SUFFIXES",
+    "Fields",
     "can_read",
-    "dataset_at",
+    "fields_of",
     "has",
     "mean_field",
-    "open_hdf5",
     "read",
-    "stack_at",
-    "text_attribute",
+    "read_angles_at",
+    "split_by_keys",
 ]
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx")
 
-
-@contextmanager
-def open_hdf5(path: Path) -> Iterator[Any]:
-    """Open a file for reading.
-
-    Raises
-    ------
-    ScanFileError
-        It is no HDF5 file, or only the beginning of one.
-    """
-    import h5py
-
-    with suppress(ImportError):  # decoders of the compressions that beamlines use, where installed
-        importlib.import_module("hdf5plugin")
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ScanFileError(
-            f"{path} cannot be opened as HDF5: {error}; it seems to be truncated or damaged, copy "
-            "it again from where it came"
-        ) from error
-    with file:
-        yield file
+_PROJECTION, _FLAT, _DARK = 0, 1, 2
+"""What NeXus has in ``image_key``."""
 
 
 def has(path: Path, head: bytes, *names: str) -> bool:
-    """Tell whether the file is HDF5 and has datasets or groups of all these names."""
-    if not head.startswith(MAGIC):
+    """Tell whether the file is HDF5 and has datasets, groups or links of all these names."""
+    if not is_hdf5(head):
         return False
     try:
-        with open_hdf5(path) as file:
-            return all(name in file for name in names)
+        with Hdf5File(path) as file:
+            return file.has(*names)
     except ScanFileError:
         return False
 
 
 def can_read(path: Path, head: bytes) -> bool:
     """Tell whether the file is HDF5 of any layout."""
-    return head.startswith(MAGIC)
+    return is_hdf5(head)
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Flat and dark field of a scan, and where they came from."""
+
+    white: NDArray[np.float32] | None = None
+    dark: NDArray[np.float32] | None = None
+    source: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path, options: ReadOptions) -> RawScan:
@@ -81,73 +65,81 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         No dataset is named, or it is not there; the message lists what there is.
     """
-    with open_hdf5(path) as file:
+    with Hdf5File(path) as file:
         if options.data is None:
             raise ScanFileError(
                 f"{path} is an HDF5 file of no layout known here (Data Exchange, NeXus NXtomo); "
-                + _contents(file)
+                + file.contents()
             )
-        dataset = dataset_at(file, options.data, path)
-        source = {"data": described(dataset)}
+        dataset = file.dataset(options.data)
+        source = {"data": dataset.described}
         angles = None
-        if options.angles_path is not None:
-            values = dataset_at(file, options.angles_path, path)
-            angles, source["angles"] = in_radians(
-                values[()], options.angle_unit or text_attribute(values, "units"), values.name
-            )
-        count = None if angles is None else len(angles)
-        stack = stack_at(path, dataset, n_angles=count)
-    return RawScan(stack, angles=angles, source=source)
-
-
-def dataset_at(file: Any, name: str, path: Path) -> Any:
-    """Return a dataset by its name.
-
-    Raises
-    ------
-    ScanFileError
-        There is none; the message lists what there is.
-    """
-    found = file.get(name)
-    if found is None or not hasattr(found, "shape"):
-        raise ScanFileError(f"{path} has no dataset {name!r}; " + _contents(file))
-    return found
-
-
-def stack_at(
-    path: Path, dataset: Any, *, n_angles: int | None, frames: NDArray[np.intp] | None = None
-) -> RawStack:
-    """Return the stack of an open dataset; the file is opened anew for each reading."""
-    name = dataset.name
-
-    @contextmanager
-    def opened() -> Iterator[Any]:
-        with open_hdf5(path) as file:
-            yield file[name]
-
-    return stack_of(
-        opened,
-        dataset.shape,
-        dataset.dtype,
-        n_angles=n_angles,
-        where=f"{path}: {name}",
-        frames=frames,
+        if options.angles_path is not None and not options.angles_known:
+            angles, source["angles"] = read_angles_at(file, options.angles_path, options)
+        if options.keys is not None:
+            keys = file.dataset(options.keys)
+            return split_by_keys(dataset, keys, angles, options, source)
+        stack = stack_of(
+            dataset.store,
+            n_angles=options.n_angles if angles is None else len(angles),
+            where=dataset.where,
+            angle_axis=options.angle_axis,
+        )
+        fields = fields_of(file, stack, options.flats, options.darks)
+    return RawScan(
+        stack,
+        angles=angles,
+        white=fields.white,
+        dark=fields.dark,
+        source={**source, **fields.source},
     )
 
 
+def read_angles_at(
+    file: Hdf5File, name: str, options: ReadOptions, fixed_unit: str | None = None
+) -> tuple[NDArray[np.float64], str]:
+    """Return the angles of a dataset in radians, and in words where they came from.
+
+    Parameters
+    ----------
+    file : Hdf5File
+        Open.
+    name : str
+        Of the dataset.
+    options : ReadOptions
+        Whose unit goes before all others.
+    fixed_unit : str, optional
+        What the layout says where the file does not.
+    """
+    found = file.dataset(name)
+    unit = options.angle_unit or found.text("units") or fixed_unit
+    return in_radians(found.values(), unit, name)
+
+
+def fields_of(file: Hdf5File, stack: RawStack, flats: str | None, darks: str | None) -> Fields:
+    """Return the mean fields of the datasets of these names, where there are such."""
+    means: dict[str, NDArray[np.float32]] = {}
+    source: dict[str, str] = {}
+    for kind, words, name in (("white", "flats", flats), ("dark", "darks", darks)):
+        if name is not None:
+            dataset = file.dataset(name)
+            means[kind] = mean_field(dataset, stack.shape[1:3])
+            source[words] = dataset.described
+    return Fields(means.get("white"), means.get("dark"), source)
+
+
 def mean_field(
-    dataset: Any, shape: tuple[int, ...], path: Path, frames: NDArray[np.intp] | None = None
+    dataset: Hdf5Dataset, shape: tuple[int, ...], frames: NDArray[np.intp] | None = None
 ) -> NDArray[np.float32]:
     """Return the mean of the frames of a flat or dark field.
 
     Parameters
     ----------
-    dataset : dataset
-        ``(n, n_rows, n_columns)`` or ``(n_rows, n_columns)``.
+    dataset : Hdf5Dataset
+        ``(n, n_rows, n_columns)``, ``(n_rows, n_columns)``, or ``(n_rows, n, n_columns)`` beside
+        projections in that order.
     shape : (n_rows, n_columns)
         Of the projections.
-    path : path
-        For the message.
     frames : array of int, optional
         The frames to take.
 
@@ -156,57 +148,86 @@ def mean_field(
     ScanFileError
         Another shape.
     """
-    if tuple(dataset.shape[-2:]) != tuple(shape) or dataset.ndim not in (2, 3):
+    own = dataset.shape
+    if own == tuple(shape):
+        return np.asarray(dataset.item[()], dtype=np.float32)
+    if len(own) == 3 and own[1:] == tuple(shape):
+        axis = 0
+    elif len(own) == 3 and own[::2] == tuple(shape):
+        axis = 1
+    else:
         raise ScanFileError(
-            f"{path}: {dataset.name} has shape {dataset.shape}, expected (n, {shape[0]}, "
+            f"{dataset.path}: {dataset.name} has shape {own}, expected (n, {shape[0]}, "
             f"{shape[1]}) as the projections have"
         )
-    if dataset.ndim == 2:
-        return np.asarray(dataset[()], dtype=np.float32)
     total = np.zeros(shape, dtype=np.float64)
-    picked = range(dataset.shape[0]) if frames is None else frames
+    picked = range(own[axis]) if frames is None else frames
     for index in picked:
-        total += dataset[int(index)]
+        total += dataset.item[int(index)] if axis == 0 else dataset.item[:, int(index)]
     return (total / max(1, len(picked))).astype(np.float32)
 
 
-def text_attribute(item: Any, name: str) -> str | None:
-    """Return an attribute as text, or None."""
-    value = item.attrs.get(name)
-    if value is None:
-        return None
-    if isinstance(value, np.ndarray):
-        value = value.flat[0] if value.size else ""
-    return value.decode() if isinstance(value, bytes) else str(value)
+def split_by_keys(
+    dataset: Hdf5Dataset,
+    keys: Hdf5Dataset,
+    angles: NDArray[np.float64] | None,
+    options: ReadOptions,
+    source: Mapping[str, str],
+) -> RawScan:
+    """Return the scan of a stack that has projections and fields, told apart by keys.
 
+    Parameters
+    ----------
+    dataset, keys : Hdf5Dataset
+        The stack, and for each frame 0 (projection), 1 (flat) or 2 (dark); what has another key
+        is left out.
+    angles : array, optional
+        Radians, one for each frame or one for each projection.
+    options : ReadOptions
+        For the axis of the angles.
+    source : mapping of str to str
+        In words, what is known so far.
 
-def described(dataset: Any) -> str:
-    """Return name, shape and type of a dataset in words."""
-    return f"{dataset.name}, {' x '.join(map(str, dataset.shape))}, {dataset.dtype}"
-
-
-def _contents(file: Any) -> str:
-    """Return what could be projections and angles, and how to point at them."""
-    stacks: list[str] = []
-    lists: list[str] = []
-
-    def visit(name: str, item: Any) -> None:
-        shape = getattr(item, "shape", None)
-        if shape is not None and item.dtype.kind in "iufb":
-            line = f"/{name} {tuple(shape)} {item.dtype}"
-            if len(shape) in (3, 4):
-                stacks.append(line)
-            elif len(shape) == 1 and shape[0] > 1:
-                lists.append(line)
-
-    file.visititems(visit)
-    if not stacks:
-        return "it holds no 3-D dataset at all, so there are no projections in it"
-    data = stacks[0].split()[0]
-    angles = lists[0].split()[0] if lists else "/where/the/angles/are"
-    return (
-        f"3-D datasets in it: {'; '.join(stacks[:20])}. 1-D datasets: "
-        f"{'; '.join(lists[:20]) or 'none'}. Point at the projections and the angles, for example "
-        f"data={data!r}, angles_path={angles!r} (on the command line --data {data} --angles "
-        f"{angles})"
+    Raises
+    ------
+    ScanFileError
+        Numbers that do not fit.
+    """
+    values = keys.values().ravel()
+    stack = stack_of(
+        dataset.store, n_angles=len(values), where=dataset.where, angle_axis=options.angle_axis
+    )
+    if len(values) != stack.shape[0]:
+        raise ScanFileError(
+            f"{dataset.path}: {keys.name.rpartition('/')[2]} has {len(values)} entries for "
+            f"{stack.shape[0]} frames; there must be one for each"
+        )
+    frames = {key: np.flatnonzero(values == key) for key in (_PROJECTION, _FLAT, _DARK)}
+    projections = frames[_PROJECTION]
+    if not projections.size:
+        raise ScanFileError(
+            f"{dataset.path}: no frame has image_key 0, so there are no projections"
+        )
+    means: dict[str, NDArray[np.float32]] = {}
+    named = {**source, "data": f"{dataset.described}, {len(projections)} of them projections"}
+    for key, kind, words in ((_FLAT, "white", "flats"), (_DARK, "dark", "darks")):
+        if frames[key].size:
+            means[kind] = mean_field(dataset, stack.shape[1:3], frames[key])
+            named[words] = f"{frames[key].size} frames with image_key {key}"
+    if angles is not None and len(angles) == len(values):
+        angles = angles[projections]
+    elif angles is not None and len(angles) != len(projections):
+        raise ScanFileError(
+            f"{dataset.path}: {source.get('angles', 'the angles')}: {len(angles)} entries for "
+            f"{len(values)} frames; there must be one for each"
+        )
+    others = len(values) - sum(indices.size for indices in frames.values())
+    notes = (f"{others} frames with another image_key were left out",) if others else ()
+    return RawScan(
+        replace(stack, frames=projections),
+        angles=angles,
+        white=means.get("white"),
+        dark=means.get("dark"),
+        source=named,
+        notes=notes,
     )

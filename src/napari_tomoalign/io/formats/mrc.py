@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...images.source import FlatSource
 from ..angles import angles_beside, in_radians, read_angles
-from ..errors import ScanFileError
+from ..errors import ScanFileError, reading
 from ..raw import RawScan, ReadOptions, stack_of
 
 __all__ = ["SUFFIXES", "can_read", "read"]
@@ -49,18 +50,10 @@ def _opened(path: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         # old headers lack the magic word and the machine stamp
         warnings.simplefilter("ignore", RuntimeWarning)
-        try:
+        with reading(path):
             file = mrcfile.mmap(path, mode="r", permissive=True)
-        except (ValueError, OSError) as error:
-            raise ScanFileError(f"{path} cannot be read as an MRC file: {error}") from error
     with file:
         yield file
-
-
-@contextmanager
-def _pixels(path: Path) -> Iterator[NDArray[Any]]:
-    with _opened(path) as file:
-        yield file.data
 
 
 def read(path: Path, options: ReadOptions) -> RawScan:
@@ -75,6 +68,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         if file.data is None:
             raise ScanFileError(_truncated(path, file.header))
         shape, dtype = file.data.shape, file.data.dtype
+        offset = _HEADER + int(file.header.nsymbt)
         fei = _fei_records(file)
         voxel = float(file.voxel_size.x)
         labels = b" ".join(file.header.label.tolist()).decode("latin-1")
@@ -95,7 +89,12 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     if said:
         source["aligned"] = said[1].strip()
     return RawScan(
-        stack_of(lambda: _pixels(path), shape, dtype, n_angles=None, where=str(path)),
+        stack_of(
+            FlatSource(path, offset, shape, dtype),
+            n_angles=options.n_angles if angles is None else len(angles),
+            where=str(path),
+            angle_axis=options.angle_axis,
+        ),
         angles=angles,
         pixel_size=size,
         pixel_unit="" if size is None else "nm",

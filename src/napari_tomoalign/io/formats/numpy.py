@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...images.source import source_of_array
 from ..angles import angles_beside, in_radians, read_angles
 from ..errors import ScanFileError
-from ..raw import RawScan, ReadOptions, in_memory, stack_of
+from ..raw import RawScan, ReadOptions, stack_of
 
 __all__ = ["SUFFIXES", "can_read", "read"]
 
@@ -54,8 +55,10 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     if angles is None and beside is not None and not options.angles_known:
         angles, source["angles"] = read_angles(beside, options.angle_unit)
     source["data"] = f"{name}, {' x '.join(map(str, array.shape))}, {array.dtype}"
-    count = None if angles is None else len(angles)
-    stack = stack_of(in_memory(array), array.shape, array.dtype, n_angles=count, where=str(path))
+    count = options.n_angles if angles is None else len(angles)
+    stack = stack_of(
+        source_of_array(array), n_angles=count, where=str(path), angle_axis=options.angle_axis
+    )
     return RawScan(stack, angles=angles, source=source)
 
 

@@ -1,131 +1,167 @@
-"""NeXus NXtomo: projections, flat and dark fields in one stack, told apart by ``image_key``."""
+"""NeXus: projections, flat and dark fields in one stack, told apart by ``image_key``."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..angles import in_radians
+from ..conventions import from_nxtomo
 from ..errors import ScanFileError
+from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5
 from ..raw import RawScan, ReadOptions
-from ..shifts.other_programs import from_nxtomo
 from ..units import METRES
 from . import hdf5
 
 __all__ = ["can_read", "read"]
 
-_PROJECTION, _FLAT, _DARK = 0, 1, 2
+_KEYS = ("image_key_control", "image_key")
+"""Names of the keys, the better first: only the control has -1 for alignment frames."""
+
+
+@dataclass(frozen=True)
+class _Detector:
+    """A group with frames and their keys, and where the angles and translations are."""
+
+    name: str
+    keys: str
+    entry: str
+
+    @property
+    def data(self) -> str:
+        return f"{self.name}/data"
+
+    @property
+    def sample(self) -> str:
+        return f"{self.entry}/sample"
 
 
 def can_read(path: Path, head: bytes) -> bool:
-    """Tell whether the file is HDF5 with an entry of NXtomo."""
-    if not head.startswith(hdf5.MAGIC):
+    """Tell whether the file is HDF5 with frames that have an ``image_key``."""
+    if not is_hdf5(head):
         return False
     try:
-        with hdf5.open_hdf5(path) as file:
-            return _entry(file) is not None
+        with Hdf5File(path) as file:
+            return bool(_detectors(file))
     except ScanFileError:
         return False
 
 
-def _entry(file: Any) -> str | None:
-    for name in file:
-        entry = file.get(name)
-        if hasattr(entry, "keys") and "instrument/detector/image_key" in entry:
-            return f"/{name}"
-    return None
+def _detectors(file: Hdf5File) -> list[_Detector]:
+    """Return the detectors, at any depth and of any name, each once."""
+    found: dict[str, _Detector] = {}
+    for dataset in file.walk():
+        group, _, last = dataset.name.rpartition("/")
+        data = file.find(f"{group}/data") if last in _KEYS else None
+        if not isinstance(data, Hdf5Dataset) or len(data.shape) < 3:
+            continue
+        keys = next(f"{group}/{name}" for name in _KEYS if file.has(f"{group}/{name}"))
+        place = f"{data.path}:{data.item.name}"  # a group of links to it shows the same frames
+        if place not in found or "instrument" not in found[place].name:
+            found[place] = _Detector(group, keys, _entry_of(file, group))
+    return list(found.values())
+
+
+def _entry_of(file: Hdf5File, group: str) -> str:
+    """Return the nearest group above that has a sample."""
+    above = group
+    while above:
+        above = above.rpartition("/")[0]
+        if file.has(f"{above}/sample"):
+            return above
+    return group.rpartition("/")[0]
 
 
 def read(path: Path, options: ReadOptions) -> RawScan:
-    """Read the projections of an NXtomo entry, with the fields and translations beside them.
+    """Read the projections of an entry, with the fields and translations beside them.
 
     Raises
     ------
     ScanFileError
-        Something that an NXtomo must have is missing, or shapes do not fit.
+        Something that an NXtomo must have is missing, shapes do not fit, or there are several
+        entries and none was chosen.
     """
-    with hdf5.open_hdf5(path) as file:
-        entry = _entry(file)
-        detector, sample = f"{entry}/instrument/detector", f"{entry}/sample"
-        dataset = hdf5.dataset_at(file, options.data or f"{detector}/data", path)
-        keys = np.asarray(hdf5.dataset_at(file, f"{detector}/image_key", path)[()]).ravel()
-        if len(keys) != dataset.shape[0]:
-            raise ScanFileError(
-                f"{path}: image_key has {len(keys)} entries for {dataset.shape[0]} frames; there "
-                "must be one for each"
-            )
-        frames = {key: np.flatnonzero(keys == key) for key in (_PROJECTION, _FLAT, _DARK)}
-        projections = frames[_PROJECTION]
-        if not projections.size:
-            raise ScanFileError(f"{path}: no frame has image_key 0, so there are no projections")
-        source = {"data": f"{hdf5.described(dataset)}, {len(projections)} of them projections"}
+    with Hdf5File(path) as file:
+        detector = _chosen(file, options)
+        if detector is None:
+            return hdf5.read(path, options)
+        dataset = file.dataset(options.data or detector.data)
+        keys = file.dataset(options.keys or detector.keys)
+        source = {"data": dataset.described}
         angles = None
         if not options.angles_known:
-            name = options.angles_path or f"{sample}/rotation_angle"
-            theta = hdf5.dataset_at(file, name, path)
-            values = _per_frame(theta[()], len(keys), theta.name, path)[projections]
-            angles, source["angles"] = in_radians(
-                values, options.angle_unit or hdf5.text_attribute(theta, "units"), theta.name
-            )
-        stack = hdf5.stack_at(path, dataset, n_angles=None, frames=projections)
-        fields: dict[str, NDArray[np.float32]] = {}
-        for key, kind, words in ((_FLAT, "white", "flats"), (_DARK, "dark", "darks")):
-            if frames[key].size:
-                fields[kind] = hdf5.mean_field(dataset, stack.shape[1:3], path, frames[key])
-                source[words] = f"{frames[key].size} frames with image_key {key}"
-        pixel = _length(file, f"{detector}/x_pixel_size")
+            name = options.angles_path or _angles_name(file, detector)
+            angles, source["angles"] = hdf5.read_angles_at(file, name, options)
+        scan = hdf5.split_by_keys(dataset, keys, angles, options, source)
+        source = dict(scan.source)
+        fields = hdf5.fields_of(file, scan.stack, options.flats, options.darks)
+        pixel = _length(file, f"{detector.name}/x_pixel_size")
         if pixel is not None:
-            source["pixel_size"] = f"{detector}/x_pixel_size"
-        shifts = _translations(file, sample, pixel, len(keys), path, source)
-    others = len(keys) - sum(indices.size for indices in frames.values())
-    return RawScan(
-        stack,
-        angles=angles,
-        white=fields.get("white"),
-        dark=fields.get("dark"),
+            source["pixel_size"] = f"{detector.name}/x_pixel_size"
+        shifts = _translations(file, detector.sample, pixel, keys.shape[0], source)
+    projections = scan.stack.frames
+    return replace(
+        scan,
+        white=scan.white if fields.white is None else fields.white,
+        dark=scan.dark if fields.dark is None else fields.dark,
         pixel_size=None if pixel is None else pixel * 1e9,
         pixel_unit="" if pixel is None else "nm",
-        source=source,
+        source={**source, **fields.source},
         initial_shifts=None if shifts is None else shifts[projections],
-        notes=(f"{others} frames with another image_key were left out",) if others else (),
     )
 
 
-def _per_frame(values: Any, count: int, name: str, path: Path) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64).ravel()
-    if len(array) != count:
-        raise ScanFileError(
-            f"{path}: {name} has {len(array)} entries for {count} frames; there must be one for "
-            "each"
-        )
-    return array
+def _chosen(file: Hdf5File, options: ReadOptions) -> _Detector | None:
+    """Return the detector that is meant, or None where the data named are no detector's."""
+    detectors = _detectors(file)
+    if options.data is None:
+        if len(detectors) > 1:
+            names = "; ".join(one.data for one in detectors)
+            raise ScanFileError(
+                f"{file.path} holds {len(detectors)} scans: {names}. Choose one, for example "
+                f"data={detectors[0].data!r} (--data {detectors[0].data}); its keys and angles "
+                "come with it"
+            )
+        return detectors[0]
+    named = file.dataset(options.data)
+    for one in detectors:
+        own = file.dataset(one.data)
+        if (own.path, own.item.name) == (named.path, named.item.name):
+            return one
+    inside = [one for one in detectors if options.data.startswith(f"{one.entry}/")]
+    fitting = [one for one in inside if file.dataset(one.keys).shape[0] in named.shape]
+    return fitting[0] if len(fitting) == 1 else None
 
 
-def _length(file: Any, name: str) -> float | None:
+def _angles_name(file: Hdf5File, detector: _Detector) -> str:
+    names = (f"{detector.sample}/rotation_angle", f"{detector.name}/rotation_angle")
+    return next((name for name in names if file.has(name)), names[0])
+
+
+def _length(file: Hdf5File, name: str) -> float | None:
     """Return a length in metres, or None."""
-    dataset = file.get(name)
+    dataset = file.optional(name)
     if dataset is None:
         return None
-    value = float(np.ravel(dataset[()])[0])
-    unit = hdf5.text_attribute(dataset, "units") or "m"
+    value = float(np.ravel(dataset.values())[0])
+    unit = dataset.text("units") or "m"
     return value * METRES[unit] if unit in METRES and value > 0 else None
 
 
 def _translations(
-    file: Any, sample: str, pixel: float | None, count: int, path: Path, source: dict[str, str]
+    file: Hdf5File, sample: str, pixel: float | None, count: int, source: dict[str, str]
 ) -> NDArray[np.float64] | None:
     """Return the shifts that the translations of the sample cause, relative to their median."""
     found = []
     for name in (f"{sample}/x_translation", f"{sample}/y_translation"):
-        dataset = file.get(name)
-        unit = "m" if dataset is None else hdf5.text_attribute(dataset, "units") or "m"
-        if dataset is None or np.size(dataset) != count or unit not in METRES:
+        dataset = file.optional(name)
+        unit = "m" if dataset is None else dataset.text("units") or "m"
+        if dataset is None or dataset.shape != (count,) or unit not in METRES:
             found.append(np.zeros(count))
             continue
-        values = _per_frame(dataset[()], count, name, path) * METRES[unit]
+        values = np.asarray(dataset.values(), dtype=np.float64) * METRES[unit]
         found.append(values - np.median(values))
     if not np.any(found):
         return None

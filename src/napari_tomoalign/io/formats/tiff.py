@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...images.source import FlatSource
 from ..angles import angles_beside, read_angles
 from ..errors import ScanFileError
-from ..raw import RawScan, RawStack, ReadOptions, stack_of
+from ..raw import RawScan, ReadOptions, Store, stack_of
 
 __all__ = ["SUFFIXES", "can_read", "read"]
 
@@ -38,7 +40,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Truncated files, colour images, or images of unequal size.
     """
-    scan = _read_folder(path) if path.is_dir() else _read_file(path)
+    scan = _read_folder(path) if path.is_dir() else _read_file(path, options)
     beside = angles_beside(path)
     if beside is None and path.is_dir():
         inside = [file for file in path.iterdir() if file.suffix.lower() in (".rawtlt", ".tlt")]
@@ -74,19 +76,33 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from error
 
 
-class _Pages:
-    """The pages of an open TIFF file, indexed like a stack."""
+@dataclass(frozen=True)
+class _Series:
+    """The first series of a TIFF file, of which whole pages are decoded.
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    Attributes
+    ----------
+    path : Path
+        The file.
+    shape, dtype : tuple of int, numpy.dtype
+        Of the series.
+    """
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        frames, rows, columns = key
-        wanted = range(frames.start, frames.stop)
-        return np.stack([self._file.pages[index].asarray()[rows, columns] for index in wanted])
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, *cuts: slice) -> NDArray[Any]:
+        """Return the part that the slices cut out."""
+        with _opened(self.path) as file:
+            if len(self.shape) > 3:
+                return np.asarray(file.series[0].asarray()[cuts])
+            frames = range(self.shape[0])[cuts[0]]
+            pages = file.series[0].pages
+            return np.stack([pages[index].asarray()[cuts[1:]] for index in frames])
 
 
-def _read_file(path: Path) -> RawScan:
+def _read_file(path: Path, options: ReadOptions) -> RawScan:
     with _opened(path) as file:
         series = file.series[0]
         shape, dtype = tuple(int(n) for n in series.shape), series.dtype
@@ -105,21 +121,15 @@ def _read_file(path: Path) -> RawScan:
         contiguous = series.dataoffset
         said = _our_description(file)
 
-    @contextmanager
-    def opened() -> Iterator[Any]:
-        if contiguous is not None:
-            yield np.memmap(path, dtype, "r", contiguous, shape)
-            return
-        with _opened(path) as again:
-            yield _Pages(again) if len(shape) == 3 else again.series[0].asarray()
-
+    store: Store = _Series(path, shape, np.dtype(dtype))
     if contiguous is not None:
         dtype = np.dtype(dtype).newbyteorder(_byte_order(path))
+        store = FlatSource(path, int(contiguous), shape, dtype)
     source = {"data": f"{path.name}, {' x '.join(map(str, shape))}, {dtype}"}
     if "aligned_with" in said:
         source["aligned"] = str(said["aligned_with"])
     return RawScan(
-        stack_of(opened, shape, dtype, n_angles=None, where=str(path)),
+        stack_of(store, n_angles=options.n_angles, where=str(path), angle_axis=options.angle_axis),
         pixel_size=said.get("pixel_size"),
         pixel_unit=said.get("pixel_unit", ""),
         source=source,
@@ -167,21 +177,32 @@ def _our_description(file: Any) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
+@dataclass(frozen=True)
 class _Images:
-    """Image files, indexed like a stack."""
+    """Image files, one a frame.
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
+    Attributes
+    ----------
+    files : tuple of Path
+        In their order.
+    image : tuple of int
+        Rows and columns.
+    dtype : numpy.dtype
+        Of the images.
+    """
 
-    def __enter__(self) -> _Images:
-        return self
+    files: tuple[Path, ...]
+    image: tuple[int, int]
+    dtype: np.dtype[Any]
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the stack."""
+        return (len(self.files), *self.image)
 
-    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        frames, rows, columns = key
-        return np.stack([_image(file)[rows, columns] for file in self._files[frames]])
+    def read(self, *cuts: slice) -> NDArray[Any]:
+        """Return the part that the slices cut out."""
+        return np.stack([_image(file)[cuts[1:]] for file in self.files[cuts[0]]])
 
 
 def _image(path: Path) -> NDArray[Any]:
@@ -210,7 +231,7 @@ def _read_folder(path: Path) -> RawScan:
                 f"{shape}, {dtype}: unequal frames; all projections must have the same size and "
                 "type"
             )
-    stack = RawStack(lambda: _Images(images), (len(images), *shape), dtype)
+    stack = stack_of(_Images(tuple(images), shape, dtype), n_angles=len(images), where=str(path))
     source = {"data": f"{len(images)} images, {images[0].name} to {images[-1].name}, {dtype}"}
     means = {}
     for kind, words in (("white", "flats"), ("dark", "darks")):

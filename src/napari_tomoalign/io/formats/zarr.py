@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...images.source import ArraySource
 from ..angles import angles_beside, in_radians, read_angles
 from ..errors import ScanFileError
 from ..raw import RawScan, ReadOptions, stack_of
@@ -62,13 +62,14 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     if not options.angles_known:
         angles = _find_angles(opened, path, options, source)
 
-    @contextmanager
-    def again() -> Iterator[Any]:
-        yield array
-
     source["data"] = f"{path.name}/{name}, {' x '.join(map(str, array.shape))}, {array.dtype}"
-    count = None if angles is None else len(angles)
-    stack = stack_of(again, array.shape, array.dtype, n_angles=count, where=f"{path}/{name}")
+    count = options.n_angles if angles is None else len(angles)
+    stack = stack_of(
+        ArraySource(array),
+        n_angles=count,
+        where=f"{path}/{name}",
+        angle_axis=options.angle_axis,
+    )
     return RawScan(stack, angles=angles, source=source)
 
 

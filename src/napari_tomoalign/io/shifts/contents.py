@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from ...geometry import RotationAxis, turn_projections
 from ...images.applying import binning_between
-from ...results import IterationRecord
+from ...results import AlignmentResult, AlignmentState, IterationRecord, versions_of
 from ..scan import Scan
-from .hashing import hashes
+from .hashing import data_hash, hashes
 
 __all__ = ["ShiftsFile"]
 
@@ -96,6 +96,60 @@ class ShiftsFile:
     preparation: tuple[str, ...]
     applied: str
     path: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        result: AlignmentResult | AlignmentState,
+        scan: Scan | None = None,
+        *,
+        hashed: str | None = None,
+    ) -> ShiftsFile:
+        """Return what is to be kept of a result, or of a run that goes on.
+
+        Parameters
+        ----------
+        result : AlignmentResult or AlignmentState
+            What the alignment found, or where it stands.
+        scan : Scan, optional
+            The scan that was aligned, for where it came from, its pixel size and the hash of its
+            data. None: the shifts are taken to have been found with a vertical axis.
+        hashed : str, optional
+            The hash of the scan's data where it is known. None: computed, which reads all of them.
+        """
+        record = result.history[-1]
+        if isinstance(result, AlignmentState):
+            angles, versions = result.geometry.angles, versions_of(result.backend)
+        else:
+            angles, versions = result.angles, dict(result.versions)
+        n_rows, n_columns = (size * result.binning for size in result.reference.shape[1:3])
+        if scan is not None:
+            n_rows, n_columns = scan.projections.shape[1:3]
+            hashed = data_hash(scan.projections) if hashed is None else hashed
+        return cls(
+            shifts=result.shifts,
+            angles=angles,
+            center=result.center,
+            n_rows=n_rows,
+            n_columns=n_columns,
+            confidence=record.confidence,
+            standard_error=record.standard_error,
+            pixel_size=None if scan is None else scan.pixel_size,
+            pixel_unit="" if scan is None else scan.pixel_unit,
+            rotation_axis="vertical" if scan is None else scan.rotation_axis,
+            history=tuple(result.history),
+            generator_state=result.generator_state,
+            parameters=result.parameters.to_dict(),
+            backend=result.backend,
+            versions=versions,
+            converged=result.converged,
+            message=result.message,
+            diagnosis=tuple(result.diagnosis),
+            data_hash=hashed or "",
+            source={} if scan is None else dict(scan.source),
+            preparation=() if scan is None else tuple(scan.preparation),
+            applied="",
+        )
 
     @property
     def iterations(self) -> int:

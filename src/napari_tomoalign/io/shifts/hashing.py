@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lazy import blocks_of
+from ...images.source import as_source, blocks_of
 
 __all__ = ["data_hash", "hashes"]
 
@@ -27,8 +27,9 @@ def data_hash(projections: Any) -> str:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256(repr((tuple(projections.shape), "<f4")).encode())
+    source = as_source(projections)
     for start, stop in blocks_of(projections.shape):
-        block = np.ascontiguousarray(projections[start:stop], dtype="<f4")
+        block = np.ascontiguousarray(source.read(slice(start, stop)), dtype="<f4")
         digest.update(block.data)
     return digest.hexdigest()
 

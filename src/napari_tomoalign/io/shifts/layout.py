@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from ...geometry import RotationAxis, turn_projections
 from ...results import IterationRecord
 from ..errors import ScanFileError
-from ..formats import hdf5
-
-if TYPE_CHECKING:
-    from .contents import ShiftsFile
+from ..hdf5_file import Hdf5File, is_hdf5
+from .contents import ShiftsFile
 
 __all__ = ["FORMAT", "from_hdf5", "to_hdf5"]
 
@@ -118,8 +116,8 @@ def _write_history(group: Any, history: Sequence[IterationRecord], axis: Rotatio
     group["notes"] = json.dumps([list(record.notes) for record in history])
 
 
-def from_hdf5(path: Path) -> dict[str, Any]:
-    """Return the fields of a `ShiftsFile`.
+def from_hdf5(path: Path) -> ShiftsFile:
+    """Return what a shifts file holds.
 
     Raises
     ------
@@ -131,12 +129,13 @@ def from_hdf5(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no shifts file at {path}")
     with path.open("rb") as head:
-        if head.read(8) != hdf5.MAGIC:
+        if not is_hdf5(head.read(8)):
             raise ScanFileError(
                 f"{path} is no shifts file (it is not HDF5); shifts in another format are read by "
                 "import_shifts"
             )
-    with hdf5.open_hdf5(path) as file:
+    with Hdf5File(path) as opened:
+        file = opened.root
         if file.attrs.get("format") != FORMAT:
             raise ScanFileError(
                 f"{path} is HDF5 but no shifts file of this program; give the shifts.h5 of a run"
@@ -147,7 +146,7 @@ def from_hdf5(path: Path) -> dict[str, Any]:
                 f"known up to {_VERSION}); update napari-tomoalign"
             )
         try:
-            return _fields(file, path)
+            return ShiftsFile(**_fields(file, path))
         except (KeyError, OSError, ValueError) as error:
             raise ScanFileError(f"{path} is a damaged shifts file: {error}") from error
 

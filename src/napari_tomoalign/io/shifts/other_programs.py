@@ -1,22 +1,4 @@
-"""Shifts in the words of other programs, there and back.
-
-Every program has its own sign and order. Here each is one pair of functions, from our shifts
-(how far the measured image is displaced, (row, column), positive towards larger index) to theirs
-and back:
-
-=========  ==============================================================================
-TomoPy     ``sx`` is the row and ``sy`` the column shift, as `align_joint` returns and
-           `shift_images` takes them: output pixel ``(r, c)`` is fetched from ``(r + sx,
-           c + sy)``. The same sign as ours.
-mumott     ``j_offsets`` (first image axis) and ``k_offsets`` (second): the ray of pixel
-           ``(j, k)`` goes through ``(j + j_offset, k + k_offset)`` of the model. Minus ours.
-IMOD       ``A11 A12 A21 A22 DX DY`` a line: ``newstack`` moves the image by ``(DX, DY)``
-           columns and rows, so these are minus ours. Rows count as they lie in the MRC file.
-NXtomo     ``x_translation``, ``y_translation`` of the sample, metres: x towards larger column,
-           y upwards, towards smaller row.
-CSV        ours, with a header line.
-=========  ==============================================================================
-"""
+"""Files of shifts of other programs, there and back."""
 
 from __future__ import annotations
 
@@ -27,12 +9,22 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ...geometry import RotationAxis, turn_projections
 from ..atomic import atomic_path
+from ..conventions import (
+    from_imod,
+    from_mumott,
+    from_nxtomo,
+    from_tomopy,
+    to_imod,
+    to_mumott,
+    to_nxtomo,
+    to_tomopy,
+)
 from ..errors import ScanFileError
-from ..formats import hdf5
+from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
 from ..units import METRES
 from .contents import ShiftsFile
 from .layout import FORMAT
@@ -41,15 +33,7 @@ from .record import read_shifts
 __all__ = [
     "EXPORT_FORMATS",
     "export_shifts",
-    "from_imod",
-    "from_mumott",
-    "from_nxtomo",
-    "from_tomopy",
     "import_shifts",
-    "to_imod",
-    "to_mumott",
-    "to_nxtomo",
-    "to_tomopy",
 ]
 
 PathLike = str | os.PathLike[str]
@@ -59,76 +43,6 @@ Pair = tuple[Shifts, Shifts]
 EXPORT_FORMATS = ("csv", "imod", "mumott", "nxtomo", "tomopy")
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".xf": "imod", ".nxs": "nxtomo", ".nx": "nxtomo"}
 _NX_SAMPLE = "/entry/sample"
-
-
-def _columns(first: ArrayLike, second: ArrayLike) -> Shifts:
-    pair = [np.asarray(values, dtype=np.float64).ravel() for values in (first, second)]
-    if pair[0].shape != pair[1].shape:
-        raise ValueError(
-            f"expected as many row as column shifts, got {pair[0].size} and {pair[1].size}"
-        )
-    return np.column_stack(pair)
-
-
-def to_tomopy(shifts: ArrayLike) -> Pair:
-    """Return ``(sx, sy)`` as TomoPy's ``align_joint`` has them: row and column shifts."""
-    shifts = np.asarray(shifts, dtype=np.float64)
-    return shifts[:, 0].copy(), shifts[:, 1].copy()
-
-
-def from_tomopy(sx: ArrayLike, sy: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from TomoPy's ``sx`` (rows) and ``sy`` (columns)."""
-    return _columns(sx, sy)
-
-
-def to_mumott(shifts: ArrayLike) -> Pair:
-    """Return ``(j_offsets, k_offsets)`` for a mumott geometry whose j runs along the rows."""
-    shifts = np.asarray(shifts, dtype=np.float64)
-    return -shifts[:, 0], -shifts[:, 1]
-
-
-def from_mumott(j_offsets: ArrayLike, k_offsets: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from a mumott geometry's offsets."""
-    return -_columns(j_offsets, k_offsets)
-
-
-def to_imod(shifts: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 6)`` transforms ``A11 A12 A21 A22 DX DY`` that align the images."""
-    shifts = np.asarray(shifts, dtype=np.float64)
-    transforms = np.tile([1.0, 0, 0, 1, 0, 0], (len(shifts), 1))
-    transforms[:, 4:] = -shifts[:, ::-1]
-    return transforms
-
-
-def from_imod(transforms: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from the lines of an ``.xf`` file.
-
-    Raises
-    ------
-    ValueError
-        Another shape, or transforms that turn or stretch the image.
-    """
-    table = np.atleast_2d(np.asarray(transforms, dtype=np.float64))
-    if table.shape[1] != 6:
-        raise ValueError(f"expected 6 numbers a line (A11 A12 A21 A22 DX DY), got {table.shape[1]}")
-    turned = np.flatnonzero(np.abs(table[:, :4] - [1, 0, 0, 1]).max(axis=1) > 1e-3)
-    if turned.size:
-        raise ValueError(
-            f"{turned.size} of {len(table)} transforms turn or stretch the image, the first is "
-            f"number {turned[0]}; shifts cannot say that: apply the turn to the images first"
-        )
-    return -table[:, :3:-1]
-
-
-def to_nxtomo(shifts: ArrayLike, pixel_size: float) -> Pair:
-    """Return ``(x_translation, y_translation)`` of the sample in the unit of ``pixel_size``."""
-    shifts = np.asarray(shifts, dtype=np.float64)
-    return shifts[:, 1] * pixel_size, -shifts[:, 0] * pixel_size
-
-
-def from_nxtomo(x_translation: ArrayLike, y_translation: ArrayLike, pixel_size: float) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from translations in the unit of ``pixel_size``."""
-    return _columns(-np.asarray(y_translation, dtype=np.float64), x_translation) / pixel_size
 
 
 def export_shifts(
@@ -203,11 +117,8 @@ def import_shifts(
         raise FileNotFoundError(f"there is no file of shifts at {path}")
     with path.open("rb") as file:
         head = file.read(8)
-    if format is None and hdf5.has(path, head, "shifts"):
-        with hdf5.open_hdf5(path) as file:
-            own = file.attrs.get("format") == FORMAT
-        if own:
-            return read_shifts(path).shifts
+    if format is None and is_hdf5(head) and _is_own(path):
+        return read_shifts(path).shifts
     reader = _READERS[_format_of(path, format, "import")]
     shifts = reader(path, pixel_size)
     if not np.all(np.isfinite(shifts)):
@@ -338,34 +249,50 @@ def _read_tomopy(path: Path, _: float | None) -> Shifts:
 def _read_mumott(path: Path, _: float | None) -> Shifts:
     if path.suffix.lower() == ".npz":
         return from_mumott(*_read_npz(path, ("j_offsets", "k_offsets")))
-    with hdf5.open_hdf5(path) as file:
-        group = file.get("projections")
-        if group is None:
+    with Hdf5File(path) as file:
+        group = file.find("projections")
+        if group is None or isinstance(group, Hdf5Dataset):
             raise ScanFileError(f"{path} is no mumott data container: it has no 'projections'")
-        entries = [group[name] for name in sorted(group, key=int)]
+        names = [f"projections/{name}" for name in sorted(group, key=int)]
         offsets = [
-            [float(np.ravel(entry[name][()])[0]) if name in entry else 0.0 for entry in entries]
-            for name in ("j_offset", "k_offset")
+            [_number(file.optional(f"{name}/{offset}")) or 0.0 for name in names]
+            for offset in ("j_offset", "k_offset")
         ]
     return from_mumott(*offsets)
 
 
 def _read_nxtomo(path: Path, pixel_size: float | None) -> Shifts:
-    with hdf5.open_hdf5(path) as file:
-        entry = next((key for key in file if "sample" in file[key]), "entry")
-        sample = f"/{entry}/sample"
+    with Hdf5File(path) as file:
+        entry = next((key for key in file.root if file.has(f"{key}/sample")), "entry")
         pair = []
         for name in ("x_translation", "y_translation"):
-            dataset = hdf5.dataset_at(file, f"{sample}/{name}", path)
-            unit = hdf5.text_attribute(dataset, "units") or "m"
-            pair.append(np.asarray(dataset[()], dtype=float) * METRES[unit])
-        pixel = file.get(f"/{entry}/instrument/detector/x_pixel_size")
+            dataset = file.dataset(f"/{entry}/sample/{name}")
+            pair.append(np.asarray(dataset.values(), dtype=float) * _metres(dataset))
+        pixel = file.optional(f"/{entry}/instrument/detector/x_pixel_size")
         if pixel is not None:
-            unit = hdf5.text_attribute(pixel, "units") or "m"
-            pixel_size = float(np.ravel(pixel[()])[0]) * METRES[unit]
+            pixel_size = (_number(pixel) or 0.0) * _metres(pixel)
     if not pixel_size:
         raise ScanFileError(f"{path} states no x_pixel_size; give pixel_size in metres")
     return from_nxtomo(pair[0], pair[1], pixel_size)
+
+
+def _is_own(path: Path) -> bool:
+    with Hdf5File(path) as file:
+        return text_of(file.root, "format") == FORMAT
+
+
+def _number(dataset: Hdf5Dataset | None) -> float | None:
+    return None if dataset is None else float(np.ravel(dataset.values())[0])
+
+
+def _metres(dataset: Hdf5Dataset) -> float:
+    """Return how many metres the unit of a dataset is."""
+    unit = dataset.text("units") or "m"
+    if unit not in METRES:
+        raise ScanFileError(
+            f"{dataset.where} has the unit {unit!r}, expected a length: {', '.join(METRES)}"
+        )
+    return METRES[unit]
 
 
 _WRITERS: dict[str, Callable[[Path, ShiftsFile], None]] = {

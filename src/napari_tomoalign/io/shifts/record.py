@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ __all__ = ["Checkpoint", "note_applied", "read_shifts", "write_shifts"]
 
 def write_shifts(
     path: str | os.PathLike[str],
-    result: AlignmentResult | AlignmentState,
+    result: AlignmentResult | AlignmentState | ShiftsFile,
     scan: Scan | None = None,
     *,
     applied: str = "",
@@ -32,11 +31,10 @@ def write_shifts(
     ----------
     path : path
         Such as ``shifts.h5``.
-    result : AlignmentResult or AlignmentState
+    result : AlignmentResult, AlignmentState or ShiftsFile
         What the alignment found, or where it stands.
     scan : Scan, optional
-        The scan that was aligned, for where it came from, its pixel size and the hash of its
-        data. None: the shifts are taken to have been found with a vertical axis.
+        The scan that was aligned, see `ShiftsFile.of`.
     applied : str
         Where the shifts were applied, in words.
     overwrite : bool
@@ -49,8 +47,9 @@ def write_shifts(
     DiskFull
         There is no room; what was there before is untouched.
     """
-    hashed = "" if scan is None else data_hash(scan.projections)
-    return _write(Path(path), _contents(result, scan, hashed, applied), overwrite=overwrite)
+    found = result if isinstance(result, ShiftsFile) else ShiftsFile.of(result, scan)
+    found = replace(found, applied=applied or found.applied)
+    return _write(Path(path), found, overwrite=overwrite)
 
 
 def read_shifts(path: str | os.PathLike[str]) -> ShiftsFile:
@@ -63,7 +62,7 @@ def read_shifts(path: str | os.PathLike[str]) -> ShiftsFile:
     ScanFileError
         It is no shifts file, or a damaged one.
     """
-    return ShiftsFile(**from_hdf5(Path(path)))
+    return from_hdf5(Path(path))
 
 
 def note_applied(shifts: ShiftsFile, out: Path) -> None:
@@ -104,7 +103,8 @@ class Checkpoint:
     def __call__(self, state: AlignmentState) -> None:
         """Write where the loop stands; fit to be the ``callback`` of `align`."""
         try:
-            _write(self.path, _contents(state, self._scan, self._hash, ""), overwrite=True)
+            found = ShiftsFile.of(state, self._scan, hashed=self._hash)
+            _write(self.path, found, overwrite=True)
         except DiskFull as error:
             saved = f"its state after iteration {self._saved}" if self._saved else "nothing"
             raise DiskFull(
@@ -117,49 +117,3 @@ def _write(path: Path, contents: ShiftsFile, *, overwrite: bool) -> Path:
     with atomic_path(path, overwrite=overwrite) as aside:
         aside.write_bytes(to_hdf5(contents))
     return path
-
-
-def _contents(
-    result: AlignmentResult | AlignmentState, scan: Scan | None, hashed: str, applied: str
-) -> ShiftsFile:
-    record = result.history[-1]
-    if isinstance(result, AlignmentResult):
-        angles, n_rows, n_columns = result.angles, *result.projections.shape[1:3]
-        versions, diagnosis = dict(result.versions), tuple(result.diagnosis)
-    else:
-        geometry = result.geometry
-        angles, n_rows, n_columns = geometry.angles, geometry.n_rows, geometry.n_columns
-        versions, diagnosis = _versions(), ()
-    n_rows, n_columns = n_rows * result.binning, n_columns * result.binning
-    if scan is not None:
-        n_rows, n_columns = scan.projections.shape[1:3]
-    return ShiftsFile(
-        shifts=result.shifts,
-        angles=angles,
-        center=result.center,
-        n_rows=n_rows,
-        n_columns=n_columns,
-        confidence=record.confidence,
-        standard_error=record.standard_error,
-        pixel_size=None if scan is None else scan.pixel_size,
-        pixel_unit="" if scan is None else scan.pixel_unit,
-        rotation_axis="vertical" if scan is None else scan.rotation_axis,
-        history=tuple(result.history),
-        generator_state=result.generator_state,
-        parameters=result.parameters.to_dict(),
-        backend=result.backend,
-        versions=versions,
-        converged=result.converged,
-        message=result.message,
-        diagnosis=diagnosis,
-        data_hash=hashed,
-        source={} if scan is None else dict(scan.source),
-        preparation=() if scan is None else tuple(scan.preparation),
-        applied=applied,
-    )
-
-
-def _versions() -> dict[str, str]:
-    from ... import __version__
-
-    return {"napari-tomoalign": __version__, "python": platform.python_version()}

@@ -1,0 +1,108 @@
+"""Shifts in the conventions of other programs, there and back.
+
+Every program has its own sign and order. Here each is one pair of functions, from our shifts
+(how far the measured image is displaced, (row, column), positive towards larger index) to theirs
+and back:
+
+=========  ==============================================================================
+TomoPy     ``sx`` is the row and ``sy`` the column shift, as `align_joint` returns and
+           `shift_images` takes them: output pixel ``(r, c)`` is fetched from ``(r + sx,
+           c + sy)``. The same sign as ours.
+mumott     ``j_offsets`` (first image axis) and ``k_offsets`` (second): the ray of pixel
+           ``(j, k)`` goes through ``(j + j_offset, k + k_offset)`` of the model. Minus ours.
+IMOD       ``A11 A12 A21 A22 DX DY`` a line: ``newstack`` moves the image by ``(DX, DY)``
+           columns and rows, so these are minus ours. Rows count as they lie in the MRC file.
+NXtomo     ``x_translation``, ``y_translation`` of the sample, metres: x towards larger column,
+           y upwards, towards smaller row.
+CSV        ours, with a header line.
+=========  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "from_imod",
+    "from_mumott",
+    "from_nxtomo",
+    "from_tomopy",
+    "to_imod",
+    "to_mumott",
+    "to_nxtomo",
+    "to_tomopy",
+]
+
+Shifts = NDArray[np.float64]
+Pair = tuple[Shifts, Shifts]
+
+
+def _columns(first: ArrayLike, second: ArrayLike) -> Shifts:
+    pair = [np.asarray(values, dtype=np.float64).ravel() for values in (first, second)]
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(
+            f"expected as many row as column shifts, got {pair[0].size} and {pair[1].size}"
+        )
+    return np.column_stack(pair)
+
+
+def to_tomopy(shifts: ArrayLike) -> Pair:
+    """Return ``(sx, sy)`` as TomoPy's ``align_joint`` has them: row and column shifts."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return shifts[:, 0].copy(), shifts[:, 1].copy()
+
+
+def from_tomopy(sx: ArrayLike, sy: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from TomoPy's ``sx`` (rows) and ``sy`` (columns)."""
+    return _columns(sx, sy)
+
+
+def to_mumott(shifts: ArrayLike) -> Pair:
+    """Return ``(j_offsets, k_offsets)`` for a mumott geometry whose j runs along the rows."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return -shifts[:, 0], -shifts[:, 1]
+
+
+def from_mumott(j_offsets: ArrayLike, k_offsets: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from a mumott geometry's offsets."""
+    return -_columns(j_offsets, k_offsets)
+
+
+def to_imod(shifts: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 6)`` transforms ``A11 A12 A21 A22 DX DY`` that align the images."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    transforms = np.tile([1.0, 0, 0, 1, 0, 0], (len(shifts), 1))
+    transforms[:, 4:] = -shifts[:, ::-1]
+    return transforms
+
+
+def from_imod(transforms: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from the lines of an ``.xf`` file.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or transforms that turn or stretch the image.
+    """
+    table = np.atleast_2d(np.asarray(transforms, dtype=np.float64))
+    if table.shape[1] != 6:
+        raise ValueError(f"expected 6 numbers a line (A11 A12 A21 A22 DX DY), got {table.shape[1]}")
+    turned = np.flatnonzero(np.abs(table[:, :4] - [1, 0, 0, 1]).max(axis=1) > 1e-3)
+    if turned.size:
+        raise ValueError(
+            f"{turned.size} of {len(table)} transforms turn or stretch the image, the first is "
+            f"number {turned[0]}; shifts cannot say that: apply the turn to the images first"
+        )
+    return -table[:, :3:-1]
+
+
+def to_nxtomo(shifts: ArrayLike, pixel_size: float) -> Pair:
+    """Return ``(x_translation, y_translation)`` of the sample in the unit of ``pixel_size``."""
+    shifts = np.asarray(shifts, dtype=np.float64)
+    return shifts[:, 1] * pixel_size, -shifts[:, 0] * pixel_size
+
+
+def from_nxtomo(x_translation: ArrayLike, y_translation: ArrayLike, pixel_size: float) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from translations in the unit of ``pixel_size``."""
+    return _columns(-np.asarray(y_translation, dtype=np.float64), x_translation) / pixel_size

@@ -1,0 +1,336 @@
+"""HDF5 files: links that are followed by hand, datasets under the name they were asked for."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScanFileError, reading
+
+__all__ = ["MAGIC", "DatasetStore", "Hdf5Dataset", "Hdf5File", "is_hdf5", "text_of"]
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+
+_MOST_LINKS = 32
+"""A name that leads over more links than this leads nowhere; HDF5 itself allows 16 in a row."""
+_MOST_LISTED = 10_000
+"""Objects that are looked at for a listing: a scan with one dataset an image has some thousand."""
+_MOST_VALUES = 10**7
+"""Entries of a list, such as the angles: more than any scan has projections."""
+
+
+def is_hdf5(head: bytes) -> bool:
+    """Tell whether the first bytes are those of an HDF5 file."""
+    return head.startswith(MAGIC)
+
+
+@dataclass(frozen=True)
+class DatasetStore:
+    """Where a dataset lies; its file is opened anew for each reading.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name : str
+        In that file.
+    shape, dtype : tuple of int, numpy.dtype
+        Of the dataset.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, *cuts: slice) -> NDArray[Any]:
+        """Return the part that the slices cut out."""
+        with Hdf5File(self.path) as file:
+            return np.asarray(file.root[self.name][cuts])
+
+
+@dataclass(frozen=True, eq=False)
+class Hdf5Dataset:
+    """A dataset of a file that is open.
+
+    Attributes
+    ----------
+    name : str
+        As it was asked for; what a link leads to may be called otherwise.
+    path : Path
+        Of the file that holds it.
+    item : h5py.Dataset
+        The dataset itself.
+    """
+
+    name: str
+    path: Path
+    item: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the dataset."""
+        return tuple(self.item.shape or ())
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        kind: np.dtype[Any] = np.dtype(self.item.dtype)
+        return kind
+
+    @property
+    def described(self) -> str:
+        """Name, shape and type in words."""
+        return f"{self.name}, {' x '.join(map(str, self.shape))}, {self.dtype}"
+
+    @property
+    def where(self) -> str:
+        """File and name, for messages."""
+        return f"{self.path}: {self.name}"
+
+    def text(self, attribute: str) -> str | None:
+        """Return an attribute as text, or None."""
+        return text_of(self.item, attribute)
+
+    def values(self) -> NDArray[Any]:
+        """Read it whole: a number, a text or a list of them.
+
+        Raises
+        ------
+        ScanFileError
+            It is far too long for that.
+        """
+        if math.prod(self.shape) > _MOST_VALUES:
+            raise ScanFileError(
+                f"{self.where} has shape {self.shape}, expected a list with one entry a projection"
+            )
+        return np.asarray(self.item[()])
+
+    @property
+    def store(self) -> DatasetStore:
+        """Where it lies, for when the file is closed again."""
+        return DatasetStore(self.path, self.item.name, self.shape, self.dtype)
+
+
+def text_of(item: Any, attribute: str) -> str | None:
+    """Return an attribute of a group or dataset as text, or None."""
+    value = item.attrs.get(attribute)
+    if isinstance(value, np.ndarray):
+        value = value.flat[0] if value.size else ""
+    if value is None:
+        return None
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+class Hdf5File:
+    """An HDF5 file that is open for reading, and the files that its links lead to.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+
+    Raises
+    ------
+    ScanFileError
+        It is no HDF5 file, or only the beginning of one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened = ExitStack()
+        self._files: dict[Path, Any] = {}
+        self.root = self._open(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def _open(self, path: Path) -> Any:
+        if path not in self._files:
+            import h5py
+
+            with suppress(ImportError):  # decoders of beamlines' compressions, where installed
+                importlib.import_module("hdf5plugin")
+            with reading(f"{path}, as HDF5,"):
+                self._files[path] = self._opened.enter_context(h5py.File(path, "r"))
+        return self._files[path]
+
+    def find(self, name: str) -> Any | None:
+        """Return what has this name, an `Hdf5Dataset` or a group, or None.
+
+        Raises
+        ------
+        ScanFileError
+            A link leads to nothing, in a circle, or to what is no regular file.
+        """
+        path, item = self._follow(name)
+        if item is None or not hasattr(item, "dtype"):
+            return item if hasattr(item, "keys") else None
+        return Hdf5Dataset(name, path, item)
+
+    def has(self, *names: str) -> bool:
+        """Tell whether there are links of all these names, wherever they lead."""
+        return all(self._is_link(name) for name in names)
+
+    def _is_link(self, name: str) -> bool:
+        above, _, last = name.rstrip("/").rpartition("/")
+        _, group = self._follow(above)
+        return hasattr(group, "keys") and group.get(last, getlink=True) is not None
+
+    def dataset(self, name: str) -> Hdf5Dataset:
+        """Return the dataset of this name.
+
+        Raises
+        ------
+        ScanFileError
+            There is none; the message lists what there is.
+        """
+        found = self.find(name)
+        if not isinstance(found, Hdf5Dataset):
+            raise ScanFileError(f"{self.path} has no dataset {name!r}; {self.contents()}")
+        return found
+
+    def optional(self, name: str) -> Hdf5Dataset | None:
+        """Return the dataset of this name that is not empty, or None."""
+        found = self.find(name) if self.has(name) else None
+        return found if isinstance(found, Hdf5Dataset) and 0 not in found.shape else None
+
+    def text(self, name: str) -> str:
+        """Return a dataset that is a text, or an empty text."""
+        found = self.optional(name)
+        if found is None or found.shape not in ((), (1,)):
+            return ""
+        value = np.ravel(found.values())[0]
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+    def _follow(self, name: str) -> tuple[Path, Any]:
+        """Follow a name over all links by hand: HDF5 itself would open whatever they name."""
+        import h5py
+
+        path, group = self.path, self.root
+        left = [part for part in name.split("/") if part]
+        links = 0
+        while left:
+            part, *left = left
+            link = group.get(part, getlink=True) if hasattr(group, "keys") else None
+            if link is None:
+                return path, None
+            if isinstance(link, h5py.HardLink):
+                group = group[part]
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise ScanFileError(
+                    f"{self.path}: the link {name} leads in a circle; name the dataset itself"
+                )
+            if isinstance(link, h5py.ExternalLink):
+                path = self._target(path, link.filename, name)
+                group = self._open(path)["/"]
+            elif link.path.startswith("/"):
+                group = group.file["/"]
+            left = [step for step in link.path.split("/") if step not in ("", ".")] + left
+            if self._leads_nowhere(group, left):
+                raise ScanFileError(
+                    f"{self.path}: the link {name} leads to {link.path} in {path}, and that is "
+                    "not there; copy the whole scan again, or name another dataset"
+                )
+        return path, group
+
+    @staticmethod
+    def _leads_nowhere(group: Any, left: list[str]) -> bool:
+        return bool(left) and group.get(left[0], getlink=True) is None
+
+    def _target(self, path: Path, filename: str, name: str) -> Path:
+        """Return the file that an external link names, beside the file that has the link."""
+        target = path.parent / filename
+        if target.is_file():
+            return target
+        what = "is no regular file" if target.exists() else "is not there"
+        raise ScanFileError(
+            f"{self.path}: the link {name} leads to the file {filename}, which {what} "
+            f"({target}); put it there, beside {path.name} as when the scan was measured"
+        )
+
+    def walk(self) -> Iterator[Hdf5Dataset]:
+        """Yield all datasets, each once, over all links; those that lead nowhere are left out."""
+        seen: set[tuple[Path, int]] = set()
+        waiting = ["/"]
+        while waiting and len(seen) < _MOST_LISTED:
+            name = waiting.pop(0)
+            try:
+                found = self.find(name)
+            except ScanFileError:
+                continue
+            item = found.item if isinstance(found, Hdf5Dataset) else found
+            if item is None:
+                continue
+            address = Path(item.file.filename), _address(item)
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(found, Hdf5Dataset):
+                yield found
+            else:
+                waiting[:0] = [f"{name.rstrip('/')}/{key}" for key in item]
+
+    def contents(self) -> str:
+        """Return in words what could be projections and angles, and how to point at them."""
+        numbers = [one for one in self.walk() if one.dtype.kind in "iufb"]
+        stacks = [one for one in numbers if len(one.shape) in (3, 4) and 0 not in one.shape]
+        if not stacks:
+            return "it holds no 3-D dataset at all, so there are no projections in it"
+        stacks.sort(key=lambda one: (_is_field(one.name), -math.prod(one.shape)))
+        data = stacks[0]
+        fields = [one for one in stacks[1:] if _is_field(one.name)]
+        lists = [one for one in numbers if len(one.shape) == 1 and one.shape[0] in data.shape]
+        keys = [one for one in lists if "key" in one.name.rpartition("/")[2].lower()]
+        lists = [one for one in lists if one not in keys]
+        lists.sort(key=lambda one: (not _is_angle(one.name), one.shape[0] != data.shape[0]))
+        angles = lists[0].name if lists else "/where/the/angles/are"
+        options = {"data": data.name, "angles": angles}
+        for one in fields:
+            options.setdefault("darks" if "dark" in one.name.lower() else "flats", one.name)
+        if keys:
+            options["keys"] = keys[0].name
+        python = ", ".join(
+            f"{'angles_path' if kind == 'angles' else kind}={name!r}"
+            for kind, name in options.items()
+        )
+        line = " ".join(f"--{kind} {name}" for kind, name in options.items())
+        return (
+            f"3-D datasets in it: {_listed(stacks)}. 1-D datasets of fitting length: "
+            f"{_listed(lists + keys) or 'none'}. Point at what belongs to the scan, for example "
+            f"{python} (on the command line {line})"
+        )
+
+
+def _address(item: Any) -> int:
+    import h5py
+
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+def _listed(found: list[Hdf5Dataset]) -> str:
+    return "; ".join(f"{one.name} {one.shape} {one.dtype}" for one in found[:20])
+
+
+def _is_field(name: str) -> bool:
+    """Tell whether a dataset is called like a flat or dark field."""
+    last = name.rpartition("/")[2].lower()
+    return any(word in last for word in ("flat", "white", "bkg", "background", "dark", "ref"))
+
+
+def _is_angle(name: str) -> bool:
+    last = name.rpartition("/")[2].lower()
+    return any(word in last for word in ("angle", "theta", "rotation", "omega", "tilt"))
