@@ -13,7 +13,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ..geometry import RotationAxis
-from ..io.angles import read_angles
+from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ._forms import LayerChooser, widgets_of
 from ._layers import placement_of, stack_of

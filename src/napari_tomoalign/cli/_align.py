@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..backends import backend_names
 from ..parameters import AlignmentParameters
 from ._options import add_options, chosen, name_or_callable, options_of_dataclass
-from ._scan import add_scan_arguments, outline, reading_options
+from ._scan import add_scan_arguments, outline, reading_options, tell_remarks
 from ._text import print_pairs
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = _prepare(arguments)
     print(f"{job.name}: {outline(job.scan)}", flush=True)
+    tell_remarks(job.scan)
     if job.run.startup_note and arguments.progress:
         print(f"note: {job.run.startup_note}", file=sys.stderr)
     made = not job.output.exists()

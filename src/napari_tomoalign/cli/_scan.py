@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .._indices import indices
-from ..io.scan import Scan
+from .._indices import indices
 
-__all__ = ["add_scan_arguments", "outline", "reading_options"]
+if TYPE_CHECKING:
+    from ..io.scan import Scan
+
+__all__ = ["add_scan_arguments", "outline", "reading_options", "tell_remarks"]
 
 
 def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +23,8 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         "scan",
         nargs="+",
         metavar="SCAN",
-        help="the scan's file or folder: Data Exchange or NeXus HDF5, MRC, TIFF, npy, npz, zarr; "
-        "several files are the channels of one scan",
+        help="the scan's file or folder: Data Exchange, NeXus or other HDF5, HyperSpy, EMD, MRC, "
+        "TIFF, npy, npz, zarr; several files are the channels of one scan",
     )
     group = parser.add_argument_group("reading the scan")
     group.add_argument(
@@ -44,7 +46,30 @@ def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("degrees", "radians"),
         help="unit of the angles (default: recognised, and said by 'info')",
     )
-    group.add_argument("--data", metavar="PATH", help="dataset of the projections inside the file")
+    group.add_argument(
+        "--angles-from-start",
+        action="store_true",
+        help="of more angles than projections take the first ones: the scan was stopped",
+    )
+    group.add_argument(
+        "--angles-from-names",
+        action="store_true",
+        help="take the angles, degrees, that stand in the names of a folder's images",
+    )
+    for name, what in (
+        ("data", "the projections"),
+        ("flats", "the flat fields"),
+        ("darks", "the dark fields"),
+        ("keys", "what each frame is (0 projection, 1 flat, 2 dark)"),
+    ):
+        group.add_argument(f"--{name}", metavar="PATH", help=f"dataset of {what} inside the file")
+    group.add_argument(
+        "--angle-axis",
+        type=int,
+        metavar="N",
+        help="axis of the dataset along which the angles lie, from 0 (default: the first, or the "
+        "only one that is as long as there are angles)",
+    )
     group.add_argument(
         "--rotation-axis",
         choices=("vertical", "horizontal"),
@@ -91,8 +116,14 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "angles": None if inside else angles,
         "angle_unit": arguments.angle_unit,
         "first_last": None if arguments.angle_range is None else tuple(arguments.angle_range),
+        "angles_from_start": arguments.angles_from_start,
+        "angles_from_names": arguments.angles_from_names,
         "data": arguments.data,
         "angles_path": angles if inside else None,
+        "flats": arguments.flats,
+        "darks": arguments.darks,
+        "keys": arguments.keys,
+        "angle_axis": arguments.angle_axis,
         "rotation_axis": arguments.rotation_axis,
         "binning": arguments.binning,
         "rows": arguments.rows,
@@ -100,6 +131,12 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "background": arguments.background,
         "normalise": arguments.normalise,
     }
+
+
+def tell_remarks(scan: Scan) -> None:
+    """Say what the reader has to remark, one line each, where errors go."""
+    for remark in scan.remarks:
+        print(f"note: {remark}", file=sys.stderr)
 
 
 def outline(scan: Scan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ._scan import add_scan_arguments, reading_options
+from ._scan import add_scan_arguments, reading_options, tell_remarks
 
 __all__ = ["USAGE", "add_arguments", "run"]
 
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rotation_axis is None:
         reading["rotation_axis"] = stored.rotation_axis
     scan = scan_for_alignment(read_scan(arguments.scan, **reading))
+    tell_remarks(scan)
     checked = verify(
         stored.for_scan(scan),
         scan.projections,

@@ -1,9 +1,7 @@
-"""Projection angles: from files and arrays, with the unit recognised and stated."""
+"""Projection angles, with the unit recognised and stated."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,16 +9,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import ScanFileError
 
-__all__ = ["AngleUnit", "angles_beside", "in_radians", "read_angles", "spread_angles"]
+__all__ = ["AngleUnit", "in_radians", "spread_angles"]
 
 AngleUnit = Literal["degrees", "radians"]
 
 # Angles within one turn, in radians, are below this; larger ones can only be degrees.
 _LARGEST_RADIANS = 2 * np.pi * 1.01
 
+# Two turns. Beyond them lies an encoder that counts on, or a scan of many turns: for a projection
+# a whole turn is nothing, and elsewhere larger numbers are taken for degrees given as radians.
+_MOST_DEGREES = 720
+
 
 def in_radians(values: ArrayLike, unit: str | None, where: str) -> tuple[NDArray[np.float64], str]:
     """Return angles in radians, and in words what they were taken for.
+
+    Whole turns are taken off angles beyond two of them.
 
     Parameters
     ----------
@@ -62,6 +66,11 @@ def in_radians(values: ArrayLike, unit: str | None, where: str) -> tuple[NDArray
         degrees = bool(np.max(np.abs(angles)) > _LARGEST_RADIANS)
         how = f"no unit stated, recognised as {'degrees' if degrees else 'radians'} by their range"
     words = f"{where} ({how}, {angles.min():.6g} to {angles.max():.6g})"
+    if degrees and np.max(np.abs(angles)) > _MOST_DEGREES:
+        angles = angles - 360 * np.floor(angles.min() / 360)
+        if angles.max() > _MOST_DEGREES:
+            angles = np.mod(angles, 360)
+        words += f", less whole turns: {angles.min():.6g} to {angles.max():.6g}"
     return (np.deg2rad(angles) if degrees else angles.copy()), words
 
 
@@ -72,84 +81,3 @@ def spread_angles(first_last: tuple[float, float], count: int) -> tuple[NDArray[
         raise ValueError(f"first_last must be two finite angles in degrees, got {first_last}")
     words = f"evenly from {first:g} to {last:g} degrees, {count} angles, both ends included"
     return np.deg2rad(np.linspace(first, last, count)), words
-
-
-def read_angles(path: str | Path, unit: AngleUnit | None = None) -> tuple[NDArray[np.float64], str]:
-    """Read the angles of a scan from a file of their own.
-
-    Parameters
-    ----------
-    path : path
-        ``.rawtlt`` and ``.tlt`` (degrees, one a line), ``.mdoc`` (degrees), ``.npy``, or a text
-        or CSV file with the angles in its first column.
-    unit : {"degrees", "radians"}, optional
-        Of text and ``.npy`` files. None: recognised by the range.
-
-    Returns
-    -------
-    (n_angles,) array of float64
-        Radians.
-    str
-        Where they come from and what unit they were taken to have.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ScanFileError
-        It holds no list of angles.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of angles at {path}")
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise ScanFileError(f"{path} is not a NumPy file: {error}") from error
-        return in_radians(values, unit, path.name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ScanFileError(
-            f"{path} is not a text file of angles; expected one angle a line"
-        ) from error
-    if suffix == ".mdoc":
-        return in_radians(_mdoc_angles(text, path), "degrees", path.name)
-    stated = "degrees" if suffix in (".rawtlt", ".tlt") else unit
-    return in_radians(_first_column(text, path), stated, path.name)
-
-
-def angles_beside(path: Path) -> Path | None:
-    """Return the file of angles that belongs to an image file by its name, or None."""
-    names = [path.with_suffix(suffix) for suffix in (".tlt", ".rawtlt", ".mdoc")]
-    names.append(path.with_name(path.name + ".mdoc"))
-    names += [path.with_name(f"{path.stem}_angles{suffix}") for suffix in (".txt", ".csv", ".npy")]
-    return next((name for name in names if name.is_file()), None)
-
-
-def _mdoc_angles(text: str, path: Path) -> list[float]:
-    angles = [float(value) for value in re.findall(r"^\s*TiltAngle\s*=\s*(\S+)", text, re.M)]
-    if not angles:
-        raise ScanFileError(f"{path} has no line 'TiltAngle = ...'; give the angles another way")
-    return angles
-
-
-def _first_column(text: str, path: Path) -> list[float]:
-    values: list[float] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = re.split(r"[,;\s]+", line.split("#")[0].strip())
-        if fields == [""]:
-            continue
-        try:
-            values.append(float(fields[0]))
-        except ValueError as error:
-            if not values:  # a line of column names
-                continue
-            raise ScanFileError(
-                f"{path}, line {number}: expected an angle, got {line.strip()[:60]!r}"
-            ) from error
-    if not values:
-        raise ScanFileError(f"{path} holds no angles; expected one angle a line")
-    return values

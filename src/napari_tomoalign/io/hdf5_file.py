@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import ScanFileError, reading
 
-__all__ = ["MAGIC", "DatasetStore", "Hdf5Dataset", "Hdf5File", "is_hdf5", "text_of"]
+__all__ = ["MAGIC", "DatasetStore", "Hdf5Dataset", "Hdf5File", "is_hdf5", "number_of", "text_of"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -128,6 +128,12 @@ def text_of(item: Any, attribute: str) -> str | None:
     if value is None:
         return None
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def number_of(item: Any, attribute: str) -> float | None:
+    """Return an attribute of a group or dataset as a number, or None where it is none."""
+    value = np.ravel(item.attrs.get(attribute, ()))
+    return float(value[0]) if value.size == 1 and value.dtype.kind in "iufb" else None
 
 
 class Hdf5File:
@@ -262,11 +268,16 @@ class Hdf5File:
             f"({target}); put it there, beside {path.name} as when the scan was measured"
         )
 
-    def walk(self) -> Iterator[Hdf5Dataset]:
-        """Yield all datasets, each once, over all links; those that lead nowhere are left out."""
+    def walk(self, start: str = "/") -> Iterator[Hdf5Dataset]:
+        """Yield all datasets below, over all links; those that lead nowhere are left out.
+
+        What several links lead to comes once for each, but no group is entered twice.
+        """
         seen: set[tuple[Path, int]] = set()
-        waiting = ["/"]
-        while waiting and len(seen) < _MOST_LISTED:
+        waiting = [start]
+        for _ in range(_MOST_LISTED):
+            if not waiting:
+                return
             name = waiting.pop(0)
             try:
                 found = self.find(name)
@@ -276,18 +287,17 @@ class Hdf5File:
             if item is None:
                 continue
             address = Path(item.file.filename), _address(item)
-            if address in seen:
-                continue
-            seen.add(address)
             if isinstance(found, Hdf5Dataset):
                 yield found
-            else:
+            elif address not in seen:
                 waiting[:0] = [f"{name.rstrip('/')}/{key}" for key in item]
+            seen.add(address)
 
     def contents(self) -> str:
         """Return in words what could be projections and angles, and how to point at them."""
         numbers = [one for one in self.walk() if one.dtype.kind in "iufb"]
         stacks = [one for one in numbers if len(one.shape) in (3, 4) and 0 not in one.shape]
+        stacks = list({(one.path, one.item.name): one for one in reversed(stacks)}.values())[::-1]
         if not stacks:
             return "it holds no 3-D dataset at all, so there are no projections in it"
         stacks.sort(key=lambda one: (_is_field(one.name), -math.prod(one.shape)))

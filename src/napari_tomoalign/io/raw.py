@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .angles import AngleUnit
 from .errors import ScanFileError, reading
+from .image_names import Names
 
-__all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "stack_of"]
+__all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "named_axes", "stack_of"]
 
 
 class Store(Protocol):
@@ -95,6 +96,14 @@ class RawStack:
         """Of the file."""
         return np.dtype(self.store.dtype)
 
+    @property
+    def order(self) -> str:
+        """In words, how the file has its axes, where not as ``(angle, row, column)``."""
+        if self.axes[:3] == tuple(sorted(self.axes[:3])):
+            return ""
+        names = dict(zip(self.axes, ("angle", "row", "column", "channel"), strict=False))
+        return ", ".join(names[axis] for axis in sorted(names))
+
     def read(
         self, frames: slice, rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[Any]:
@@ -151,6 +160,8 @@ class RawScan:
         Of a simulated scan, of the image as stored.
     rotation_axis : {"vertical", "horizontal"}, optional
         Where the file says it.
+    names : Names, optional
+        What the names of the images of a folder say.
     notes : tuple of str
         What deserves a word, such as frames that were left out.
     """
@@ -166,6 +177,7 @@ class RawScan:
     initial_shifts: NDArray[np.float64] | None = None
     true_shifts: NDArray[np.float64] | None = None
     rotation_axis: str | None = None
+    names: Names | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -248,3 +260,37 @@ def _axes(
         *(axis for axis in (first, *others) if axis != channels),
         channels,
     )
+
+
+def named_axes(letters: str, shape: tuple[int, ...], where: str) -> tuple[int, ...]:
+    """Return the axes of angles, rows, columns and channels by the letters that OME has for them.
+
+    Parameters
+    ----------
+    letters : str
+        One an axis: X, Y and C for columns, rows and channels; all others can be the angles'.
+    shape : tuple of int
+        Of the stack.
+    where : str
+        For the message.
+
+    Raises
+    ------
+    ScanFileError
+        There are several axes that can be the angles', or no rows and columns.
+    """
+    if not {"X", "Y"} <= set(letters):
+        raise ScanFileError(f"{where} has the axes {letters}, expected X and Y among them")
+    others = [at for at, letter in enumerate(letters) if letter not in "CYX"]
+    several = [at for at in others if shape[at] > 1] or others[:1]
+    channels = [letters.index("C")] if "C" in letters else []
+    if not several or (shape[several[0]] == 1 and channels and shape[channels[0]] > 1):
+        several, channels = channels, []  # what is called channels is all there is
+    if channels and shape[channels[0]] == 1:
+        channels = []
+    if len(several) != 1:
+        raise ScanFileError(
+            f"{where} has the axes {letters} of lengths {shape}: along which do the angles lie? "
+            f"Say angle_axis=N (--angle-axis N), N one of {several}"
+        )
+    return (*several, letters.index("Y"), letters.index("X"), *channels)

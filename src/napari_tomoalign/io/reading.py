@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections
 from ..images.source import blocks_of
-from .angles import AngleUnit, in_radians, read_angles, spread_angles
+from .angle_files import read_angles
+from .angles import AngleUnit, in_radians, spread_angles
 from .channels import channel_index, joined_channels
 from .errors import ScanFileError, reading
-from .formats import data_exchange, hdf5, mrc, nxtomo, tiff
+from .formats import data_exchange, emd, hdf5, hyperspy, mrc, nxtomo, tiff
 from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
+from .formats.foreign import advice
 from .lazy import LazyProjections
 from .preparation import Background, Counts, Preparation, estimate_background
 from .raw import RawScan, ReadOptions
@@ -33,6 +36,8 @@ Rows = slice | tuple[int, int] | None
 # In the order in which they are asked. A new format is one module and one entry here.
 _READERS: tuple[ModuleType, ...] = (
     data_exchange,
+    hyperspy,
+    emd,
     nxtomo,
     hdf5,
     tiff,
@@ -43,6 +48,8 @@ _READERS: tuple[ModuleType, ...] = (
 
 SCAN_SUFFIXES: tuple[str, ...] = (
     *hdf5.SUFFIXES,
+    *hyperspy.SUFFIXES,
+    *emd.SUFFIXES,
     *mrc.SUFFIXES,
     *tiff.SUFFIXES,
     *numpy_files.SUFFIXES,
@@ -62,8 +69,14 @@ def read_scan(
     angles: PathLike | ArrayLike | None = None,
     angle_unit: AngleUnit | None = None,
     first_last: tuple[float, float] | None = None,
+    angles_from_start: bool = False,
+    angles_from_names: bool = False,
     data: str | None = None,
     angles_path: str | None = None,
+    flats: str | None = None,
+    darks: str | None = None,
+    keys: str | None = None,
+    angle_axis: int | None = None,
     rotation_axis: RotationAxis | None = None,
     binning: int = 1,
     rows: Rows = None,
@@ -87,8 +100,19 @@ def read_scan(
         else recognised.
     first_last : (float, float), optional
         In degrees: the angles go evenly from the first to the last, both included.
+    angles_from_start : bool
+        Where a scan was stopped and there are more angles than projections, the first angles are
+        those of the projections.
+    angles_from_names : bool
+        The angles, in degrees, stand in the names of the images of a folder.
     data, angles_path : str, optional
         Datasets of projections and angles inside an HDF5, zarr or npz file.
+    flats, darks, keys : str, optional
+        Datasets of flat and dark fields inside an HDF5 file; or of the keys that say of each frame
+        what it is: 0 projection, 1 flat, 2 dark.
+    angle_axis : int, optional
+        Axis of the dataset along which the angles lie. None: the first one, or the only one that
+        is as long as there are angles.
     rotation_axis : {"vertical", "horizontal"}, optional
         Direction of the axis in the image as measured. None: what the file says, else vertical.
     binning : int
@@ -119,6 +143,11 @@ def read_scan(
     ScanFileError
         The file is not what it claims, or lacks something.
 
+    Warns
+    -----
+    UserWarning
+        Evenly spread angles were asked for, but images are missing in between.
+
     Examples
     --------
     The sample scan, from the folder of the project: opened, and read when it is asked for.
@@ -132,26 +161,29 @@ def read_scan(
     >>> load(scan).projections.dtype
     dtype('float32')
     """
+    given = {"angles": angles, "first_last": first_last, "angles_from_names": angles_from_names}
+    named = [name for name, value in given.items() if value is not None and value is not False]
+    if len(named) > 1:
+        raise ValueError(f"both {' and '.join(named)} were given; give one of them")
+    own = None if angles is None else _own_angles(angles, angle_unit)
     options = ReadOptions(
         data=data,
         angles_path=angles_path,
-        angles_known=angles is not None or first_last is not None,
+        flats=flats,
+        darks=darks,
+        keys=keys,
+        n_angles=None if own is None else len(own[0]),
+        angles_known=bool(named),
         angle_unit=angle_unit,
+        angle_axis=angle_axis,
     )
-    if angles is not None and first_last is not None:
-        raise ValueError("both angles and first_last were given; give one of them")
     paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not paths:
         raise ValueError("no file was given; give the path of a scan")
     raws = [_read_raw(Path(one), options) for one in paths]
     raw = raws[0] if len(raws) == 1 else joined_channels(raws, [Path(one) for one in paths])
-    n_angles = raw.stack.shape[0]
-    found, words = _angles(raw, angles, angle_unit, first_last, paths[0])
-    if len(found) != n_angles:
-        raise ScanFileError(
-            f"{paths[0]} has {n_angles} projections but {len(found)} angles came from {words}; "
-            "there must be one angle for each projection"
-        )
+    found, words = _angles(raw, own, first_last, angles_from_names, paths[0])
+    found, words = _one_each(found, words, raw, angles_from_start, paths[0])
     axis = _checked_axis(rotation_axis or raw.rotation_axis or "vertical")
     preparation, lines = _plan(raw, normalise, transmission, background)
     projections = LazyProjections(
@@ -180,6 +212,7 @@ def read_scan(
             "angles": words,
         },
         preparation=(*raw.notes, *lines, *_cut_words(projections, rows)),
+        remarks=(*_order_words(raw), *raw.notes, *(line for line in lines if "give " in line)),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
         true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
     )
@@ -243,34 +276,88 @@ def _read_raw(path: Path, options: ReadOptions) -> RawScan:
         reader = _reader_of(path, head)
     if reader is None:
         raise ScanFileError(
-            f"{path} is of no format known here, by its content; known are Data Exchange, NXtomo "
-            "and other HDF5, MRC, TIFF (a stack or a folder), .npy, .npz and zarr"
+            advice(str(path), head)
+            or f"{path} is of no format known here, by its content; known are Data Exchange, NeXus "
+            "and other HDF5, HyperSpy, EMD, MRC, TIFF (a stack or a folder), .npy, .npz and zarr"
         )
     with reading(path):
         raw: RawScan = reader.read(path, options)
     return raw
 
 
-def _angles(
-    raw: RawScan,
-    angles: PathLike | ArrayLike | None,
-    unit: AngleUnit | None,
-    first_last: tuple[float, float] | None,
-    path: PathLike,
+def _own_angles(
+    angles: PathLike | ArrayLike, unit: AngleUnit | None
 ) -> tuple[NDArray[np.float64], str]:
-    if first_last is not None:
-        return spread_angles(first_last, raw.stack.shape[0])
+    """Return the angles that the caller brings, as a file or as an array."""
     if isinstance(angles, (str, os.PathLike)):
         return read_angles(Path(angles), unit)
-    if angles is not None:
-        return in_radians(angles, unit or "radians", "the caller's array")
+    return in_radians(angles, unit or "radians", "the caller's array")
+
+
+def _angles(
+    raw: RawScan,
+    own: tuple[NDArray[np.float64], str] | None,
+    first_last: tuple[float, float] | None,
+    from_names: bool,
+    path: PathLike,
+) -> tuple[NDArray[np.float64], str]:
+    names = raw.names
+    if own is not None:
+        return own
+    if first_last is not None:
+        if names is not None and names.gaps:
+            warnings.warn(
+                f"{path}: the images {names.gaps} are missing, so evenly spread angles are those "
+                "of other images from there on: put the images back, or give a file of angles",
+                UserWarning,
+                stacklevel=3,
+            )
+        return spread_angles(first_last, raw.stack.shape[0])
+    if from_names:
+        if names is None or not names.angles:
+            raise ScanFileError(
+                f"{path} has no images with angles in their names, one number with a sign or a "
+                "point in each; give the angles another way"
+            )
+        return in_radians(names.angles, "degrees", "the names of the images")
     if raw.angles is None:
+        offered = ""
+        if names is not None and names.angles:
+            offered = (
+                f"; the names of the images have {min(names.angles):g} to {max(names.angles):g}, "
+                "which are taken with angles_from_names=True (--angles-from-names)"
+            )
         raise ScanFileError(
-            f"{path} has no angles, neither in it nor in a file beside it; give a file of them, "
-            "angles=FILE (--angles FILE), or the first and the last in degrees, "
+            f"{path} has no angles, neither in it nor in a file beside it{offered}; give a file of "
+            "them, angles=FILE (--angles FILE), or the first and the last in degrees, "
             "first_last=(0, 180) (--first-last 0 180)"
         )
     return raw.angles, raw.source.get("angles", "the file")
+
+
+def _one_each(
+    angles: NDArray[np.float64], words: str, raw: RawScan, from_start: bool, path: PathLike
+) -> tuple[NDArray[np.float64], str]:
+    """Return one angle for each projection, or say what can be done."""
+    count = raw.stack.shape[0]
+    if len(angles) == count:
+        return angles, words
+    if from_start and len(angles) > count:
+        return angles[:count], f"{words}, of {len(angles)} the first {count}"
+    remedy = "there must be one angle for each projection"
+    if len(angles) > count:
+        remedy += (
+            "; if the scan was stopped and these are the first ones, say angles_from_start=True "
+            "(--angles-from-start)"
+        )
+    raise ScanFileError(
+        f"{path} has {count} projections but {len(angles)} angles came from {words}; {remedy}"
+    )
+
+
+def _order_words(raw: RawScan) -> tuple[str, ...]:
+    order = raw.stack.order
+    return (f"the file has its axes in the order {order}, and was read so",) if order else ()
 
 
 def _plan(

@@ -38,6 +38,9 @@ class Scan:
         Where each came from: file, dataset and unit of projections, angles, flats ...
     preparation : tuple of str
         What was done to the counts, one step a line.
+    remarks : tuple of str
+        What the user should know before anything is done with the scan: what was recognised where
+        the file leaves room for doubt, what is missing, what was left out.
     initial_shifts : (n_angles, 2) array of float64, optional
         Row and column shifts in pixels that the file itself knows of, such as the translations
         of the sample; fit for ``initial_shifts`` of the alignment.
@@ -54,5 +57,6 @@ class Scan:
     channels: tuple[str, ...] = ()
     source: Mapping[str, str] = field(default_factory=dict)
     preparation: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     initial_shifts: NDArray[np.float64] | None = None
     true_shifts: NDArray[np.float64] | None = None

@@ -21,6 +21,7 @@ __all__ = [
     "fields_of",
     "has",
     "mean_field",
+    "only_one",
     "read",
     "read_angles_at",
     "split_by_keys",
@@ -92,6 +93,24 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         white=fields.white,
         dark=fields.dark,
         source={**source, **fields.source},
+    )
+
+
+def only_one(path: Path, names: list[str]) -> str:
+    """Return the name of the only data set, or ask which is meant.
+
+    Raises
+    ------
+    ScanFileError
+        There is none, or there are several.
+    """
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ScanFileError(f"{path} holds no images; name the dataset with data= (--data)")
+    raise ScanFileError(
+        f"{path} holds {len(names)} data sets: {'; '.join(names[:20])}. Choose one, for example "
+        f"data={names[0]!r} (--data {names[0]})"
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...images.source import source_of_array
-from ..angles import angles_beside, in_radians, read_angles
+from ..angle_files import angles_beside, read_angles
+from ..angles import in_radians
 from ..errors import ScanFileError
 from ..raw import RawScan, ReadOptions, stack_of
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...images.source import ArraySource
-from ..angles import angles_beside, in_radians, read_angles
+from ..angle_files import angles_beside, read_angles
+from ..angles import in_radians
 from ..errors import ScanFileError
-from ..raw import RawScan, ReadOptions, stack_of
+from ..raw import RawScan, ReadOptions, named_axes, stack_of
+from ..units import METRES
 
 __all__ = ["SUFFIXES", "can_read", "read"]
 
@@ -42,9 +45,9 @@ def _open(path: Path) -> Any:
 def read(path: Path, options: ReadOptions) -> RawScan:
     """Open a zarr array, or the arrays of a group.
 
-    In a group, the projections are the array that ``data`` names, else the only one with 3 or 4
-    dimensions, else ``"0"``, the finest level of a pyramid. The angles are the array ``angles``
-    or ``theta``, or an attribute of that name, in degrees or radians.
+    In a group, the projections are the array that ``data`` names, else the finest level that
+    OME-NGFF metadata name, else the only array with 3 or 4 dimensions, else ``"0"``. The angles
+    are the array ``angles`` or ``theta``, or an attribute of that name, in degrees or radians.
 
     Raises
     ------
@@ -54,23 +57,74 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     opened = _open(path)
     source: dict[str, str] = {}
     angles = None
+    ngff = _Ngff.of(opened)
     if hasattr(opened, "shape"):
         array, name = opened, ""
     else:
-        name = _stack_name(opened, path, options)
+        name = ngff.name if ngff and not options.data else _stack_name(opened, path, options)
         array = opened[name]
+        ngff = ngff if ngff and name == ngff.name and len(ngff.axes) == array.ndim else None
     if not options.angles_known:
         angles = _find_angles(opened, path, options, source)
 
     source["data"] = f"{path.name}/{name}, {' x '.join(map(str, array.shape))}, {array.dtype}"
     count = options.n_angles if angles is None else len(angles)
+    where = f"{path}/{name}"
+    known = ngff is not None and options.angle_axis is None
     stack = stack_of(
         ArraySource(array),
         n_angles=count,
-        where=f"{path}/{name}",
+        where=where,
         angle_axis=options.angle_axis,
+        axes=named_axes(ngff.letters, array.shape, where) if ngff and known else None,
     )
-    return RawScan(stack, angles=angles, source=source)
+    size, unit = ngff.pixel(stack.axes[2]) if ngff else (None, "")
+    if size is not None:
+        source["pixel_size"] = "OME-NGFF metadata"
+    return RawScan(stack, angles=angles, pixel_size=size, pixel_unit=unit, source=source)
+
+
+@dataclass(frozen=True)
+class _Ngff:
+    """What OME-NGFF metadata say of the finest level.
+
+    Attributes
+    ----------
+    name : str
+        Of its array.
+    axes : tuple of mapping
+        ``name`` and ``unit`` of each axis.
+    scale : tuple of float
+        Along each axis; empty where it is not said.
+    """
+
+    name: str
+    axes: tuple[dict[str, str], ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def of(cls, opened: Any) -> _Ngff | None:
+        """Return the metadata of a group, in the place of version 0.4 or of 0.5."""
+        said = dict(opened.attrs)
+        scales = said.get("ome", said).get("multiscales") or [{}]
+        axes, levels = scales[0].get("axes"), scales[0].get("datasets")
+        if not axes or not levels or not all(isinstance(axis, dict) for axis in axes):
+            return None
+        changes = levels[0].get("coordinateTransformations", ())
+        scale = next((one["scale"] for one in changes if one.get("type") == "scale"), ())
+        return cls(str(levels[0]["path"]).strip("/"), tuple(axes), tuple(map(float, scale)))
+
+    @property
+    def letters(self) -> str:
+        """One letter an axis."""
+        return "".join(axis["name"][:1].upper() for axis in self.axes)
+
+    def pixel(self, axis: int) -> tuple[float | None, str]:
+        """Return the edge of a pixel along an axis, in nm."""
+        unit = self.axes[axis].get("unit", "")
+        if axis >= len(self.scale) or unit not in METRES:
+            return None, ""
+        return self.scale[axis] * METRES[unit] * 1e9, "nm"
 
 
 def _stack_name(group: Any, path: Path, options: ReadOptions) -> str:
