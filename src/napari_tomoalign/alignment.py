@@ -126,7 +126,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the steps of each iteration, level by level, until the schedule ends."""
     start = prepare(run)
     truncation = truncation_of(run, start)
-    schedule = Schedule(run.parameters, start.registered, run.geometry)
+    schedule = Schedule(run.parameters, start.registered, start.directions, run.geometry)
     rng = np.random.default_rng(run.parameters.seed)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
@@ -140,12 +140,12 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
-        moves, notes = find_moves(run, level, model, found, drawn, shifts, rng)
+        moves, notes = find_moves(run, start, level, model, found, drawn, shifts, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, shifts, center, confidence)
         at = absolute(shifts, center)
         step = schedule.accelerate(at, moves, drawn, confidence, truncation)
-        shifts, center = update(run, shifts + step, center, confidence)
+        shifts, center = update(run, start, shifts + step, center, confidence)
         del model  # make room for the next one
         model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
         record = make_record(

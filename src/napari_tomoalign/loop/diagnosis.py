@@ -27,7 +27,7 @@ def diagnose(
     history: tuple[IterationRecord, ...],
 ) -> tuple[str, ...]:
     """Return one sentence or two for each likely trouble, the frames first; empty where none."""
-    found = list(run.notes)
+    found = [*run.notes, *start.notes]
     found += _frames(start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])

@@ -34,6 +34,8 @@ class Schedule:
     parameters : AlignmentParameters
     valid : (n_angles,) array of bool
         The projections that are registered at all.
+    directions : (2,) array
+        1 for each direction (row, column) in which they move.
     geometry : ScanGeometry
         Of the full images.
 
@@ -51,12 +53,14 @@ class Schedule:
         self,
         parameters: AlignmentParameters,
         valid: NDArray[np.bool_],
+        directions: Array,
         geometry: ScanGeometry,
     ) -> None:
         levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = valid
+        self._moves_along = directions
         self._directions = geometry.directions
         self._iteration = 0
         self._step = np.zeros((len(valid), 2))
@@ -115,7 +119,7 @@ class Schedule:
         counted[drawn] = confidence[drawn] >= TRUSTED
         if self._chance or not counted.any():
             return moves
-        gauge = gauge_part(moves, self._directions, counted) * self._parameters.directions
+        gauge = gauge_part(moves, self._directions, counted) * self._moves_along
         free: Array = moves - gauge * counted[:, None]
         return free
 

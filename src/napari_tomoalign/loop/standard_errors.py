@@ -31,7 +31,8 @@ _CARRIED = 4.0  # times what blocks add: the geometric mean of the true errors o
 def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Array:
     """Return the standard errors (n_angles, 2) of the shifts of a model, full pixels.
 
-    NaN for frames that are not registered or not trusted, and for directions that show nothing.
+    NaN for frames that are not registered or not trusted, and for directions that show nothing
+    or are held.
     """
     errors = np.full((len(confidence), 2), np.nan)
     which = np.flatnonzero(start.registered & (confidence >= TRUSTED))
@@ -54,4 +55,5 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     shared -= _RIGID**2 * np.sum(pixels**2, axis=0, where=known) / count
     variance += _CARRIED**2 * np.maximum(shared, 0)
     errors[which] = np.sqrt(variance) * level.pixel
+    errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
     return errors

@@ -9,6 +9,7 @@ from .._typing import Array
 from ..geometry import ScanGeometry
 from ..geometry.gauge import axis_part, gauge_part
 from ..images._pairs import Registration
+from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .model import Model
@@ -18,6 +19,7 @@ __all__ = ["absolute", "center_of_mass_term", "cut_off", "find_moves", "relaxati
 
 def find_moves(
     run: Run,
+    start: Start,
     level: Level,
     model: Model,
     found: Registration,
@@ -40,7 +42,7 @@ def find_moves(
     weight = parameters.center_of_mass_shift_weight
     mass = center_of_mass_term(model.measured, model.weights, model.volume, model.geometry, weight)
     moves[drawn] += level.pixel * mass[drawn]
-    return moves * parameters.directions, notes
+    return moves * start.directions, notes
 
 
 def absolute(shifts: Array, center: float) -> Array:
@@ -49,7 +51,9 @@ def absolute(shifts: Array, center: float) -> Array:
     return both
 
 
-def update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[Array, float]:
+def update(
+    run: Run, start: Start, shifts: Array, center: float, confidence: Array
+) -> tuple[Array, float]:
     """Take out of the new shifts what the object's position and the axis account for.
 
     The gauge goes with the volume, which is made anew; a constant in the
@@ -61,7 +65,7 @@ def update(run: Run, shifts: Array, center: float, confidence: Array) -> tuple[A
         moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
         shifts = shifts - np.array([0.0, moved - center])
         center = moved
-    shifts = shifts - gauge_part(shifts, directions, confidence) * run.parameters.directions
+    shifts = shifts - gauge_part(shifts, directions, confidence) * start.directions
     return shifts, center
 
 

@@ -72,8 +72,10 @@ def uncertainty(run: Run, start: Start, errors: Array, confidence: Array) -> flo
     """Return the standard error of a shift, RMS over the frames that count, in pixels.
 
     Over the enabled directions; what cannot be told (NaN) is left out. Infinite where nothing can
-    be told.
+    be told, and where a direction that is wanted is held.
     """
+    if (start.directions < run.parameters.directions).any():
+        return np.inf
     counted = start.registered & (confidence >= TRUSTED)
     known = np.isfinite(errors[counted]) & (run.parameters.directions > 0)
     if not known.any():

@@ -39,6 +39,11 @@ class Outline:
         return self.sides > _EDGE
 
     @property
+    def taller(self) -> bool:
+        """The object goes on beyond the first row, or the last."""
+        return self.ends > _EDGE
+
+    @property
     def whole(self) -> bool:
         """Every projection holds the whole object, so that its mass and centre mean something."""
         return max(self.sides, self.ends) < _EDGE and self.mass_spread < _WOBBLE

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
 from ..images.filtering import fill_ignored
-from .estimate import estimate_shifts, mass_noise
+from .estimate import Estimate, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .outline import Outline, look_at_outline
 from .run import Run
@@ -17,7 +17,9 @@ from .survey import Survey, blocks_of, take_survey
 
 __all__ = ["Start", "prepare"]
 
-_NOISY = 0.5  # pixels: a centre of mass less certain than this estimates nothing
+_NOISY = 0.5  # pixels: of shifts less certain than this, one in ten was in a wrong minimum
+_UNKNOWN = 10.0  # pixels: larger standard errors come of dividing by almost nothing
+_WOBBLE = 0.05  # relative spread of the projected mass: more, and its centre means nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,11 @@ class Start:
         RMS of the noise over that of the data, in the usable frames.
     frame_noise : (n_angles,) array
         Standard deviation of the noise of a pixel, in each frame.
+    directions : (2,) array
+        1 for each direction (row, column) in which frames move, 0 for those that the caller has
+        switched off, and for those that the data cannot tell: frames are held there.
+    notes : tuple of str
+        What the caller should know of it.
     """
 
     projections: NDArray[np.float32]
@@ -52,6 +59,8 @@ class Start:
     outline: Outline
     noise: float
     frame_noise: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    notes: tuple[str, ...]
 
 
 def prepare(run: Run) -> Start:
@@ -76,16 +85,16 @@ def prepare(run: Run) -> Start:
             "or is everything in ignored_subset?"
         )
     outline = look_at_outline(survey, usable)
+    estimate = _first_estimate(run, survey, usable)
+    directions, notes = _directions(run, outline, estimate)
     shifts = np.zeros((len(projections), 2))
     if run.resume is not None:
         shifts = run.resume.history[-1].shifts.copy()
         geometry = geometry.with_changes(center=run.resume.history[-1].center)
     elif run.initial_shifts is not None:
         shifts = run.initial_shifts.copy()
-    elif run.parameters.initial_estimate and outline.whole and mass_noise(survey, usable) < _NOISY:
-        known = None if run.moves_center else geometry.center
-        estimate = estimate_shifts(survey, geometry.angles, usable, known)
-        shifts = estimate.shifts * run.parameters.directions
+    elif run.parameters.initial_estimate and not outline.truncated:
+        shifts = estimate.shifts * directions
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
         projections=projections,
@@ -98,7 +107,44 @@ def prepare(run: Run) -> Start:
         outline=outline,
         noise=_noise_share(survey, usable),
         frame_noise=survey.noise,
+        directions=directions,
+        notes=notes,
     )
+
+
+def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Estimate:
+    """Return the estimate of the shifts and the centre, without what it does not know."""
+    known = None if run.moves_center else run.geometry.center
+    vertical, angles = run.parameters.align_vertical, run.geometry.angles
+    estimate = estimate_shifts(survey, angles, usable, known, vertical=vertical)
+    error = estimate.standard_error
+    if vertical and not error[0] < _NOISY:  # the rows that all frames share are not known, then
+        other = estimate_shifts(survey, angles, usable, known, vertical=False)
+        estimate = replace(other, standard_error=np.array([error[0], other.standard_error[1]]))
+    tells = estimate.standard_error < _NOISY
+    tells[1] &= estimate.mass_spread < _WOBBLE
+    center = estimate.center if tells[1] else run.geometry.center
+    return replace(estimate, shifts=estimate.shifts * tells, center=center)
+
+
+def _directions(
+    run: Run, outline: Outline, estimate: Estimate
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return in which directions frames move, and why they do not where they should.
+
+    An object that goes on beyond the rows, of which few are seen, or which is the same in all of
+    them, looks the same wherever they lie.
+    """
+    directions = run.parameters.directions
+    error = float(estimate.standard_error[0])
+    if not (directions[0] and outline.taller) or error < _NOISY:
+        return directions, ()
+    known = f"would be known to {error:.2g} px only" if error < _UNKNOWN else "cannot be told"
+    note = (
+        f"few rows: vertical shifts {known}, from {run.geometry.n_rows} rows of an object that "
+        "goes on beyond them, and are left as they were: take more rows, or rows with features"
+    )
+    return directions * [0.0, 1.0], (note,)
 
 
 def _noise_share(survey: Survey, usable: NDArray[np.bool_]) -> float:
