@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign.geometry import ScanGeometry
+from napari_tomoalign.images.moments import image_moments, volume_moments
 from napari_tomoalign.loop.steps import center_of_mass_term, cut_off, relaxation
 
 MOVES = np.array([[3.0, 4.0], [-0.3, 0.4], [0.0, 0.0], [-30.0, -40.0]])
@@ -66,29 +67,32 @@ def blob_scan(shifts, center=15.0, position=(1.5, -2.0), rows_below=0.0):
     return images.astype(np.float32), volume.astype(np.float32), geometry
 
 
+def term(images, weights, volume, geometry, weight):
+    moments = image_moments(images, weights), volume_moments(volume)
+    return center_of_mass_term(*moments, geometry, weight)
+
+
 def test_center_of_mass_term_is_where_the_measured_image_is_displaced():
     shifts = np.random.default_rng(2).uniform(-0.9, 0.9, (9, 2))
     images, volume, geometry = blob_scan(shifts)
-    step = center_of_mass_term(images, np.ones_like(images), volume, geometry, 0.4)
+    step = term(images, np.ones_like(images), volume, geometry, 0.4)
     np.testing.assert_allclose(step, 0.4 * shifts, atol=1e-3)
 
 
 def test_center_of_mass_term_is_measured_from_the_rotation_axis():
     # an axis away from the middle, and a wider volume, must not look like a displacement
     images, volume, geometry = blob_scan(np.zeros((9, 2)), center=12.3)
-    assert np.abs(center_of_mass_term(images, np.ones_like(images), volume, geometry, 1)).max() < (
-        1e-3
-    )
+    assert np.abs(term(images, np.ones_like(images), volume, geometry, 1)).max() < (1e-3)
     wider = np.pad(volume, ((0, 0), (5, 5), (5, 5)))
     wide = geometry.with_changes(volume_width=42)
-    assert np.abs(center_of_mass_term(images, np.ones_like(images), wider, wide, 1)).max() < 1e-3
+    assert np.abs(term(images, np.ones_like(images), wider, wide, 1)).max() < 1e-3
 
 
 def test_center_of_mass_term_is_clipped_to_a_pixel_in_each_direction():
     shifts = np.zeros((9, 2))
     shifts[3] = [-2.5, 3.5]
     images, volume, geometry = blob_scan(shifts)
-    step = center_of_mass_term(images, np.ones_like(images), volume, geometry, 0.5)
+    step = term(images, np.ones_like(images), volume, geometry, 0.5)
     np.testing.assert_allclose(step[3], [-0.5, 0.5])
 
 
@@ -96,14 +100,14 @@ def test_center_of_mass_term_leaves_out_what_weights_hide():
     images, volume, geometry = blob_scan(np.zeros((9, 2)))
     weights = np.ones_like(images)
     images[:, 0, 31], weights[:, 0, 31] = 100.0, 0.0
-    assert np.abs(center_of_mass_term(images, weights, volume, geometry, 1)).max() < 1e-2
+    assert np.abs(term(images, weights, volume, geometry, 1)).max() < 1e-2
 
 
 def test_an_image_or_a_volume_without_mass_gives_no_step():
     images, volume, geometry = blob_scan(np.full((9, 2), 0.5))
     images[4] = 0
-    step = center_of_mass_term(images, np.ones_like(images), volume, geometry, 1.0)
+    step = term(images, np.ones_like(images), volume, geometry, 1.0)
     assert not step[4].any()
     assert step[3].all()
-    assert not center_of_mass_term(images, np.ones_like(images), 0 * volume, geometry, 1.0).any()
-    assert not center_of_mass_term(images, np.ones_like(images), volume, geometry, 0.0).any()
+    assert not term(images, np.ones_like(images), 0 * volume, geometry, 1.0).any()
+    assert not term(images, np.ones_like(images), volume, geometry, 0.0).any()

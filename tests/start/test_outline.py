@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start.outline import look_at_outline, rows_inside
+from napari_tomoalign.start.outline import look_at_outline, rows_inside, thickness
 from napari_tomoalign.start.survey import blocks_of, take_survey
 
 
@@ -64,11 +64,11 @@ def test_the_rows_whose_object_lies_inside_every_image():
     distance = np.hypot(across[:, None], across)
     radius = np.array([(distance * (one > 0)).max() for one in volume])
     weights = np.ones_like(scan.projections)
-    inside = rows_inside(scan.projections, weights)
+    inside = rows_inside(scan.projections, weights, thickness(scan.projections))
     assert inside[radius < 30].all()
     assert not inside[radius > 36].any()
     stack = scan.projections.copy()
     stack[:, 5, :2] = 3.0  # a row of background with a border that is to be ignored
-    assert not rows_inside(stack, weights)[5]
+    assert not rows_inside(stack, weights, thickness(stack))[5]
     weights[:, 5, :2] = 0
-    assert rows_inside(stack, weights)[5]
+    assert rows_inside(stack, weights, thickness(stack))[5]

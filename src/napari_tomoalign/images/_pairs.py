@@ -9,14 +9,14 @@ import numpy as np
 
 from .._typing import Array, Stack
 
-__all__ = ["Registration", "centred", "chunks", "coefficient", "squared_difference"]
+__all__ = ["Peaks", "Registration", "centred", "chunks", "squared_difference"]
 
 _CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Registration:
-    """What a registration found.
+class Peaks:
+    """Where images correlate best.
 
     Attributes
     ----------
@@ -24,12 +24,22 @@ class Registration:
         Row and column, pixels.
     peak : (n,) array
         Weighted correlation coefficient at the shift, -1 to 1.
-    standard_error : (n, 2) array
-        From the curvature and the remaining difference, pixels; NaN where unknown.
     """
 
     shifts: Array
     peak: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Registration(Peaks):
+    """Shifts whose errors are known.
+
+    Attributes
+    ----------
+    standard_error : (n, 2) array
+        From the curvature and the remaining difference, pixels; NaN where unknown.
+    """
+
     standard_error: Array
 
 
@@ -38,15 +48,6 @@ def centred(images: Stack, weights: Stack) -> Stack:
     total = np.maximum(weights.sum(axis=(1, 2), keepdims=True), 1e-6)
     centred: Stack = images - (weights * images).sum(axis=(1, 2), keepdims=True) / total
     return centred
-
-
-def coefficient(measured: Stack, reprojected: Stack, weights: Stack) -> Array:
-    """Return the weighted correlation coefficient of each pair."""
-    a, b = centred(measured, weights), centred(reprojected, weights)
-    cross = np.einsum("nij,nij,nij->n", weights, a, b)
-    power = np.einsum("nij,nij,nij->n", weights, a, a) * np.einsum("nij,nij,nij->n", weights, b, b)
-    coefficient: Array = np.where(power > 0, cross / np.sqrt(np.maximum(power, 1e-30)), -1.0)
-    return coefficient
 
 
 def squared_difference(measured: Stack, reprojected: Stack, weights: Stack) -> Array:

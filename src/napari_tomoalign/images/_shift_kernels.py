@@ -32,10 +32,10 @@ def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
 
 
 @njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
-def evaluate(coefficients: Any, shifts: Any) -> Any:
-    """Evaluate cubic splines at positions moved by minus the shifts."""
+def evaluate(coefficients: Any, shifts: Any, first: int, last: int) -> Any:
+    """Evaluate cubic splines at positions moved by minus the shifts, in rows first to last - 1."""
     n_images, n_rows, n_columns = coefficients.shape
-    out = np.empty((n_images, n_rows, n_columns), np.float32)
+    out = np.empty((n_images, last - first, n_columns), np.float32)
     for a in prange(n_images):
         row_index = np.empty((n_rows, 4), np.int64)
         row_weight = np.empty((n_rows, 4), np.float32)
@@ -44,7 +44,7 @@ def evaluate(coefficients: Any, shifts: Any) -> Any:
         _taps(n_rows, shifts[a, 0], row_index, row_weight)
         _taps(n_columns, shifts[a, 1], column_index, column_weight)
         line = np.empty(n_columns, np.float32)
-        for r in range(n_rows):
+        for r in range(first, last):
             i0, i1, i2, i3 = row_index[r, 0], row_index[r, 1], row_index[r, 2], row_index[r, 3]
             w0, w1, w2, w3 = row_weight[r, 0], row_weight[r, 1], row_weight[r, 2], row_weight[r, 3]
             for c in range(n_columns):
@@ -55,7 +55,7 @@ def evaluate(coefficients: Any, shifts: Any) -> Any:
                     + w3 * coefficients[a, i3, c]
                 )
             for c in range(n_columns):
-                out[a, r, c] = (
+                out[a, r - first, c] = (
                     column_weight[c, 0] * line[column_index[c, 0]]
                     + column_weight[c, 1] * line[column_index[c, 1]]
                     + column_weight[c, 2] * line[column_index[c, 2]]
@@ -65,12 +65,12 @@ def evaluate(coefficients: Any, shifts: Any) -> Any:
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def evaluate_weights(weights: Any, shifts: Any) -> Any:
-    """Interpolate weights linearly, 0 outside."""
+def evaluate_weights(weights: Any, shifts: Any, first: int, last: int) -> Any:
+    """Interpolate weights linearly, 0 outside, in rows first to last - 1."""
     n_images, n_rows, n_columns = weights.shape
-    out = np.zeros((n_images, n_rows, n_columns), np.float32)
+    out = np.zeros((n_images, last - first, n_columns), np.float32)
     for a in prange(n_images):
-        for r in range(n_rows):
+        for r in range(first, last):
             y = r - shifts[a, 0]
             if y < 0 or y > n_rows - 1:
                 continue
@@ -86,21 +86,21 @@ def evaluate_weights(weights: Any, shifts: Any) -> Any:
                 above = (1 - f) * weights[a, y0, x0] + f * weights[a, y0, x1]
                 below = (1 - f) * weights[a, y1, x0] + f * weights[a, y1, x1]
                 g = np.float32(y - y0)
-                out[a, r, c] = (1 - g) * above + g * below
+                out[a, r - first, c] = (1 - g) * above + g * below
     return out
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def inside(shifts: Any, n_rows: int, n_columns: int) -> Any:
-    """Return 1 where a moved image reaches and 0 elsewhere."""
+def inside(shifts: Any, n_rows: int, n_columns: int, first: int, last: int) -> Any:
+    """Return 1 where a moved image reaches and 0 elsewhere, in rows first to last - 1."""
     n_images = len(shifts)
-    out = np.zeros((n_images, n_rows, n_columns), np.uint8)
+    out = np.zeros((n_images, last - first, n_columns), np.uint8)
     for a in prange(n_images):
         top = min(max(0, math.ceil(shifts[a, 0])), n_rows)
         bottom = max(min(n_rows, math.floor(n_rows - 1 + shifts[a, 0]) + 1), 0)
         left = min(max(0, math.ceil(shifts[a, 1])), n_columns)
         right = max(min(n_columns, math.floor(n_columns - 1 + shifts[a, 1]) + 1), 0)
-        for r in range(top, bottom):
+        for r in range(max(top, first), min(bottom, last)):
             for c in range(left, right):
-                out[a, r, c] = 1
+                out[a, r - first, c] = 1
     return out

@@ -14,9 +14,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
-from ._pairs import Registration, centred, chunks
+from ._pairs import Peaks, centred, chunks
 from .filtering import edge_window, taper
-from .refining import solve
 
 __all__ = ["correlate"]
 
@@ -40,7 +39,7 @@ def correlate(
     upsampling: int = 1,
     normalization: Literal["phase"] | None = None,
     workers: int | None = None,
-) -> Registration:
+) -> Peaks:
     """Return the shifts at the peaks of the weighted, normalised cross-correlation.
 
     For every shift the correlation coefficient is taken over the pixels that both images have,
@@ -62,13 +61,11 @@ def correlate(
 
     Returns
     -------
-    Registration
-        ``standard_error`` is that of a least-squares step at no shift, so it is too large until the
-        images lie on each other. An image without contrast gets the shift NaN and the peak -1.
+    Peaks
+        An image without contrast gets the shift NaN and the peak -1.
     """
     n, n_rows, n_columns = measured.shape
     shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
-    error = np.full((n, 2), np.nan)
     for part in chunks(n, 12 * 4 * 4 * n_rows * n_columns):
         pair = (measured[part], reprojected[part], weights[part])
         if normalization == "phase":
@@ -88,8 +85,7 @@ def correlate(
             peak[part] = np.where(found, refined, -1.0)
             step = finer
         shifts[part][~found] = np.nan
-        _, error[part], _ = solve(*pair, None, workers)
-    return Registration(shifts, np.clip(peak, -1, 1), error)
+    return Peaks(shifts, np.clip(peak, -1, 1))
 
 
 def _double(images: Stack) -> tuple[int, int]:

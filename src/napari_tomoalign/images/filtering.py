@@ -8,32 +8,50 @@ from numpy.typing import NDArray
 from .._typing import Stack
 
 __all__ = [
+    "SMOOTHING_HALO",
+    "counted_pixels",
     "edge_window",
     "fill_ignored",
-    "inside_margin",
     "noise_level",
     "smooth",
     "taper",
 ]
 
 
-def smooth(images: Stack, sigma: float) -> Stack:
-    """Return images under a Gaussian of ``sigma`` pixels, each by itself."""
+_TRUNCATE = 4.0  # standard deviations, scipy's default: the Gaussian is 3e-4 of its middle there
+_SMOOTHING = 0.8  # pixels: see `smooth`
+
+SMOOTHING_HALO = int(_TRUNCATE * _SMOOTHING + 0.5)
+"""Rows around a slab that its smoothed rows depend on: the radius of the Gaussian."""
+
+
+def smooth(images: Stack) -> Stack:
+    """Return images under a Gaussian of 0.8 pixels, each by itself.
+
+    Reprojections are smoothed by it, for their noise is the data's own.
+    """
     from scipy.ndimage import gaussian_filter
 
-    blurred: Stack = gaussian_filter(images, (0, sigma, sigma), mode="nearest")
+    sigma = (0, _SMOOTHING, _SMOOTHING)
+    blurred: Stack = gaussian_filter(images, sigma, mode="nearest", truncate=_TRUNCATE)
     return blurred
 
 
-def inside_margin(weights: Stack, width: int) -> Stack:
-    """Return weights that are 0 along the borders, where images are large enough to spare them."""
-    inner = np.array(weights, dtype=np.float32)
-    for axis in (1, 2):
-        if weights.shape[axis] > 8 * width:
-            lines = np.moveaxis(inner, axis, 0)
-            lines[:width] = 0
-            lines[-width:] = 0
-    return inner
+def counted_pixels(
+    shape: tuple[int, ...], window: tuple[slice, slice], width: int
+) -> NDArray[np.bool_]:
+    """Return which pixels of an image lie in a window, and not along its borders.
+
+    A border of ``width`` pixels is left out along the sides that are long enough to spare it.
+    """
+    lines = []
+    for n, part in zip(shape, window, strict=True):
+        first, last, _ = part.indices(n)
+        margin = width if last - first > 8 * width else 0
+        line = np.zeros(n, bool)
+        line[first + margin : last - margin] = True
+        lines.append(line)
+    return np.outer(*lines)
 
 
 def noise_level(images: Stack) -> float:

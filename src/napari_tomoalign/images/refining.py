@@ -1,4 +1,9 @@
-"""Refine: a least-squares step on the image difference, taken only where it lowers that difference.
+"""Refine: a least-squares step on the image difference, from sums that add up over rows.
+
+``measured(x) = gain * reprojected(x - shift) + offset`` is linearised at no shift, unit gain and
+no offset; gain and offset are solved for as well, so that neither is mistaken for a shift. All that
+is needed of the images are sums over pixels, `NormalEquations`; those of slabs of rows, each with
+``SLOPE_HALO`` rows around it, add up to those of the whole images.
 
 Sign: the answer is how far ``measured`` is displaced from ``reprojected``, positive towards
 larger index.
@@ -6,17 +11,175 @@ larger index.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
 import numpy as np
-import scipy.fft
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
-from ._pairs import Registration, chunks, coefficient, squared_difference
+from ._pairs import Registration, chunks, squared_difference
 from .shifting import SplineStack
 
-__all__ = ["gauss_newton", "solve"]
+__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "gauss_newton", "guarded", "slopes"]
 
-_LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
+SLOPE_HALO = 12
+"""Rows around a slab that its slopes depend on: the spline's filter has the pole ``sqrt(3) - 2``,
+and what lies further away counts by less than ``0.268**12``, 1e-7."""
+
+LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
+_SINGULAR = 1e-6  # of the scaled normal matrix: float32 images are known no better than that
+_NOTHING = 1e-12  # of the largest image's squared slopes: one below it shows nothing
+
+
+@dataclass(frozen=True, eq=False)
+class NormalEquations:
+    """Sums over the pixels of each pair of images: all that a least-squares step needs.
+
+    The unknowns are one for each derivative image, then gain and offset: ``k`` in all.
+
+    Attributes
+    ----------
+    normal : (n, k, k) array of float64
+        Weighted products of the derivative images, the reprojection and a constant.
+    right : (n, k) array of float64
+        Their weighted products with the difference, measured minus reprojected.
+    squares : (n,) array of float64
+        Weighted squares of the difference.
+    count : (n,) array of float64
+        Pixels of a weight above 0.
+    """
+
+    normal: Array
+    right: Array
+    squares: Array
+    count: Array
+
+    @classmethod
+    def of(
+        cls,
+        measured: Stack,
+        reprojected: Stack,
+        weights: NDArray[Any],
+        derivatives: Sequence[Stack],
+    ) -> NormalEquations:
+        """Sum up over the pixels of some images.
+
+        Parameters
+        ----------
+        measured, reprojected, weights : (n, n_rows, n_columns) array
+        derivatives : sequence of (n, n_rows, n_columns) array
+            How the reprojection changes with each unknown.
+        """
+        from ._sum_kernels import add_up
+
+        columns = np.stack([*derivatives, reprojected])
+        n, k = len(measured), len(columns) + 1
+        normal, right, rest = np.zeros((n, k, k)), np.zeros((n, k)), np.zeros((n, 2))
+        add_up(columns, measured - reprojected, weights, normal, right, rest)
+        return cls(normal, right, rest[:, 0], rest[:, 1])
+
+    def __add__(self, other: NormalEquations) -> NormalEquations:
+        """Add the sums over other rows of the same images."""
+        return NormalEquations(
+            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(self))
+        )
+
+    def __getitem__(self, which: Any) -> NormalEquations:
+        """Return the sums of some of the images."""
+        return NormalEquations(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[NormalEquations]) -> NormalEquations:
+        """Return the sums of several groups of images, one group after the other."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def solve(self) -> tuple[Array, Array]:
+        """Return the unknowns (n, k) but gain and offset, and their standard errors.
+
+        NaN where an image shows nothing; an error is NaN where nothing tells its unknown.
+        """
+        n, k = self.right.shape
+        found, error = np.full((2, n, k - 2), np.nan)
+        trace = np.trace(self.normal[:, : k - 2, : k - 2], axis1=1, axis2=2)
+        fit = np.isfinite(self.normal).all(axis=(1, 2))
+        fit &= trace > _NOTHING * max(trace.max(initial=0.0), 1e-30)
+        normal, right = self.normal[fit], self.right[fit]
+        scale = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-30))
+        both = scale[:, :, None] * scale[:, None, :]
+        inverse = np.linalg.inv(normal / both + _SINGULAR * np.eye(k)) / both
+        solution = np.einsum("nij,nj->ni", inverse, right)
+        found[fit] = solution[:, : k - 2]
+        remaining = self.squares[fit] - np.einsum("ni,ni->n", solution, right)
+        variance = np.maximum(remaining, 0) / np.maximum(self.count[fit] - k, 1)
+        spread = np.diagonal(inverse, axis1=1, axis2=2)[:, : k - 2]
+        error[fit] = np.sqrt(spread * variance[:, None])
+        return found, error
+
+    def coefficient(self) -> Array:
+        """Return the weighted correlation coefficient of each pair, -1 where there is none."""
+        total, mean, power = self.normal[:, -1, -1], self.normal[:, -1, -2], self.normal[:, -2, -2]
+        measured = self.right[:, -1] + mean  # the sum of the measured image, and so on
+        cross = self.right[:, -2] + power
+        squares = self.squares + 2 * cross - power
+        total = np.maximum(total, 1e-6)
+        variance = (power - mean**2 / total) * (squares - measured**2 / total)
+        covariance = cross - measured * mean / total
+        known = variance > _NOTHING * np.abs(power * squares)
+        coefficient = np.where(known, covariance / np.sqrt(np.where(known, variance, 1.0)), -1.0)
+        return np.clip(coefficient, -1.0, 1.0)
+
+
+def slopes(images: Stack, axis: int) -> Stack:
+    """Return the slope of each image along an axis, that of its cubic spline (Unser 1999)."""
+    if images.shape[axis] == 1:
+        return np.zeros_like(images)
+    coefficients = np.empty(images.shape, np.float32)
+    scipy.ndimage.spline_filter1d(images, 3, axis=axis, mode="mirror", output=coefficients)
+    slope = np.zeros_like(coefficients)
+    low, high = np.moveaxis(slope, axis, 0), np.moveaxis(coefficients, axis, 0)
+    np.subtract(high[2:], high[:-2], out=low[1:-1])
+    slope *= np.float32(0.5)
+    return slope
+
+
+def guarded(
+    equations: NormalEquations,
+    pairs: Callable[[int], tuple[Stack, Stack, NDArray[Any]]],
+    *,
+    size: int,
+    largest_step: float = 1.0,
+    workers: int | None = None,
+) -> Registration:
+    """Return the steps, along rows and columns, that lower the weighted difference; the others: 0.
+
+    Parameters
+    ----------
+    equations : NormalEquations
+        Their derivative images are the slopes along rows and columns.
+    pairs : callable
+        An index to that pair of images and its weights, ``(1, n_rows, n_columns)`` each: asked for
+        where a step is so long that sums at no shift cannot say whether it lowers the difference.
+    size : int
+        Pixels along the longer side: an error beyond it is none.
+    largest_step : float
+        Pixels; a longer step (Euclidean) is scaled down to this length.
+    """
+    found, error = equations.solve()
+    step = -found[:, :2]
+    length = np.hypot(*step.T)
+    step *= np.minimum(1, largest_step / np.maximum(length, 1e-12))[:, None]
+    # To first order the difference falls along the step by as much as it rises along its opposite.
+    falls = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step)) < 0
+    step[~falls] = 0.0
+    for i in np.flatnonzero(np.hypot(*step.T) > LONG_STEP):
+        if not _lowers(step[i], *pairs(int(i)), workers=workers):
+            step[i] = 0.0
+    error = error[:, :2]
+    error[error > size] = np.nan  # a direction in which nothing can be seen
+    return Registration(step, equations.coefficient(), error)
 
 
 def gauss_newton(
@@ -24,21 +187,16 @@ def gauss_newton(
     reprojected: Stack,
     weights: Stack,
     *,
-    response: Stack | None = None,
     largest_step: float = 1.0,
     workers: int | None = None,
 ) -> Registration:
-    """Return one guarded Gauss-Newton step on the filtered image difference.
+    """Return one guarded Gauss-Newton step on the image difference.
 
-    ``measured(x) = gain * reprojected(x - shift) + offset`` is linearised at no shift, unit gain
-    and no offset; gain and offset are solved for as well, so that neither is mistaken for a shift.
     A step that does not lower the weighted difference is not taken: its shift is 0.
 
     Parameters
     ----------
     measured, reprojected, weights : (n, n_rows, n_columns) array of float32
-    response : (n_rows, n_columns // 2 + 1) array of float32, optional
-        Frequency response of the filter that difference and gradient go through.
     largest_step : float
         Pixels; a longer step (Euclidean) is scaled down to this length.
     workers : int, optional
@@ -49,85 +207,40 @@ def gauss_newton(
     Registration
         ``standard_error`` is that of the least squares, from the difference that remains.
     """
-    n, n_rows, n_columns = measured.shape
-    shifts, peak = np.zeros((n, 2)), np.full(n, -1.0)
-    error = np.full((n, 2), np.nan)
-    for part in chunks(n, 12 * 4 * n_rows * n_columns):
-        solved = solve(measured[part], reprojected[part], weights[part], response, workers)
-        step, error[part], peak[part] = solved
-        length = np.maximum(np.hypot(*step.T)[:, None], 1e-12)
-        step = step * np.minimum(1, largest_step / length)
-        better = _lowers(step, measured[part], reprojected[part], weights[part], workers)
-        shifts[part] = np.where(better[:, None], step, 0.0)
-    return Registration(shifts, peak, error)
+    from ._threads import threads
+
+    parts = []
+    with threads(workers):
+        for part in chunks(len(measured), 8 * 4 * measured[0].size):
+            images = reprojected[part]
+            derivatives = [slopes(images, 1), slopes(images, 2)]
+            parts.append(NormalEquations.of(measured[part], images, weights[part], derivatives))
+
+    def pair(i: int) -> tuple[Stack, Stack, Stack]:
+        return measured[i : i + 1], reprojected[i : i + 1], weights[i : i + 1]
+
+    return guarded(
+        NormalEquations.joined(parts),
+        pair,
+        size=max(measured.shape[1:]),
+        largest_step=largest_step,
+        workers=workers,
+    )
 
 
 def _lowers(
-    step: Array, measured: Stack, reprojected: Stack, weights: Stack, workers: int | None
-) -> NDArray[np.bool_]:
-    """Return whether a step lowers the weighted sum of squares of the difference.
-
-    Interpolating smooths the reprojection a little, which changes the difference as well. So a
-    step is compared with the opposite one, which is smoothed alike, and only a long one with none.
-    """
-    finite = np.isfinite(step).all(axis=1)
-    spline = SplineStack(reprojected)
-    sums = [
-        squared_difference(
-            measured, spline.moved(sign * np.nan_to_num(step), workers=workers), weights
-        )
-        for sign in (1, -1)
-    ]
-    none = squared_difference(measured, reprojected, weights)
-    long = np.hypot(*np.nan_to_num(step).T) > _LONG_STEP
-    lower: NDArray[np.bool_] = finite & (sums[0] < sums[1]) & ~(long & (sums[0] > none))
-    return lower
-
-
-def solve(
+    step: Array,
     measured: Stack,
     reprojected: Stack,
-    weights: Stack,
-    response: Stack | None,
+    weights: NDArray[Any],
+    *,
     workers: int | None,
-) -> tuple[Array, Array, Array]:
-    """Return the steps, their standard errors and the correlation coefficients of one chunk."""
-    n, n_rows, n_columns = measured.shape
-    down = 2j * np.pi * np.fft.fftfreq(n_rows)[:, None]
-    along = 2j * np.pi * np.fft.rfftfreq(n_columns)[None, :]
-    if n_rows % 2 == 0:
-        down[n_rows // 2] = 0
-    if n_columns % 2 == 0:
-        along[:, -1] = 0
-    flat = np.ones((n_rows, n_columns // 2 + 1), np.float32) if response is None else response
+) -> bool:
+    """Return whether a long step of one image lowers the weighted squares of the difference.
 
-    def filtered(images: Stack, *factors: NDArray[np.generic]) -> list[Stack]:
-        spectra = scipy.fft.rfft2(images, workers=workers) * flat
-        return [
-            scipy.fft.irfft2(
-                (spectra * f).astype(np.complex64), (n_rows, n_columns), workers=workers
-            )
-            for f in factors
-        ]
-
-    one = np.ones((1, 1), np.float32)
-    difference = filtered(weights * (measured - reprojected), one)[0].reshape(n, -1)
-    slopes = filtered(reprojected, down, along, one)
-    design = np.stack([*(weights * s for s in slopes), weights], axis=1).reshape(n, 4, -1)
-    normal = np.matmul(design, design.transpose(0, 2, 1)).astype(np.float64)
-    right = np.matmul(design, difference[:, :, None])[..., 0].astype(np.float64)
-    step, error = np.full((n, 2), np.nan), np.full((n, 2), np.nan)
-    trace = np.trace(normal[:, :2, :2], axis1=1, axis2=2)
-    fit = np.isfinite(normal).all(axis=(1, 2)) & (trace > 1e-12 * max(trace.max(), 1e-30))
-    scale = np.sqrt(np.maximum(np.diagonal(normal, axis1=1, axis2=2), 1e-30))
-    scaled = normal / (scale[:, :, None] * scale[:, None, :]) + 1e-6 * np.eye(4)
-    inverse = np.linalg.inv(scaled[fit]) / (scale[fit][:, :, None] * scale[fit][:, None, :])
-    solution = np.einsum("nij,nj->ni", inverse, right[fit])
-    step[fit] = -solution[:, :2]
-    remaining = np.sum(difference[fit].astype(np.float64) ** 2, axis=1)
-    remaining -= np.einsum("ni,ni->n", solution, right[fit])
-    freedom = np.maximum(np.sum(weights[fit] > 0, axis=(1, 2)) - 4, 1)
-    variance = np.maximum(remaining, 0) / freedom
-    error[fit] = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)[:, :2] * variance[:, None])
-    error[error > max(n_rows, n_columns)] = np.nan  # a direction in which nothing can be seen
-    return step, error, coefficient(measured, reprojected, weights)
+    Not for short ones: interpolating smooths the reprojection a little, which changes the
+    difference as much as they do.
+    """
+    moved = SplineStack(reprojected).moved(step[None], workers=workers)
+    none = squared_difference(measured, reprojected, weights)
+    return bool(squared_difference(measured, moved, weights)[0] < none[0])

@@ -26,7 +26,7 @@ class SplineStack:
     """
 
     def __init__(self, stack: NDArray[np.generic]) -> None:
-        coefficients = np.empty(stack.shape, np.float32)
+        coefficients: Stack = np.empty(stack.shape, np.float32)
         for axis, size in ((1, stack.shape[1]), (2, stack.shape[2])):
             source = stack if axis == 1 else coefficients
             if size > 1:
@@ -37,13 +37,22 @@ class SplineStack:
                 coefficients[...] = stack
         self._coefficients = coefficients
 
-    def moved(self, shifts: ArrayLike, *, workers: int | None = None) -> Stack:
+    @property
+    def n_rows(self) -> int:
+        """Rows of an image."""
+        return int(self._coefficients.shape[1])
+
+    def moved(
+        self, shifts: ArrayLike, *, rows: slice = slice(None), workers: int | None = None
+    ) -> Stack:
         """Return the images moved by ``+shifts``.
 
         Parameters
         ----------
         shifts : (n_angles, 2) array
             Row and column, pixels, positive towards larger index.
+        rows : slice
+            Rows of the moved images that are wanted.
         workers : int, optional
             Number of threads.
 
@@ -56,7 +65,7 @@ class SplineStack:
 
         shifts = np.ascontiguousarray(shifts, dtype=np.float64)
         with threads(workers):
-            moved: Stack = evaluate(self._coefficients, shifts)
+            moved: Stack = evaluate(self._coefficients, shifts, *_ends(rows, self.n_rows))
         return moved
 
 
@@ -88,6 +97,7 @@ def shift_weights(
     shifts: ArrayLike,
     shape: tuple[int, int, int],
     *,
+    rows: slice = slice(None),
     workers: int | None = None,
 ) -> NDArray[np.float32] | NDArray[np.uint8]:
     """Return weights moved by ``+shifts``; 0 where the image does not reach.
@@ -103,6 +113,8 @@ def shift_weights(
         Row and column, pixels.
     shape : tuple of int
         Shape of the stack.
+    rows : slice
+        Rows of the moved weights that are wanted.
     workers : int, optional
         Number of threads.
 
@@ -118,7 +130,13 @@ def shift_weights(
     with threads(workers):
         moved: NDArray[np.float32] | NDArray[np.uint8]
         if weights is None:
-            moved = inside(shifts, shape[1], shape[2])
+            moved = inside(shifts, shape[1], shape[2], *_ends(rows, shape[1]))
         else:
-            moved = evaluate_weights(np.ascontiguousarray(weights, np.float32), shifts)
+            given = np.ascontiguousarray(weights, np.float32)
+            moved = evaluate_weights(given, shifts, *_ends(rows, shape[1]))
     return moved
+
+
+def _ends(rows: slice, n_rows: int) -> tuple[int, int]:
+    first, last, _ = rows.indices(n_rows)
+    return first, max(first, last)

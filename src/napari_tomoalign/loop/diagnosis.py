@@ -102,7 +102,7 @@ def _background(model: Model, record: IterationRecord) -> list[str]:
     trusted = record.confidence >= TRUSTED
     if not trusted.any():
         return []
-    difference, power = model.misfit()
+    difference, power = model.sums.difference, model.sums.power
     planes = model.backgrounds(trusted)
     usual = float(np.median(power[trusted]))
     spoilt = trusted & (planes > _BACKGROUND**2 * difference) & (planes > _SEEN**2 * usual)

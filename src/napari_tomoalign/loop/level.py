@@ -89,13 +89,18 @@ class Level:
             windows.append(slice(int(first // pixel), int(-(-last // pixel))))
         return windows[0], windows[1]
 
-    def moved(self, shifts: NDArray[np.float64], workers: int | None) -> tuple[Stack, NDArray[Any]]:
-        """Return data and weights moved by minus the shifts (pixels of the full image)."""
+    def moved(
+        self,
+        shifts: NDArray[np.float64],
+        workers: int | None,
+        rows: slice = slice(None),
+    ) -> tuple[Stack, NDArray[Any]]:
+        """Return rows of data and weights moved by minus the shifts (pixels of the full image)."""
         back = -shifts / self.pixel
         shape = self.geometry.projections_shape
         return (
-            self.spline.moved(back, workers=workers),
-            shift_weights(self.weights, back, shape, workers=workers),
+            self.spline.moved(back, rows=rows, workers=workers),
+            shift_weights(self.weights, back, shape, rows=rows, workers=workers),
         )
 
 
@@ -104,8 +109,8 @@ def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
     return Level.of(start.projections, start.weights, geometry, binning)
 
 
-def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry) -> Stack:
-    """Return a volume of a coarser level on a finer level's grid, axis on axis, linearly.
+def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry, which: slice) -> Stack:
+    """Return slices of a coarser level's volume on a finer level's grid, axis on axis, linearly.
 
     Values are divided by the ratio of the columns, so that line integrals stay.
 
@@ -115,6 +120,8 @@ def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry) -> Stack:
         At the coarse level.
     coarse, fine : ScanGeometry
         Of the two levels.
+    which : slice
+        The slices of the finer level that are wanted.
     """
     factor = max(1, round(fine.n_columns / coarse.n_columns))
     rows = max(1, round(fine.n_rows / coarse.n_rows))
@@ -124,11 +131,14 @@ def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry) -> Stack:
     spread = np.zeros((width, coarse.volume_width), np.float32)
     spread[np.arange(width), low] = 1 - weight
     spread[np.arange(width), np.minimum(low + 1, coarse.volume_width - 1)] += weight
-    larger = np.empty(fine.volume_shape, np.float32)
-    slices = np.matmul(np.matmul(spread, volume), spread.T / np.float32(factor))
-    low, weight = _neighbours((np.arange(fine.n_rows) + 0.5) / rows - 0.5, coarse.n_rows)
-    for i, (below, share) in enumerate(zip(low, weight, strict=True)):
-        above = min(below + 1, coarse.n_rows - 1)
+    wanted = np.arange(fine.n_rows)[which]
+    low, weight = _neighbours((wanted + 0.5) / rows - 0.5, coarse.n_rows)
+    lowest = low[0]
+    needed = volume[lowest : low[-1] + 2]
+    slices = np.matmul(np.matmul(spread, needed), spread.T / np.float32(factor))
+    larger = np.empty((len(wanted), width, width), np.float32)
+    for i, (below, share) in enumerate(zip(low - lowest, weight, strict=True)):
+        above = min(below + 1, len(slices) - 1)
         np.multiply(slices[below], 1 - share, out=larger[i])
         larger[i] += share * slices[above]
     return larger

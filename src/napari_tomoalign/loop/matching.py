@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +11,19 @@ from numpy.typing import NDArray
 from .._typing import Array, Stack
 from ..images._pairs import Registration
 from ..images.capturing import correlate
-from ..images.filtering import inside_margin, smooth
-from ..images.refining import gauss_newton
+from ..images.filtering import counted_pixels, smooth
+from ..images.refining import guarded
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .model import Model
+from .slabs import BLURRED_MARGIN
 
 __all__ = ["AT_ONCE", "Windows", "draw", "match", "windows"]
 
 AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 
-_TEMPLATE_BLUR = 0.8  # pixels: reprojections are smoothed by it, for their noise is the data's own
-_BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
@@ -52,15 +52,26 @@ def match(
     peak like the others'.
     """
     trusted = confidence[drawn] >= TRUSTED
-    refined = trusted & (captured and run.parameters.gauss_newton)
-    shifts, error = np.empty((2, len(drawn), 2))
+    refine = trusted & (captured and run.parameters.gauss_newton)
+    refined, others = drawn[refine], np.flatnonzero(~refine)
+    shifts, error = np.full((2, len(drawn), 2), np.nan)
     peak = np.empty(len(drawn))
-    for refine in (True, False):
-        group = np.flatnonzero(refined == refine)
-        for first in range(0, len(group), AT_ONCE):
-            part = group[first : first + AT_ONCE]
-            found = _match_pairs(run, level, model, drawn[part], refine)
-            shifts[part], peak[part], error[part] = astuple(found)
+
+    def pair(i: int) -> tuple[Stack, Stack, NDArray[Any]]:
+        measured, template, _, weights = windows(run, level, model, refined[i : i + 1]).images
+        return measured, template, weights
+
+    shifts[refine], peak[refine], error[refine] = astuple(
+        guarded(
+            model.sums.equations[refined],
+            pair,
+            size=max(model.measured.shape[1:]),
+            workers=run.parameters.workers,
+        )
+    )
+    for first in range(0, len(others), AT_ONCE):
+        part = others[first : first + AT_ONCE]
+        shifts[part], peak[part] = _capture(run, level, model, drawn[part])
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
     frozen = peak < _WEAK_PEAK * usual
     frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
@@ -87,28 +98,25 @@ class Windows:
 
 def windows(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> Windows:
     """Crop some projections and smooth what they are registered with."""
-    rows, columns = level.window(run.parameters.projection_cropping, run.geometry)
-    measured = model.measured[which, rows, columns]
-    reprojected = model.reprojected[which, rows, columns]
-    template = smooth(reprojected, _TEMPLATE_BLUR)
-    weights = inside_margin(model.weights[which, rows, columns], _BLURRED_MARGIN)
+    window = level.window(run.parameters.projection_cropping, run.geometry)
+    counted = counted_pixels(model.measured.shape[1:], window, BLURRED_MARGIN)
+    measured, reprojected = model.measured[which], model.reprojected[which]
     unit = np.float32(np.exp2(np.round(np.log2(max(float(np.abs(measured).max()), 1e-30)))))
-    return Windows((measured / unit, template / unit, reprojected / unit, weights), float(unit))
+    images = measured / unit, smooth(reprojected) / unit, reprojected / unit
+    weights = np.asarray(model.weights[which] * counted, np.float32)
+    measured, template, reprojected, weights = (one[:, *window] for one in (*images, weights))
+    return Windows((measured, template, reprojected, weights), float(unit))
 
 
-def _match_pairs(
-    run: Run, level: Level, model: Model, which: NDArray[np.intp], refine: bool
-) -> Registration:
-    """Refine or capture the shifts of some projections."""
-    parameters = run.parameters
+def _capture(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Capture some projections by cross-correlation; return shifts and peaks."""
     measured, template, _, weights = windows(run, level, model, which).images
-    if refine:
-        return gauss_newton(measured, template, weights, workers=parameters.workers)
-    return correlate(
+    found = correlate(
         measured,
         template,
         weights,
-        upsampling=parameters.upsampling,
-        normalization=parameters.normalization,
-        workers=parameters.workers,
+        upsampling=run.parameters.upsampling,
+        normalization=run.parameters.normalization,
+        workers=run.parameters.workers,
     )
+    return found.shifts, found.peak

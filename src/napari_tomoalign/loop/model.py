@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ from .._typing import Array, Stack
 from ..geometry import ScanGeometry
 from ..start.run import Run
 from .level import Level, enlarge
+from .slabs import Slab, Sums, compare, in_order, slabs_of
 from .truncation import Truncation
 
-__all__ = ["Coarser", "Model", "evaluate"]
+__all__ = ["Coarser", "Evaluation", "Model", "evaluate"]
 
 Coarser = tuple[Stack, ScanGeometry]  # the volume in which the coarser level ended
 
@@ -30,6 +33,8 @@ class Model:
     volume : (n_rows, volume_width, volume_width) array of float32
     geometry : ScanGeometry
         Of the level, with the centre that was used.
+    sums : Sums
+        Over the pixels of these images.
     """
 
     measured: Stack
@@ -37,15 +42,7 @@ class Model:
     volume: Stack
     reprojected: Stack
     geometry: ScanGeometry
-
-    def misfit(self) -> tuple[Array, Array]:
-        """Return the weighted sums of squares of the difference and of the data, each frame."""
-        difference = np.empty(len(self.measured))
-        power = np.empty(len(self.measured))
-        for i, weight in enumerate(self.weights):  # one frame at a time: no third stack
-            difference[i] = np.sum(weight * (self.measured[i] - self.reprojected[i]) ** 2)
-            power[i] = np.sum(weight * self.measured[i] ** 2)
-        return difference, power
+    sums: Sums
 
     def backgrounds(self, trusted: NDArray[np.bool_]) -> Array:
         """Return, of each frame, the sum of squares of a background that the others do not have.
@@ -69,6 +66,66 @@ class Model:
         return squares
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What is evaluated, slab by slab.
+
+    Attributes
+    ----------
+    shifts : (n_angles, 2) array
+        Pixels of the full images.
+    center : float
+        Column of the full images.
+    trusted : (n_angles,) array of bool
+        Frames that take part in the reconstruction.
+    coarser : (volume, geometry) or None
+        Where a reconstruction starts: every one of a level at the same place, nothing, or the
+        volume in which the coarser level ended. One that started from the last iteration's would
+        have the last shifts in its memory and hold the loop back.
+    """
+
+    run: Run
+    level: Level
+    truncation: Truncation
+    shifts: Array
+    center: float
+    trusted: NDArray[np.bool_]
+    coarser: Coarser | None
+
+    def __call__(self, slab: Slab) -> Model:
+        """Move the original data, reconstruct from trusted frames, reproject, compare."""
+        run, level, around = self.run, self.level, slab.around
+        measured, weights = level.moved(self.shifts, run.parameters.workers, around)
+        whole = level.centred(self.center)
+        geometry = whole.rows_of(around)
+        initial = None
+        if self.coarser is not None and run.can_start_from_volume:
+            initial = enlarge(*self.coarser, whole, around)
+        given = measured, weights, geometry
+        if not self.trusted.all():
+            part = geometry.subset(self.trusted)
+            given = measured[self.trusted], weights[self.trusted], part
+        volume = _reconstruct(run, self.truncation, *given, initial)
+        reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
+        window = level.window(run.parameters.projection_cropping, run.geometry)
+        sums = compare(
+            measured,
+            weights,
+            reprojected,
+            volume,
+            slab,
+            window,
+            whole.n_rows,
+            run.parameters.workers,
+        )
+        if slab.around == slab.rows:
+            return Model(measured, weights, volume, reprojected, whole, sums)
+        inner = slab.inner
+        return Model(
+            measured[:, inner], weights[:, inner], volume[inner], reprojected[:, inner], whole, sums
+        )
+
+
 def evaluate(
     run: Run,
     level: Level,
@@ -77,25 +134,38 @@ def evaluate(
     center: float,
     trusted: NDArray[np.bool_],
     coarser: Coarser | None = None,
+    *,
+    height: int | None = None,
+    executor: Executor | None = None,
 ) -> Model:
-    """Move the original data by minus the shifts, reconstruct from trusted frames, reproject.
+    """Evaluate the model at some shifts, in slabs of ``height`` rows (see `Evaluation`)."""
+    task = Evaluation(run, level, truncation, shifts, center, trusted, coarser)
+    slabs = slabs_of(level.geometry.n_rows, height)
+    parts = in_order(task, slabs, executor)
+    return next(parts) if len(slabs) == 1 else _joined(parts, slabs)
 
-    Every reconstruction of a level starts at the same place: nothing, or the volume in which the
-    coarser level ended. One that started from the last iteration's would have the last shifts in
-    its memory and hold the loop back.
-    """
-    measured, weights = level.moved(shifts, run.parameters.workers)
-    geometry = level.centred(center)
-    initial = None
-    if coarser is not None and run.can_start_from_volume:
-        initial = enlarge(*coarser, geometry)
-    if trusted.all():
-        volume = _reconstruct(run, truncation, measured, weights, geometry, initial)
-    else:
-        part = geometry.subset(trusted)
-        volume = _reconstruct(run, truncation, measured[trusted], weights[trusted], part, initial)
-    reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
-    return Model(measured, weights, volume, reprojected, geometry)
+
+def _joined(parts: Iterable[Model], slabs: Sequence[Slab]) -> Model:
+    """Return the model of whole images from those of slabs, as they come."""
+    whole: Model | None = None
+    for part, slab in zip(parts, slabs, strict=True):
+        if whole is None:
+            n_rows = slabs[-1].rows.stop
+            images = [
+                np.empty((len(stack), n_rows, stack.shape[2]), stack.dtype)
+                for stack in (part.measured, part.weights, part.reprojected)
+            ]
+            volume = np.empty((n_rows, *part.volume.shape[1:]), np.float32)
+            measured, weights, reprojected = images
+            whole = Model(measured, weights, volume, reprojected, part.geometry, part.sums)
+        else:
+            whole = replace(whole, sums=whole.sums + part.sums)
+        whole.measured[:, slab.rows] = part.measured
+        whole.weights[:, slab.rows] = part.weights
+        whole.reprojected[:, slab.rows] = part.reprojected
+        whole.volume[slab.rows] = part.volume
+    assert whole is not None  # images have at least one row
+    return whole
 
 
 def _reconstruct(

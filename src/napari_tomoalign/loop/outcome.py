@@ -43,7 +43,7 @@ def make_record(
 
     ``gauge_free`` are the moves that count, see `Schedule.gauge_free`.
     """
-    difference, power = model.misfit()
+    difference, power = model.sums.difference, model.sums.power
     counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
     if not counted.any():
         counted[:] = True

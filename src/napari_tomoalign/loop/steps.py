@@ -40,7 +40,8 @@ def find_moves(
     moves[drawn] = cut_off(registered, parameters.shift_cutoff)
     moves[drawn] += relaxation(shifts, parameters.relaxation_weight, rng)[drawn]
     weight = parameters.center_of_mass_shift_weight
-    mass = center_of_mass_term(model.measured, model.weights, model.volume, model.geometry, weight)
+    sums = model.sums
+    mass = center_of_mass_term(sums.moments, sums.volume, model.geometry, weight)
     moves[drawn] += level.pixel * mass[drawn]
     return moves * start.directions, notes
 
@@ -104,11 +105,7 @@ def relaxation(shifts: Array, weight: float, rng: np.random.Generator) -> Array:
 
 
 def center_of_mass_term(
-    measured: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    volume: NDArray[np.float32],
-    geometry: ScanGeometry,
-    weight: float,
+    moments: Array, volume: Array, geometry: ScanGeometry, weight: float
 ) -> Array:
     """Return the step that brings the measured centre of mass onto the reconstruction's.
 
@@ -117,31 +114,23 @@ def center_of_mass_term(
 
     Parameters
     ----------
-    measured, weights : (n_angles, n_rows, n_columns) array
-        The aligned data and their weights.
-    volume : (n_rows, volume_width, volume_width) array
+    moments : (n_angles, 3) array
+        Of the aligned data (`images.moments.image_moments`).
+    volume : (4,) array
+        Of the volume (`images.moments.volume_moments`).
     geometry : ScanGeometry
         Of the images.
     weight : float
         Factor of the step.
     """
-    if weight == 0:
-        return np.zeros((len(measured), 2))
-    total = float(volume.sum())
-    if not total > 0:
-        return np.zeros((len(measured), 2))
-    z, y, x = (
-        float(np.dot(np.arange(n), volume.sum(axis=other)) / total)
-        for n, other in zip(volume.shape, ((1, 2), (0, 2), (0, 1)), strict=True)
-    )
+    mass = moments[:, 0]
+    if weight == 0 or not volume[0] > 0:
+        return np.zeros((len(mass), 2))
+    z, y, x = volume[1:] / volume[0]
     axis = geometry.volume_axis
     expected = geometry.lands([z - geometry.row_center, y - axis, x - axis])
-    weighted = measured * weights
-    mass = weighted.sum(axis=(1, 2), dtype=np.float64)
-    safe = np.where(mass > 0, mass, 1.0)
-    rows = weighted.sum(axis=2, dtype=np.float64) @ np.arange(measured.shape[1]) / safe
-    columns = weighted.sum(axis=1, dtype=np.float64) @ np.arange(measured.shape[2]) / safe
-    step: Array = np.clip(np.column_stack([rows, columns]) - expected, -1.0, 1.0)
+    found = moments[:, 1:] / np.where(mass > 0, mass, 1.0)[:, None]
+    step: Array = np.clip(found - expected, -1.0, 1.0)
     step[~(mass > 0)] = 0.0
     step *= weight
     return step

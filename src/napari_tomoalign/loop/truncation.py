@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..geometry import ScanGeometry
-from ..start.outline import rows_inside
+from ..start.outline import rows_inside, thickness
 from ..start.prepare import Start
 from ..start.run import Run
 from .weak_modes import WeakModes, measure_weak_modes
@@ -135,6 +135,8 @@ class Truncated(Whole):
     ----------
     noise : float
         RMS of the noise over that of the data.
+    thick : float
+        Absorbance where the object is thick.
     """
 
     reason = (
@@ -142,7 +144,8 @@ class Truncated(Whole):
         "or more angles"
     )
 
-    def __init__(self, noise: float) -> None:
+    def __init__(self, noise: float, thick: float) -> None:
+        self._thick = thick
         self.least_residual = _OVERFITTED * noise
         self._modes: WeakModes | None = None
 
@@ -171,7 +174,7 @@ class Truncated(Whole):
         if geometry.volume_width == geometry.n_columns:
             yield from super().parts(run, measured, weights, geometry, started=started)
             return
-        inside = rows_inside(measured, weights)
+        inside = rows_inside(measured, weights, self._thick)
         for rows, width in ((inside, geometry.n_columns), (~inside, geometry.volume_width)):
             if rows.any():
                 yield rows, width, run.options_for(_PATIENCE)
@@ -194,5 +197,5 @@ class Truncated(Whole):
 def truncation_of(run: Run, start: Start) -> Truncation:
     """Return what suits the scan; a callable that reconstructs knows the images' grid only."""
     if start.outline.truncated and not callable(run.algorithm):
-        return Truncated(start.noise)
+        return Truncated(start.noise, thickness(start.projections))
     return Whole()

@@ -22,9 +22,8 @@ def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: 
     """
     if not captured or not run.parameters.down_weight:
         return start.usable.astype(np.float64)
-    difference, _ = model.misfit()
-    pixels = np.maximum(model.weights.sum(axis=(1, 2), dtype=np.float64), 1.0)
-    confidence = fit_confidence(np.sqrt(difference / pixels), start.usable, run.geometry.angles)
+    misfit = np.sqrt(model.sums.difference / np.maximum(model.sums.pixels, 1.0))
+    confidence = fit_confidence(misfit, start.usable, run.geometry.angles)
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     pairs = start.frames.duplicates

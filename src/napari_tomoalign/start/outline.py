@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .survey import Survey, border_width
 
-__all__ = ["Outline", "look_at_outline", "rows_inside"]
+__all__ = ["Outline", "look_at_outline", "rows_inside", "thickness"]
 
 _EDGE = 0.08  # of the mean absorbance: a border above this is no background
 _CLEAR = 0.015  # of the object's absorbance: sides that stay below it on average are background
@@ -80,8 +80,13 @@ def look_at_outline(survey: Survey, used: NDArray[np.bool_]) -> Outline:
     )
 
 
+def thickness(projections: NDArray[np.float32]) -> float:
+    """Return the absorbance where the object is thick: that of the pixel in ten with the most."""
+    return max(float(np.percentile(projections[:, ::2, ::2], 90)), 1e-30)
+
+
 def rows_inside(
-    projections: NDArray[np.float32], weights: NDArray[np.generic]
+    projections: NDArray[np.float32], weights: NDArray[np.generic], thick: float
 ) -> NDArray[np.bool_]:
     """Tell the rows whose object lies inside every image from those where it leaves it.
 
@@ -89,12 +94,13 @@ def rows_inside(
     ----------
     projections, weights : (n_angles, n_rows, n_columns) array
         Aligned line integrals, background at 0, and their weights.
+    thick : float
+        See `thickness`; of the whole scan, for a row tells nothing about the others.
 
     Returns
     -------
     (n_rows,) array of bool
     """
-    thick = max(float(np.percentile(projections[:, ::2, ::2], 90)), 1e-30)
     inside = np.ones(projections.shape[1], bool)
     for side in (slice(None, 2), slice(-2, None)):
         weight = weights[:, :, side].astype(np.float64)

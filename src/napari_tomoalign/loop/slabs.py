@@ -1,0 +1,159 @@
+"""Slabs of rows, and the sums over their pixels that add up to those of whole images.
+
+Rows are slices of their own to a reconstruction about a vertical axis; what crosses them are the
+filters that a comparison uses, and each slab has as many rows around it as those declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array, Stack
+from ..images.filtering import SMOOTHING_HALO, counted_pixels, smooth
+from ..images.moments import image_moments, volume_moments
+from ..images.refining import SLOPE_HALO, NormalEquations, slopes
+
+__all__ = ["BLURRED_MARGIN", "Slab", "Sums", "compare", "in_order", "slabs_of"]
+
+BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings: 2.5 sigma
+_AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Some rows, and those around them that are needed as well.
+
+    Attributes
+    ----------
+    rows, around : slice
+        Of the images.
+    """
+
+    rows: slice
+    around: slice
+
+    @property
+    def inner(self) -> slice:
+        """The rows among those around them."""
+        first = self.rows.start - self.around.start
+        return slice(first, first + self.rows.stop - self.rows.start)
+
+
+def slabs_of(n_rows: int, height: int | None = None) -> tuple[Slab, ...]:
+    """Cut images into slabs of ``height`` rows, the last one lower; None: one slab."""
+    height = n_rows if height is None else height
+    halo = SMOOTHING_HALO + SLOPE_HALO
+    slabs = []
+    for first in range(0, n_rows, height):
+        last = min(first + height, n_rows)
+        around = slice(max(first - halo, 0), min(last + halo, n_rows))
+        slabs.append(Slab(slice(first, last), around))
+    return tuple(slabs)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over pixels, projection by projection; those of slabs add up.
+
+    Attributes
+    ----------
+    equations : NormalEquations
+        Of the smoothed reprojection's slopes along rows and columns, over the cropped window.
+    difference, power, pixels : (n_angles,) array
+        Weighted squares of measured minus reprojected, and of measured; weights.
+    moments : (n_angles, 3) array
+        Of the measured data: weighted mass, and its first moments along rows and columns.
+    volume : (4,) array
+        Mass of the volume, and its first moments along slices, y and x.
+    """
+
+    equations: NormalEquations
+    difference: Array
+    power: Array
+    pixels: Array
+    moments: Array
+    volume: Array
+
+    def __add__(self, other: Sums) -> Sums:
+        """Add the sums over another slab."""
+        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def compare(
+    measured: Stack,
+    weights: NDArray[Any],
+    reprojected: Stack,
+    volume: Stack,
+    slab: Slab,
+    window: tuple[slice, slice],
+    n_rows: int,
+    workers: int | None,
+) -> Sums:
+    """Return the sums over a slab.
+
+    Parameters
+    ----------
+    measured, weights, reprojected, volume : array
+        With the rows around the slab.
+    window : tuple of slice
+        Rows and columns of the whole images that are registered.
+    n_rows : int
+        Of the whole images.
+    workers : int or None
+        Number of threads.
+    """
+    from numba import get_num_threads
+
+    from ..images._threads import threads
+
+    n, _, n_columns = measured.shape
+    inner = slab.inner
+    counted = counted_pixels((n_rows, n_columns), window, BLURRED_MARGIN)[slab.rows]
+    difference, power, pixels = np.empty((3, n))
+    moments = np.empty((n, 3))
+    equations = []
+    at_once = max(_AT_ONCE, workers or get_num_threads())
+    for first in range(0, n, at_once):
+        part = slice(first, first + at_once)
+        weight, image = weights[part, inner], measured[part, inner]
+        template = smooth(reprojected[part])
+        derivatives = [slopes(template, 1)[:, inner], slopes(template[:, inner], 2)]
+        with threads(workers):
+            equations.append(
+                NormalEquations.of(image, template[:, inner], weight * counted, derivatives)
+            )
+        missed = image - reprojected[part, inner]
+        difference[part] = np.einsum("nrc,nrc,nrc->n", weight, missed, missed, dtype=np.float64)
+        power[part] = np.einsum("nrc,nrc,nrc->n", weight, image, image, dtype=np.float64)
+        pixels[part] = weight.sum(axis=(1, 2), dtype=np.float64)
+        moments[part] = image_moments(image, weight, slab.rows.start)
+    joined = NormalEquations.joined(equations)
+    mass = volume_moments(volume[inner], slab.rows.start)
+    return Sums(joined, difference, power, pixels, moments, mass)
+
+
+def in_order(
+    task: Callable[[Slab], _T], slabs: tuple[Slab, ...], executor: Executor | None
+) -> Iterator[_T]:
+    """Yield what the task makes of each slab, in the order of the slabs, whoever is done first.
+
+    None: one after the other, here.
+    """
+    if executor is None:
+        yield from map(task, slabs)
+        return
+    futures = [executor.submit(task, slab) for slab in slabs]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
