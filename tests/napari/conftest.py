@@ -138,6 +138,7 @@ class Loop:
         self.started = 0
         self.done = 0
         self.pause = 0.0
+        self.diagnosis = ()
 
     def __call__(self, projections, angles, **arguments):
         from time import sleep
@@ -150,7 +151,9 @@ class Loop:
             if self.error is not None and number == self.fails_at:
                 raise self.error
             self.done = number
-            yield make_state(projections, angles, number, last=number == self.states)
+            last = number == self.states
+            diagnosis = self.diagnosis if last else ()
+            yield make_state(projections, angles, number, last=last, diagnosis=diagnosis)
 
 
 @pytest.fixture(name="make_state")
@@ -158,7 +161,7 @@ def make_state_fixture():
     return make_state
 
 
-def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None):
+def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None, diagnosis=()):
     """Return a state as the loop would; shifts grow with the number, so that they tell."""
     from napari_tomoalign import AlignmentParameters, AlignmentState, IterationRecord, ScanGeometry
 
@@ -194,6 +197,7 @@ def make_state(projections, angles, number=1, *, last=False, binning=1, fill=Non
         converged=last,
         finished=last,
         message=f"converged after {number} iterations" if last else f"iteration {number}",
+        diagnosis=diagnosis,
         generator_state={"number": number},
     )
 

@@ -327,7 +327,7 @@ def test_difference_is_shown_on_request(viewer, widget, loop, reaches):
 def test_difference_of_a_run_that_is_over(viewer, widget, loop, reaches, qtbot):
     loop.states = 1
     reaches()
-    with qtbot.waitSignal(widget.preview.difference_ready, timeout=5000):
+    with qtbot.waitSignal(widget.evaluator.ready, timeout=5000):
         widget.result.difference.setChecked(True)
     data = {name: viewer.layers[name].data for name in ("difference", "reference", "projections")}
     np.testing.assert_array_equal(data["difference"], data["reference"] - data["projections"])

@@ -125,10 +125,20 @@ def test_the_command_runs_without_a_viewer():
 @pytest.fixture
 def finished(phantom, tmp_path):
     """A finished run in a folder, and its result; pixels of 0.5 um."""
-    from napari_tomoalign.io import write_result
+    from napari_tomoalign.io import write_result, write_scan
     from napari_tomoalign.io.scan import Scan
 
-    def make(rotation_axis="vertical", suffix=".h5"):
+    def make(rotation_axis="vertical", suffix=".h5", scan_file=False):
+        source = {}
+        if scan_file:
+            path = write_scan(
+                tmp_path / "scan.h5",
+                phantom.projections[:, :20],
+                phantom.angles,
+                pixel_size=0.5,
+                pixel_unit="um",
+            )
+            source = {"file": str(path)}
         result = align(phantom.projections[:, :20], phantom.angles, progress=False)
         scan = Scan(
             phantom.projections[:, :20],
@@ -136,6 +146,7 @@ def finished(phantom, tmp_path):
             pixel_size=0.5,
             pixel_unit="um",
             rotation_axis=rotation_axis,
+            source=source,
         )
         write_result(tmp_path / "run", result, scan, suffix=suffix)
         return tmp_path / "run", result
@@ -146,26 +157,51 @@ def finished(phantom, tmp_path):
 @pytest.mark.parametrize("axis", ["vertical", "horizontal"])
 @pytest.mark.parametrize("suffix", [".h5", ".tif", ".mrc"])
 def test_a_finished_run_is_read(finished, axis, suffix):
-    from napari_tomoalign._napari.view import read_run
+    from napari_tomoalign._napari._runs import read_run
 
     folder, result = finished(axis, suffix)
-    frames, file = read_run(folder)
-    stack = frames["reference"].data
-    assert stack.shape == ((24, 20, 32) if axis == "vertical" else (24, 32, 20))
-    upright = stack if axis == "vertical" else np.swapaxes(stack, 1, 2)
-    np.testing.assert_allclose(upright, result.reference, atol=1e-4)
-    np.testing.assert_array_equal(frames["reconstruction"].data[:, 0], result.reconstruction)
-    np.testing.assert_allclose(frames["reference"].scale, (1, 0.5, 0.5))
-    assert len(file.history) == len(result.history)
+    opened = read_run(folder)
+    course, images = opened.course, opened.images
+    np.testing.assert_allclose(images.reference, result.reference, atol=1e-4)
+    np.testing.assert_array_equal(images.reconstruction, result.reconstruction)
+    np.testing.assert_allclose(images.projections, result.projections, atol=1e-3)
+    np.testing.assert_allclose(course.scan.place.scale, (1, 0.5, 0.5))
+    assert course.scan.rotation_axis == axis
+    np.testing.assert_array_equal(course.shifts, result.shifts)
+    assert len(course.history) == len(result.history)
+    assert course.state.parameters == result.parameters
 
 
-def test_a_finished_run_is_opened(viewer, finished):
-    from napari_tomoalign._napari.view import open_run, read_run
+def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qtbot, tmp_path):
+    from napari_tomoalign._napari._runs import read_run
+    from napari_tomoalign._napari._widget import AlignmentWidget
 
-    folder, _ = finished()
-    open_run(viewer, *read_run(folder))
-    assert [layer.name for layer in viewer.layers] == ["reference", "reconstruction"]
-    assert "Run" in viewer.window.dock_widgets
+    folder, result = finished(scan_file=True)
+    widget = AlignmentWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.show_run(read_run(folder))
+    assert [layer.name for layer in viewer.layers] == [
+        "scan",
+        "reference",
+        "projections",
+        "reconstruction",
+    ]
+    assert "converged in" in widget.verdict.headline.text()
+    assert widget.result.slider.maximum() == len(result.history)
+    with qtbot.waitSignal(widget.verifier.ended, timeout=60_000):
+        widget.verdict.verify.click()
+    assert "are recovered" in widget.verdict.verified.text()
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        widget.run_bar.run.click()
+    assert len(widget.session.course.history) > len(result.history)
+    again = tmp_path / "again"
+    with qtbot.waitSignal(widget.files.written, timeout=60_000):
+        widget.save_run(again)
+    assert {"shifts.h5", "aligned.h5", "reconstruction.h5", "report.html"} <= {
+        file.name for file in again.iterdir()
+    }
+    np.testing.assert_array_equal(read_run(again).course.shifts, widget.session.course.shifts)
+    widget.close_down()
 
 
 def test_view_says_what_is_missing(tmp_path, capsys):

@@ -1,86 +1,163 @@
-"""What is found, shown and gone on from; no Qt."""
+"""What is found, shown, gone on from and taken back; no Qt."""
+
+import gc
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import AlignmentParameters
-from napari_tomoalign._napari._session import Session
+from napari_tomoalign._napari._frames import Placement
+from napari_tomoalign._napari._request import RunRequest, ScanSource
+from napari_tomoalign._napari._session import Course, Session, session_of
 
 ANGLES = np.linspace(0, 3, 6)
+SCAN = ScanSource(np.zeros((6, 8, 8)), ANGLES, Placement())
+
+
+def request(**changes):
+    return RunRequest(SCAN, None, "builtin", AlignmentParameters(**changes))
 
 
 @pytest.fixture
 def session(make_state):
     """A session after three iterations."""
     made = Session()
-    made.begin(ANGLES)
+    made.expect("run", replace(Course.starting(SCAN), request=request()))
     for number in (1, 2, 3):
-        made.state = make_state(np.zeros((6, 8, 8)), ANGLES, number)
-        made.add(made.state.record, made.state.generator_state)
+        advance(made, make_state, number)
     return made
 
 
+def advance(session, make_state, number, **kwargs):
+    state = make_state(SCAN.data, ANGLES, number, **kwargs)
+    session.add(state.record, state.generator_state, ())
+    session.images = state
+    session.course = session.course.with_state(state, SCAN)
+
+
 def test_each_iteration_is_shown_as_it_comes(session):
-    assert session.shown == len(session.history) == 3
-    np.testing.assert_array_equal(session.shifts[0], (3, -3))
+    assert session.course.shown == len(session.course.history) == 3
+    np.testing.assert_array_equal(session.course.shifts[0], (3, -3))
+    assert session.images_fit
 
 
 def test_zero_is_the_start(session):
-    session.show(0)
-    assert not session.shifts.any()
+    assert not session.course.at(0).shifts.any()
     with pytest.raises(ValueError, match="there is no iteration 4: choose 0 to 3"):
-        session.show(4)
+        session.course.at(4)
 
 
 def test_a_nudge_changes_one_projection_and_no_record(session):
-    session.nudge(2, (0.5, -1.0))
-    np.testing.assert_array_equal(session.shifts[2], (2.5, -2.0))
-    np.testing.assert_array_equal(session.shifts[1], (3, -3))
-    np.testing.assert_array_equal(session.history[2].shifts[2], (3, -3))
-    np.testing.assert_array_equal(session.record.shifts[2], (2.5, -2.0))
-    session.show(3)
-    np.testing.assert_array_equal(session.shifts[2], (3, -3))
+    nudged = session.course.nudged(2, (0.5, -1.0))
+    np.testing.assert_array_equal(nudged.shifts[2], (2.5, -2.0))
+    np.testing.assert_array_equal(nudged.shifts[1], (3, -3))
+    np.testing.assert_array_equal(nudged.history[2].shifts[2], (3, -3))
+    np.testing.assert_array_equal(nudged.record.shifts[2], (2.5, -2.0))
+    np.testing.assert_array_equal(nudged.at(3).shifts[2], (3, -3))
+    assert not nudged.at_end
 
 
-def test_an_earlier_iteration_is_resumed_and_what_came_after_is_forgotten(session):
-    session.show(1)
-    start = session.go_on(AlignmentParameters(maxiter=10))
-    assert [record.iteration for record in start["resume"].history] == [1]
-    assert start["resume"].generator_state == {"number": 1}
-    assert len(session.history) == 1
+def test_an_earlier_iteration_is_resumed_and_what_came_after_is_left_out(session):
+    course, asked = session.course.at(1).going_on(request(maxiter=10))
+    assert [record.iteration for record in asked.start["resume"].history] == [1]
+    assert asked.start["resume"].generator_state == {"number": 1}
+    assert len(course.history) == 1
+    assert len(session.course.history) == 3  # nothing is lost before an iteration has come
 
 
 def test_a_nudged_one_starts_anew_and_counts_on(session, make_state):
-    session.nudge(2, (1, 1))
-    start = session.go_on(AlignmentParameters())
-    assert set(start) == {"initial_shifts", "center"}
-    np.testing.assert_array_equal(start["initial_shifts"][2], (2, -4))
-    state = make_state(np.zeros((6, 8, 8)), ANGLES, 1)
-    session.add(state.record, state.generator_state)
-    assert [record.iteration for record in session.history] == [1, 2, 3, 4]
+    session.course = session.course.nudged(2, (1, 1))
+    course, asked = session.course.going_on(request())
+    assert set(asked.start) == {"initial_shifts", "center"}
+    np.testing.assert_array_equal(asked.start["initial_shifts"][2], (2, -4))
+    session.expect("run", course)
+    advance(session, make_state, 1)
+    assert [record.iteration for record in session.course.history] == [1, 2, 3, 4]
 
 
 def test_a_spent_limit_starts_anew(session):
-    assert "initial_shifts" in session.go_on(AlignmentParameters(maxiter=3))
+    assert "initial_shifts" in session.course.going_on(request(maxiter=3))[1].start
 
 
 def test_a_converged_run_starts_anew(session, make_state):
-    session.state = make_state(np.zeros((6, 8, 8)), ANGLES, 3, last=True)
-    assert "initial_shifts" in session.go_on(AlignmentParameters())
+    last = make_state(SCAN.data, ANGLES, 3, last=True)
+    course = session.course.with_state(last, SCAN)
+    assert "initial_shifts" in course.going_on(request())[1].start
 
 
-def test_loaded_shifts_are_the_start(session):
-    session.begin(ANGLES, np.ones((6, 2)), 3.25)
-    start = session.go_on(AlignmentParameters())
+def test_a_run_of_which_only_the_end_is_known_starts_anew_elsewhere(session):
+    opened = replace(session.course, generators=({}, {}, {"number": 3}))
+    assert "resume" in opened.going_on(request(maxiter=10))[1].start
+    assert "initial_shifts" in opened.at(2).going_on(request(maxiter=10))[1].start
+
+
+def test_loaded_shifts_are_the_start_and_a_centre_of_ones_own_wins():
+    course = Course.starting(SCAN, np.ones((6, 2)), 3.25)
+    start = course.going_on(request())[1].start
     np.testing.assert_array_equal(start["initial_shifts"], np.ones((6, 2)))
     assert start["center"] == 3.25
+    own = replace(request(), asked_center=3.0)
+    assert course.going_on(own)[1].arguments()["center"] == 3.0
 
 
 def test_what_is_shown_is_what_is_written(session):
-    session.show(2)
-    state = session.shown_state()
+    state = session.course.at(2).shown_state()
     assert state.iteration == 2
     np.testing.assert_array_equal(state.shifts[0], (2, -2))
     assert state.generator_state == {"number": 2}
-    session.nudge(0, (1, 0))
-    np.testing.assert_array_equal(session.shown_state().shifts[0], (1, -2))
+    nudged = session.course.at(2).nudged(0, (1, 0)).shown_state()
+    np.testing.assert_array_equal(nudged.shifts[0], (1, -2))
+    assert nudged.message == "iteration 2 of 3, moved by hand"
+
+
+def test_a_run_that_fails_before_its_first_iteration_changes_nothing(session):
+    before = session.course
+    session.expect("run", Course.starting(SCAN))
+    assert session.course is before
+    assert session.undoes == "run"  # the first run
+
+
+def test_undo_and_redo_lead_back_and_forth(session):
+    found = session.course
+    session.do("nudge", found.nudged(0, (1, 1)))
+    nudged = session.course
+    session.do("nudge", nudged.nudged(0, (1, 1)))
+    session.undo()
+    assert session.course is nudged
+    session.undo()
+    assert session.course is found
+    session.undo()
+    assert not session.course.is_result  # before the run
+    assert not session.undoes
+    session.redo()
+    session.redo()
+    assert session.course is nudged
+    session.do("load", Course.starting(SCAN, np.ones((6, 2))))
+    assert not session.redoes
+    session.undo()
+    assert session.course is nudged
+
+
+def test_images_fit_only_the_shifts_they_were_made_at(session):
+    session.course = session.course.at(2)
+    assert not session.images_fit
+    session.course = session.course.at(3)
+    assert session.images_fit
+    session.course = session.course.nudged(1, (0.1, 0))
+    assert not session.images_fit
+
+
+def test_a_session_is_the_viewers_and_goes_with_it():
+    class Viewer:
+        """Stands in for napari's, which napari itself keeps for a while."""
+
+    viewer = Viewer()
+    session = session_of(viewer)
+    assert session_of(viewer) is session
+    assert session_of(Viewer()) is not session
+    gone = weakref.ref(session)
+    del viewer, session
+    gc.collect()
+    assert gone() is None

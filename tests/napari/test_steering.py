@@ -21,16 +21,16 @@ def done(widget, loop, run):
 
 
 def waits_for_preview(widget, qtbot, action):
-    with qtbot.waitSignal(widget.preview.ready, timeout=10_000):
+    with qtbot.waitSignal(widget.evaluator.ready, timeout=10_000):
         action()
 
 
 def test_an_iteration_is_put_back_and_run_goes_on_from_there(done, loop, run, qtbot, viewer):
     waits_for_preview(done, qtbot, lambda: done.result.slider.setValue(2))
-    np.testing.assert_array_equal(done.session.shifts, np.full((24, 2), (2, -2)))
+    np.testing.assert_array_equal(done.session.course.shifts, np.full((24, 2), (2, -2)))
     assert done.result.number.text() == "2 / 4"
-    assert done.result.runs_from_shown
-    expected = move(viewer.layers["scan"].data, done.session.shifts)
+    assert done.run_bar.goes_on
+    expected = move(viewer.layers["scan"].data, done.session.course.shifts)
     np.testing.assert_array_equal(viewer.layers["reference"].data, expected)
     run(done)
     resume = loop.arguments["resume"]
@@ -46,13 +46,15 @@ def test_other_parameters_start_anew_at_the_shifts_on_show(done, loop, run, qtbo
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
     assert loop.arguments["center"] == 15.5
     assert "resume" not in loop.arguments
-    assert [record.iteration for record in done.session.history] == [1, 2, 3]
+    assert [record.iteration for record in done.session.course.history] == [1, 2, 3]
 
 
 def test_another_scan_is_never_resumed(done, loop, run, viewer, phantom):
     done.result.slider.setValue(2)
     other = viewer.add_image(phantom.projections * 2, metadata={"angles": phantom.angles})
     done.scan.layer.value = other
+    assert not done.run_bar.goes_on  # another scan starts anew, unless one wants otherwise
+    done.run_bar.go_on(True)
     run(done)
     assert "resume" not in loop.arguments
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
@@ -60,7 +62,7 @@ def test_another_scan_is_never_resumed(done, loop, run, viewer, phantom):
 
 def test_the_scan_as_it_is_can_be_chosen_again(done, loop, run):
     done.result.slider.setValue(2)
-    done.result.run_from_shown(False)
+    done.run_bar.go_on(False)
     run(done)
     assert "resume" not in loop.arguments
     assert "initial_shifts" not in loop.arguments
@@ -71,24 +73,29 @@ def test_a_nudge_moves_the_image_and_the_run_starts_there(done, loop, run, qtbot
     done.result.step.setValue(2.0)
     waits_for_preview(done, qtbot, done.result._arrows[0].click)  # up
     waits_for_preview(done, qtbot, done.result._arrows[3].click)  # right
-    np.testing.assert_array_equal(done.session.shifts[7], (4 + 2, -4 - 2))
-    np.testing.assert_array_equal(done.session.shifts[6], (4, -4))
-    assert "row +6.000, column -6.000" in done.result.in_view.text()
+    np.testing.assert_array_equal(done.session.course.shifts[7], (4 + 2, -4 - 2))
+    np.testing.assert_array_equal(done.session.course.shifts[6], (4, -4))
+    assert "row +6.000 ± 0.010, column -6.000 ± 0.010 px" in done.result.in_view.text()
     reference = viewer.layers["reference"].data
     np.testing.assert_allclose(
-        reference, move(viewer.layers["scan"].data, done.session.shifts), atol=1e-5
+        reference, move(viewer.layers["scan"].data, done.session.course.shifts), atol=1e-5
     )
     run(done)
     np.testing.assert_array_equal(loop.arguments["initial_shifts"][7], (6, -6))
 
 
-def test_a_nudge_with_a_horizontal_axis_moves_the_image_as_it_is_shown(done, qtbot, viewer):
-    done.scan.fields["rotation_axis"].value = "horizontal"
+def test_a_nudge_with_a_horizontal_axis_moves_the_image_as_it_is_shown(
+    widget, loop, run, viewer, phantom
+):
+    widget.scan.fields["rotation_axis"].value = "horizontal"
+    loop.states = 1
+    run(widget)
+    done = widget
     viewer.dims.set_point(1, 7)
-    before = done.session.shifts.copy()
+    before = done.session.course.shifts.copy()
     done.result.step.setValue(1.0)
     done.result._arrows[1].click()  # down
-    np.testing.assert_array_equal((done.session.shifts - before)[7], (0, -1))
+    np.testing.assert_array_equal((done.session.course.shifts - before)[7], (0, -1))
 
 
 def test_a_nudge_before_any_run_is_told(widget, told):
@@ -122,34 +129,35 @@ def test_a_frozen_projection_stays_put_in_the_real_loop(widget, phantom, run, qt
     widget.result.step.setValue(3.0)
     waits_for_preview(widget, qtbot, widget.result._arrows[2].click)
     widget.result.freeze.setChecked(True)
-    put = widget.session.shifts[5].copy()
+    put = widget.session.course.shifts[5].copy()
     run(widget)
-    assert np.abs(widget.session.shifts[5] - put).max() < 1  # but for the gauge
-    others = np.arange(24) != 5
-    assert (
-        alignment_error(widget.session.shifts, phantom.shifts, phantom.angles, subset=others) < 0.3
-    )
+    assert np.abs(widget.session.course.shifts[5] - put).max() < 1  # but for the gauge
+    others, found = np.arange(24) != 5, widget.session.course.shifts
+    assert alignment_error(found, phantom.shifts, phantom.angles, subset=others) < 0.3
 
 
 def test_the_projection_in_view_is_described(done, viewer):
     viewer.dims.set_point(1, 3)
     text = done.result.in_view.text()
-    assert text == "Projection 3 at 22.50°: row +4.000, column -4.000 px, confidence 1.00"
+    assert text == (
+        "Projection 3 at 22.50°: row +4.000 ± 0.010, column -4.000 ± 0.010 px, confidence 1.00"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".csv", ".xf", ".npz"])
 def test_shifts_saved_and_loaded_again(widget, run, qtbot, told, tmp_path, suffix):
     run(widget)
-    found = widget.session.shifts.copy()
+    found = widget.session.course.shifts.copy()
     path = tmp_path / f"shifts{suffix}"
     widget.save_shifts(path)
     qtbot.waitUntil(lambda: any("shifts are in" in text for text in told()), timeout=10_000)
     assert path.stat().st_size > 0
-    widget.session.begin(widget.session.angles)
+    widget.undo()  # before the run
+    assert not widget.session.course.is_result
     with qtbot.waitSignal(widget.files.loaded, timeout=10_000):
         widget.load_shifts(path)
-    np.testing.assert_allclose(widget.session.shifts, found, atol=2e-3)
-    assert widget.result.runs_from_shown
+    np.testing.assert_allclose(widget.session.course.shifts, found, atol=2e-3)
+    assert widget.run_bar.goes_on
     assert not any("warn" in text.lower() for text in told())
 
 
@@ -167,10 +175,10 @@ def test_loaded_shifts_start_the_next_run(widget, loop, run, qtbot, tmp_path):
 def test_loaded_shifts_are_seen_before_any_run(viewer, widget, qtbot, phantom, tmp_path):
     path = tmp_path / "shifts.npz"
     np.savez(path, sx=np.full(24, 1.0), sy=np.full(24, -2.0))
-    with qtbot.waitSignal(widget.preview.ready, timeout=10_000):
+    with qtbot.waitSignal(widget.evaluator.ready, timeout=10_000):
         widget.load_shifts(path)
-    assert np.abs(widget.session.shifts).min() >= 1
-    expected = move(phantom.projections, widget.session.shifts)
+    assert np.abs(widget.session.course.shifts).min() >= 1
+    expected = move(phantom.projections, widget.session.course.shifts)
     np.testing.assert_array_equal(viewer.layers["reference"].data, expected)
 
 
@@ -212,7 +220,7 @@ def test_apply_to_a_sibling_of_any_binning(done, viewer, phantom, qtbot, binning
     with qtbot.waitSignal(done.files.applied, timeout=10_000):
         done.result.apply.click()
     made = viewer.layers["iron aligned"]
-    np.testing.assert_array_equal(made.data, move(other, done.session.shifts / binning))
+    np.testing.assert_array_equal(made.data, move(other, done.session.course.shifts / binning))
     np.testing.assert_array_equal(made.scale, layer.scale)
 
 

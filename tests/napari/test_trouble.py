@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ def test_stop_while_paused(widget, loop, qtbot, run):
         widget.run_bar.step.click()
     run(widget, widget.run_bar.stop.click)
     assert not widget.runner.is_running
-    assert len(widget.session.history) == 1
+    assert len(widget.session.course.history) == 1
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, MemoryError])
@@ -35,10 +34,10 @@ def test_an_error_is_told_and_leaves_the_widget_ready(widget, loop, run, told, k
     assert told() == [f"MemoryError: {text}" if kind is MemoryError else text]
     assert "error" in widget.run_bar.status.text()
     assert widget.run_bar.run.isEnabled()
-    assert len(widget.session.history) == 1
+    assert len(widget.session.course.history) == 1
     loop.error = None
     run(widget)
-    assert len(widget.session.history) == 3
+    assert len(widget.session.course.history) == 3
 
 
 def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, told):
@@ -53,13 +52,14 @@ def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, to
     assert str(headless.value) in told()
 
 
-def test_an_error_before_the_run_is_told(viewer, widget, told):
+def test_what_stands_in_the_way_of_a_run_is_told(viewer, widget, told):
     viewer.layers["scan"].metadata = {}
-    widget.scan.fields["angles"].value = "from the layer"
-    widget.run_bar.run.click()
+    widget.reset_choices()
+    assert not widget.run_bar.run.isEnabled()
+    assert "carries no angles" in widget.run_bar.run.toolTip()
+    widget.run()  # by a key, say
     assert any("carries no angles" in text and "metadata['angles']" in text for text in told())
     assert not widget.runner.is_running
-    assert widget.run_bar.run.isEnabled()
 
 
 def test_running_twice_is_refused(widget, loop, qtbot, run, told):
@@ -79,10 +79,10 @@ def test_removing_the_input_mid_run_stops_and_keeps(viewer, widget, loop, qtbot,
     with qtbot.waitSignal(widget.runner.ended, timeout=5000):
         viewer.layers.remove("scan")
     assert any("removed" in text for text in told())
-    assert len(widget.session.history) == loop.done < 1000
+    assert len(widget.session.course.history) == loop.done < 1000
     assert names(viewer) == NAMES[1:]
-    widget.run_bar.run.click()
-    assert any("there is no scan yet" in text for text in told())
+    assert not widget.run_bar.run.isEnabled()
+    assert "there is no scan yet" in widget.run_bar.run.toolTip()
 
 
 def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot, run):
@@ -95,20 +95,13 @@ def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot,
     assert "projections" in names(viewer)
 
 
-def test_what_deserves_a_word_is_shown(widget, loop, run, monkeypatch):
-    from napari_tomoalign._napari import _run
-
-    real = _run.result_from_state
-    monkeypatch.setattr(
-        _run,
-        "result_from_state",
-        lambda state: replace(real(state), diagnosis=("the axis may be 3 px off: give a centre",)),
-    )
+def test_what_deserves_a_word_is_shown(widget, loop, run):
+    loop.diagnosis = ("the axis may be 3 px off: give a centre",)
     run(widget)
-    assert "the axis may be 3 px off: give a centre" in widget.result.notes.text()
+    assert widget.verdict.lines == loop.diagnosis
     loop.error, loop.fails_at = ValueError("no"), 2
     run(widget)
-    assert not widget.result.notes.text()
+    assert not widget.verdict.lines
 
 
 def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
@@ -131,4 +124,4 @@ def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
     gc.collect()
     assert len(states) == 200
     assert sum(state() is not None for state in states) <= 2
-    assert len(widget.session.history) == 200
+    assert len(widget.session.course.history) == 200

@@ -51,7 +51,7 @@ def verify(qtbot):
 
     def act(widget, action=None, timeout=20_000):
         with qtbot.waitSignal(widget.verifier.ended, timeout=timeout):
-            (action or widget.result.verify.click)()
+            (action or widget.verdict.verify.click)()
 
     return act
 
@@ -59,7 +59,7 @@ def verify(qtbot):
 def start(widget, check, qtbot):
     """Start a verification that does not end by itself."""
     check.iterations, check.pause = ENDLESS, 0.02
-    widget.result.verify.click()
+    widget.verdict.verify.click()
     qtbot.waitUntil(lambda: check.done >= 2, timeout=5000)
 
 
@@ -81,7 +81,7 @@ class TestInAModel:
     ):
         run(widget)
         before = {layer.name: (layer.data, layer.data.copy()) for layer in viewer.layers}
-        shifts, history = widget.session.shifts.copy(), widget.session.history
+        shifts, history = widget.session.course.shifts.copy(), widget.session.course.history
         verify(widget)
         assert widget.run_bar.status.text().startswith("Shifts of this scan are recovered: of ")
         row, column = widget.result.verification._points
@@ -95,13 +95,13 @@ class TestInAModel:
         for name, (data, copy) in before.items():
             assert viewer.layers[name].data is data
             np.testing.assert_array_equal(data, copy)
-        np.testing.assert_array_equal(widget.session.shifts, shifts)
-        assert widget.session.history is history
+        np.testing.assert_array_equal(widget.session.course.shifts, shifts)
+        assert widget.session.course.history is history
 
     def test_only_where_there_is_a_result_and_nothing_runs(
         self, widget, loop, check, qtbot, run, verify
     ):
-        button = widget.result.verify
+        button = widget.verdict.verify
         assert not button.isEnabled()
         loop.states, loop.pause = 1000, 0.02
         widget.run_bar.run.click()
@@ -124,7 +124,7 @@ class TestInAModel:
     ):
         loop.error = ValueError("no")
         run(widget)
-        assert not widget.result.verify.isEnabled()
+        assert not widget.verdict.verify.isEnabled()
         widget.verify()
         assert "there are no shifts yet to verify: run first" in told()
 

@@ -1,4 +1,4 @@
-"""Shifts to files, from files, and onto other layers; everything slow in the background."""
+"""Scans, shifts and runs from and to files; everything slow in the background."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from ..geometry import RotationAxis, turn_projections
 from ..images.applying import move
 from ..results import AlignmentState
 from ._metadata import KEY, is_aligned
+from ._readers import open_scan
 from ._request import ScanSource
 from ._run import tell_warning
+from ._runs import read_run, save_run
 from ._shift_files import read_for, write_state
+from ._telling import text_of
 
-__all__ = ["FILTER", "ShiftFiles"]
+__all__ = ["FILTER", "Files"]
 
 FILTER = "Shifts (*.h5);;Table (*.csv);;IMOD (*.xf);;TomoPy or mumott (*.npz);;All files (*)"
 
 
-class ShiftFiles(QObject):
-    """Reads, writes and applies shifts.
+class Files(QObject):
+    """Reads, writes and applies.
 
     Signals
     -------
@@ -34,21 +37,47 @@ class ShiftFiles(QObject):
         Shifts were read.
     applied(stack, layer)
         A layer's stack was moved.
+    scan_opened(layers)
+        A scan was read, as layer data.
+    run_opened(opened)
+        A run was read.
+    written(path)
+        Something was written.
     """
 
     loaded = Signal(object)
     applied = Signal(object, object)
+    scan_opened = Signal(object)
+    run_opened = Signal(object)
+    written = Signal(object)
+
+    def open_scan(self, path: Path) -> None:
+        """Read a scan: a file, or a folder of images."""
+        self._work(lambda: open_scan(str(path)), self.scan_opened.emit)
 
     def save(self, path: Path, state: AlignmentState, source: ScanSource) -> None:
         """Write the shifts of a state; the format is that of the name's suffix."""
+        self._work(lambda: write_state(path, state, source), self._on_written("The shifts are in"))
+
+    def save_run(
+        self, folder: Path, state: AlignmentState, source: ScanSource, images: AlignmentState | None
+    ) -> None:
+        """Write all of a run into a folder."""
         self._work(
-            lambda: write_state(path, state, source),
-            lambda written: show_info(f"The shifts are in {written}"),
+            lambda: save_run(folder, state, source, images), self._on_written("The run is in")
         )
+
+    def make(self, job: Callable[[], Path], what: str) -> None:
+        """Do something that writes a file, and say so."""
+        self._work(job, self._on_written(what))
 
     def load(self, path: Path, source: ScanSource) -> None:
         """Read shifts and bring them to the pixels of the scan."""
         self._work(lambda: read_for(path, source), self.loaded.emit)
+
+    def open_run(self, folder: Path, scan: ScanSource | None) -> None:
+        """Read a run that was saved here or by the command line."""
+        self._work(lambda: read_run(folder, scan), self.run_opened.emit)
 
     def apply(
         self,
@@ -98,14 +127,21 @@ class ShiftFiles(QObject):
             lambda: move(np.asarray(data), measured), lambda stack: self.applied.emit(stack, layer)
         )
 
+    def _on_written(self, what: str) -> Callable[[Path], None]:
+        def tell(path: Path) -> None:
+            show_info(f"{what} {path}")
+            self.written.emit(path)
+
+        return tell
+
     def _work(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
         worker = create_worker(
             job,
             _start_thread=False,
-            _connect={"returned": done, "errored": _tell, "warned": tell_warning},
+            _connect={
+                "returned": done,
+                "errored": lambda error: show_error(text_of(error)),
+                "warned": tell_warning,
+            },
         )
         worker.start()
-
-
-def _tell(error: Exception) -> None:
-    show_error(str(error))

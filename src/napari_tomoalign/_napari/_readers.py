@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from ..io import can_read, load, read_scan
+from ..io import NoAngles, ScanFileError, can_read, load, read_scan
+from ..io.angle_files import angles_beside, read_angles
 from ..io.scan import Scan
 
-__all__ = ["get_reader", "scan_layers"]
+__all__ = ["get_reader", "open_scan", "scan_layers"]
 
 IN_MEMORY = 2**30
 """Bytes of a file up to which it is read at once."""
+
+_COMMON = {".tif", ".tiff", ".npy"}  # what is a scan only where there are angles beside it
+_LISTS = ("*.txt", "*.csv", "*.dat", "*.tlt", "*.rawtlt", "*.mdoc", "*.npy")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return what reads the file, or None where it is no scan of ours.
+    """Return what reads the file or folder, or None where it is no scan of ours.
 
     Parameters
     ----------
@@ -28,20 +32,67 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | 
         Files that are opened together each give their own layers.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    if not all(Path(each).is_file() and can_read(each) for each in paths):
+    if not all(_is_scan(Path(each)) for each in paths):
         return None
     return lambda asked: [
-        layer for each in ([asked] if isinstance(asked, str) else asked) for layer in _open(each)
+        layer
+        for each in ([asked] if isinstance(asked, str) else asked)
+        for layer in open_scan(each)
     ]
 
 
-def _open(path: str) -> list[LayerData]:
-    """Read a file; a large one of one channel stays on disk, and its images are read as shown."""
-    lazy = Path(path).stat().st_size > IN_MEMORY
-    scan = read_scan(path, lazy=lazy)
+def _is_scan(path: Path) -> bool:
+    if path.is_dir() or path.suffix.lower() in _COMMON:
+        beside = angles_beside(path) is not None or _lists_beside(path, None) != []
+        return beside and can_read(path)
+    return path.is_file() and can_read(path)
+
+
+def open_scan(path: str) -> list[LayerData]:
+    """Read a scan as layers; a large one of one channel stays on disk, and is read as shown.
+
+    Where it has no angles and one list beside it has as many numbers as there are projections,
+    these are its angles, and it is said; else the layer carries none.
+    """
+    place = Path(path)
+    lazy = place.is_file() and place.stat().st_size > IN_MEMORY
+    try:
+        scan = read_scan(path, lazy=lazy)
+    except NoAngles:
+        scan = read_scan(path, lazy=lazy, first_last=(0, 0))  # taken off again below
+        return _without_angles(scan, place)
     if lazy and scan.projections.ndim > 3:
         scan = load(scan)
-    return scan_layers(scan, Path(path).stem)
+    return scan_layers(scan, place.stem)
+
+
+def _without_angles(scan: Scan, path: Path) -> list[LayerData]:
+    layers = scan_layers(scan, path.stem)
+    found = _lists_beside(path, len(scan.angles))
+    for _, attributes, _ in layers:
+        metadata = attributes["metadata"]
+        del metadata["angles"]
+        if len(found) == 1:
+            metadata["angles"], words = read_angles(found[0])
+            metadata["preparation"] = (*scan.preparation, f"angles: {words}")
+    return layers
+
+
+def _lists_beside(path: Path, count: int | None) -> list[Path]:
+    """Return the files in or beside a scan that hold so many numbers, as angles would be."""
+    folders = [path, path.parent] if path.is_dir() else [path.parent]
+    found = []
+    for folder in folders:
+        for file in sorted({file for pattern in _LISTS for file in folder.glob(pattern)} - {path}):
+            try:
+                angles = read_angles(file)[0]
+            except (OSError, ScanFileError):
+                continue
+            if count is None or len(angles) == count:
+                found.append(file)
+        if found:
+            break
+    return found
 
 
 def scan_layers(scan: Scan, name: str) -> list[LayerData]:
@@ -82,5 +133,7 @@ def _metadata(scan: Scan) -> dict[str, Any]:
         "true_shifts": scan.true_shifts,
         "source": dict(scan.source),
         "preparation": scan.preparation,
+        "rotation_axis": scan.rotation_axis,
+        "file": scan.source.get("file"),
     }
     return {key: value for key, value in known.items() if value is not None}

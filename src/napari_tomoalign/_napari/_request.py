@@ -98,7 +98,7 @@ class ScanSource:
             pixel_size=None if unit == "pixel" else abs(self.place.scale[2]),
             pixel_unit="" if unit == "pixel" else unit,
             rotation_axis=self.rotation_axis,
-            source={"layer": self.place.source},
+            source={"layer": self.place.source, **({"file": self.file} if self.file else {})},
         )
 
     def as_aligned(self, parameters: AlignmentParameters) -> NDArray[Any]:
@@ -119,27 +119,28 @@ class RunRequest:
     ----------
     scan : ScanSource
         What is aligned.
-    center : float, optional
-        Column of the axis (the row, where the axis is horizontal).
+    asked_center : float, optional
+        Column of the axis (the row, where the axis is horizontal), as the user gave it.
     backend : str
         By name.
     parameters : AlignmentParameters
         Of the loop.
     start : mapping
-        ``initial_shifts`` or ``resume``, or neither.
+        ``initial_shifts``, with the ``center`` that goes with them, or ``resume``, or neither.
     """
 
     scan: ScanSource
-    center: float | None
+    asked_center: float | None
     backend: str
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
 
-    def is_same(self, scan: ScanSource, center: float | None, backend: str) -> bool:
-        """Whether scan, centre and engine are these."""
-        return self.scan.is_same(scan) and (self.center, self.backend) == (center, backend)
+    def is_same(self, other: RunRequest) -> bool:
+        """Whether scan, centre and engine are the same."""
+        asked = (self.asked_center, self.backend) == (other.asked_center, other.backend)
+        return asked and self.scan.is_same(other.scan)
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
-        return {"center": self.center, "backend": self.backend, **self.start, **values}
+        return {"center": self.asked_center, "backend": self.backend, **self.start, **values}

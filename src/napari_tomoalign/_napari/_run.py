@@ -11,7 +11,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
 
-from ..alignment import iterate_alignment, result_from_state
+from ..alignment import iterate_alignment
 from ..results import AlignmentState
 from ._frames import Frame, frames_of
 from ._request import RunRequest, ScanSource
@@ -69,22 +69,15 @@ class _Gate:
 
 def _drain(
     request: RunRequest, mailbox: Mailbox, gate: _Gate, difference: threading.Event
-) -> Generator[Any, None, tuple[str, ...]]:
-    """Run the loop; yield (record, state of the random generator) after each iteration.
-
-    Returns what seems wrong with the scan or the run, in words.
-    """
-    state: AlignmentState | None = None
+) -> Generator[Any, None, None]:
+    """Run the loop; yield (record, state of the random generator) after each iteration."""
     try:
         source = request.scan.settled()
         scan = source.load()
-        states = iterate_alignment(
-            scan.projections,
-            scan.angles,
-            weights=scan.weights,
-            **request.arguments(),
+        run = iterate_alignment(
+            scan.projections, scan.angles, weights=scan.weights, **request.arguments()
         )
-        for state in states:
+        for state in run:
             mailbox.put(
                 Arrival(
                     state,
@@ -100,7 +93,6 @@ def _drain(
             if not state.finished:
                 gate.passed()
             yield state.record, state.generator_state
-        return () if state is None else result_from_state(state).diagnosis
     except (RuntimeError, StopIteration) as error:
         raise WorkFailed(str(error)) from error
 
@@ -121,8 +113,8 @@ class Runner(QObject):
     ----------
     difference : threading.Event
         Set: states come with ``reference - projections``; may be changed during a run.
-    diagnosis : tuple of str
-        What seems wrong with the scan or the run that ended by itself, in words.
+    limit : int
+        Iterations of the run under way, or of the latest one, at most.
     """
 
     advanced = Signal(object, object)
@@ -133,7 +125,7 @@ class Runner(QObject):
         super().__init__(parent)
         self.mailbox = Mailbox()
         self.difference = threading.Event()
-        self.diagnosis: tuple[str, ...] = ()
+        self.limit = 0
         self._gate = _Gate(None)
         self._worker: GeneratorWorker | None = None
         self._standing = False
@@ -160,7 +152,7 @@ class Runner(QObject):
             Pause after so many iterations.
         """
         self.mailbox = Mailbox()
-        self.diagnosis = ()
+        self.limit = request.parameters.maxiter
         self._gate = _Gate(steps)
         self._standing = False
         worker = create_worker(
@@ -173,7 +165,6 @@ class Runner(QObject):
             _connect={
                 "yielded": self._on_yielded,
                 "paused": self._on_paused,
-                "returned": self._on_returned,
                 "errored": self._on_errored,
                 "warned": tell_warning,
                 "finished": self._on_finished,
@@ -211,9 +202,6 @@ class Runner(QObject):
     def _on_paused(self) -> None:
         self._standing = True
         self.paused.emit()
-
-    def _on_returned(self, diagnosis: tuple[str, ...]) -> None:
-        self.diagnosis = diagnosis
 
     def _on_errored(self, error: Exception) -> None:
         self._error = error

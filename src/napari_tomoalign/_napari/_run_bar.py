@@ -1,116 +1,192 @@
-"""Run, Pause, Step and Stop, and how far the run, or its verification, is."""
+"""Run, Pause, Step and Stop, where the next run starts, and how far this one is."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
+from magicgui.widgets import ComboBox
 from napari.utils import progress
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from ..results import IterationRecord
 from ._layout import SPACING, hint
 
-__all__ = ["RunBar", "time_left"]
+__all__ = ["GO_ON", "START_ANEW", "Pace", "RunBar"]
 
+START_ANEW, GO_ON = "the scan as it is", "the shifts on show"
 _RECENT = 5  # iterations whose pace stands for those to come
+_HEARTBEAT = 1000  # ms between two signs of life in a long iteration
+_LONG = 3.0  # seconds after which an iteration counts as long
 _VERIFYING = "Verifying"
 
 
-def time_left(seconds: list[float], iterations: int) -> str:
-    """Return how long so many more iterations take at the recent pace, in words.
+class Pace:
+    """How long iterations take at each binning, and so at most the ones to come.
+
+    Projecting a volume costs a ray for each pixel and a step for each voxel on it: eight times
+    as much at half the binning.
 
     Parameters
     ----------
-    seconds : list of float
-        What the iterations took so far. The first one is no measure: it reads and compiles.
-    iterations : int
-        To come, at most.
+    finest : int
+        Binning at which the run may end.
     """
-    if not iterations:
-        return "the last one"
-    recent = seconds[1:][-_RECENT:]
-    if not recent:
-        return "time left not known yet"
-    left = sum(recent) / len(recent) * iterations
-    if left < 1.5:
-        return "about a second left"
-    if left < 90:
-        return f"at most {left:.0f} s left"
-    return f"at most {left / 60:.0f} min left"
+
+    def __init__(self, finest: int = 1) -> None:
+        self._finest = finest
+        self._seconds: dict[int, list[float]] = {}
+        self._first = True
+
+    def add(self, binning: int, seconds: float) -> None:
+        """Take in an iteration; the first is no measure, for it reads and compiles."""
+        if not self._first:
+            self._seconds.setdefault(binning, []).append(seconds)
+        self._first = False
+
+    def left(self, iterations: int) -> float | None:
+        """Return the seconds that so many more iterations take at most; None: not known yet."""
+        if not iterations:
+            return 0.0
+        if not self._seconds:
+            return None
+        at = min(self._seconds)
+        recent = self._seconds[at][-_RECENT:]
+        dearer = (at / min(self._finest, at)) ** 3
+        return sum(recent) / len(recent) * dearer * iterations
+
+    def words(self, iterations: int) -> str:
+        """Return how long so many more iterations take, in words."""
+        left = self.left(iterations)
+        if left is None:
+            return "time left not known yet"
+        if not iterations:
+            return "the last one"
+        if left < 1.5:
+            return "about a second left"
+        return f"up to {left:.0f} s left" if left < 90 else f"up to {left / 60:.0f} min left"
 
 
 class RunBar(QWidget):
-    """The buttons of a run, its progress here and in napari's activity dock."""
+    """The buttons of a run, its progress here and in napari's activity dock.
+
+    Parameters
+    ----------
+    keys : mapping of str to str
+        The shortcut of each button, by its text.
+    """
 
     run_asked = Signal()
     pause_asked = Signal()
     step_asked = Signal()
     stop_asked = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run = QPushButton("Run")
-        self.pause = QPushButton("Pause")
-        self.step = QPushButton("Step")
-        self.stop = QPushButton("Stop")
+        self.run, self.pause, self.step, self.stop = (
+            QPushButton(text) for text in ("Run", "Pause", "Step", "Stop")
+        )
+        self.start_from = ComboBox(
+            choices=[START_ANEW, GO_ON],
+            tooltip="Where the next run starts: at the scan as it is, or at the shifts that are on "
+            "show, of a run, nudged or loaded",
+        )
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(6)
-        self.status = hint("Ready.")
+        self.status, self.remark = hint("Ready."), hint()
+        self.remark.hide()
         self._activity: progress | None = None
         self._news: tuple[int, str] | None = None
-        self._doing = ""
-        self._seconds: list[float] = []
+        self._doing, self._text, self._fault = "", "", ""
+        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": False}
+        self._pace = Pace()
+        self._since = time.perf_counter()
+        self._heart = QTimer(self)
+        self._heart.setInterval(_HEARTBEAT)
+        self._heart.timeout.connect(self._beat)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACING)
-        for column, (button, signal, text) in enumerate(
-            (
-                (self.run, self.run_asked, "Align, or go on after a pause"),
-                (self.pause, self.pause_asked, "Stand still after this iteration"),
-                (self.step, self.step_asked, "Do one iteration, then stand still"),
-                (self.stop, self.stop_asked, "End after this iteration and keep what was reached"),
-            )
-        ):
-            button.setToolTip(text)
+        layout.addWidget(self.bar, 0, 0, 1, 4)
+        self._told = {
+            "Run": "Align, or go on after a pause",
+            "Pause": "Stand still after this iteration",
+            "Step": "Do one iteration, then stand still",
+            "Stop": "End after this iteration and keep what was reached",
+        }
+        asked = self.run_asked, self.pause_asked, self.step_asked, self.stop_asked
+        for column, (button, signal) in enumerate(zip(self._buttons(), asked, strict=True)):
+            self._told[button.text()] += f" ({keys[button.text()]})"
+            button.setMinimumWidth(10)
             button.clicked.connect(signal)
             layout.addWidget(button, 1, column)
-        layout.addWidget(self.bar, 0, 0, 1, 4)
-        layout.addWidget(self.status, 2, 0, 1, 4)
+        self._start_row = QLabel("Run from"), self.start_from.native
+        layout.addWidget(self._start_row[0], 2, 0)
+        layout.addWidget(self._start_row[1], 2, 1, 1, 3)
+        layout.addWidget(self.status, 3, 0, 1, 4)
+        layout.addWidget(self.remark, 4, 0, 1, 4)
         self.show_idle("Ready.")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next run starts at the shifts on show."""
+        return bool(self.start_from.value == GO_ON)
+
+    def go_on(self, wanted: bool) -> None:
+        """Let the next run start at the shifts on show, or at the scan as it is."""
+        self.start_from.value = GO_ON if wanted else START_ANEW
+
+    def offer_start(self, offered: bool) -> None:
+        """Ask where to start only where there is a choice."""
+        for widget in self._start_row:
+            widget.setVisible(offered)
+
+    def forbid(self, fault: str) -> None:
+        """Let no run start, and say why; empty: let it."""
+        self._fault = fault
+        self._enable()
 
     def show_idle(self, text: str) -> None:
         """Show that nothing runs."""
-        self._enable(run=True, pause=False, step=True, stop=False)
+        self._heart.stop()
+        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": False}
+        self._enable()
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
-        self.status.setText(text)
+        self._say(text)
+        self.remark.hide()
         self.close_activity()
 
-    def show_start(self, iterations: int) -> None:
+    def show_start(self, iterations: int, finest: int = 1) -> None:
         """Show that a run of so many iterations, at most, begins."""
         text = "Starting. The first run on a computer compiles the engine first."
-        self._begin(iterations, "Aligning", text, pause=True)
+        self._begin(iterations, "Aligning", text, finest, pause=True)
 
-    def show_verifying(self, iterations: int) -> None:
+    def show_verifying(self, iterations: int, finest: int = 1) -> None:
         """Show that a verification of so many iterations, at most, begins."""
         text = "Verifying: displacing the aligned scan by known shifts, to align it again."
-        self._begin(iterations, _VERIFYING, text, pause=False)
+        self._begin(iterations, _VERIFYING, text, finest, pause=False)
 
     def show_running(self) -> None:
         """Show that a run goes on after a pause."""
-        self._enable(run=False, pause=True, step=False, stop=True)
+        self._able = {"Run": False, "Pause": True, "Step": False, "Stop": True}
+        self._enable()
         self._since = time.perf_counter()
+        self._heart.start()
 
     def show_paused(self) -> None:
         """Show that the run stands still."""
-        self._enable(run=True, pause=False, step=True, stop=True)
-        self.status.setText(f"Paused. {self.status.text()}")
+        self._heart.stop()
+        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": True}
+        self._enable()
+        self._say(f"Paused. {self._text}")
 
     def show_pausing(self) -> None:
         """Show that a pause, or the end, comes after this iteration."""
-        self._enable(run=False, pause=False, step=False, stop=self.stop.isEnabled())
+        self._able = {**self._able, "Run": False, "Pause": False, "Step": False}
+        self._enable()
 
     def show_progress(self, record: IterationRecord, iterations: int) -> None:
         """Show how far the run is.
@@ -123,19 +199,21 @@ class RunBar(QWidget):
             The limit.
         """
         now = time.perf_counter()
-        self._seconds.append(now - self._since)
+        self._pace.add(record.binning, now - self._since)
         self._since = now
-        left = max(iterations - record.iteration, 0)
         self.bar.setRange(0, max(iterations, 1))
         self.bar.setValue(record.iteration)
         level = f", binning {record.binning}" if record.binning > 1 else ""
         move = f"largest move {record.largest_move:.3f} px"
-        wait = time_left(self._seconds, left)
+        wait = self._pace.words(max(iterations - record.iteration, 0))
         again = "Verifying. " if self._doing == _VERIFYING else ""
-        self.status.setText(
-            f"{again}Iteration {record.iteration} of {iterations}{level}: {move}, {wait}"
-        )
+        self._say(f"{again}Iteration {record.iteration} of {iterations}{level}: {move}, {wait}")
         self._news = (record.iteration, f"{self._doing}: {move}, {wait}")
+
+    def say_later(self) -> None:
+        """Say that what was changed takes effect at the next run."""
+        self.remark.setText("What was changed takes effect at the next run.")
+        self.remark.show()
 
     def tell_activity(self) -> None:
         """Bring napari's activity dock up to date; Qt handles other events meanwhile."""
@@ -153,22 +231,36 @@ class RunBar(QWidget):
             self._activity.close()
             self._activity = None
 
-    def _begin(self, iterations: int, doing: str, text: str, *, pause: bool) -> None:
-        self._enable(run=False, pause=pause, step=False, stop=True)
+    def _begin(self, iterations: int, doing: str, text: str, finest: int, *, pause: bool) -> None:
+        self._able = {"Run": False, "Pause": pause, "Step": False, "Stop": True}
+        self._enable()
         self._doing = doing
-        self._seconds = []
+        self._pace = Pace(finest)
         self._since = time.perf_counter()
+        self._heart.start()
         self.bar.setRange(0, iterations)
         self.bar.setValue(0)
-        self.status.setText(text)
+        self.remark.hide()
+        self._say(text)
         self.close_activity()
         self._activity = progress(total=iterations, desc=doing)
 
-    def _enable(self, *, run: bool, pause: bool, step: bool, stop: bool) -> None:
-        for button, on in (
-            (self.run, run),
-            (self.pause, pause),
-            (self.step, step),
-            (self.stop, stop),
-        ):
-            button.setEnabled(on)
+    def _say(self, text: str) -> None:
+        self._text = text
+        self.status.setText(text)
+
+    def _beat(self) -> None:
+        """Show that a long iteration is alive."""
+        seconds = time.perf_counter() - self._since
+        if seconds > _LONG:
+            self.status.setText(f"{self._text} · {seconds:.0f} s in this iteration")
+
+    def _buttons(self) -> tuple[QPushButton, ...]:
+        return self.run, self.pause, self.step, self.stop
+
+    def _enable(self) -> None:
+        for button in self._buttons():
+            word = button.text()
+            forbidden = bool(self._fault) and word in ("Run", "Step") and not self._able["Stop"]
+            button.setEnabled(self._able[word] and not forbidden)
+            button.setToolTip(f"<qt>{self._fault if forbidden else self._told[word]}</qt>")

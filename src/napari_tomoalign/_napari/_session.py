@@ -1,81 +1,114 @@
-"""What has been found so far, which iteration is on show, and from where a run goes on; no Qt."""
+"""What has been found, what is on show, and the way back to what was; no Qt.
+
+A `Course` is a value: what was found so far and which of it is on show, without images. A session
+holds the present one and those to which undo and redo lead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .._typing import Array
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord, Resume
-from ._request import ScanSource
+from ._request import RunRequest, ScanSource
 
-__all__ = ["Session"]
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from ._verify import Verified
+
+__all__ = ["Course", "Session", "session_of"]
+
+_UNDO = 100  # steps back that are kept; each is a few numbers a projection
+_NONE = np.zeros((0, 0, 0), dtype=np.float32)
 
 
-class Session:
+def _no_shifts() -> NDArray[np.float64]:
+    return np.zeros((0, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
     """The course of one or more runs, and the shifts on show.
 
     Attributes
     ----------
-    history : list of IterationRecord
-        All iterations so far, without images, counted on from run to run.
-    shown : int
-        Number of the iteration on show, counted from 1; 0 for the start.
-    shifts : (n_angles, 2) array
-        On show, (row, column) of the loop's images, pixels: those of the iteration, nudged or
-        loaded.
-    center : float or None
-        Column of the axis that goes with them.
-    edited : bool
-        The shifts on show are no longer those of the iteration.
     angles : (n_angles,) array
         Radians.
-    state : AlignmentState or None
-        The latest, with its images.
+    first, first_center : (n_angles, 2) array, float or None
+        Where it began.
+    shifts, center : (n_angles, 2) array, float or None
+        On show, (row, column) of the loop's images, pixels: those of an iteration, nudged or
+        loaded; and the column of the axis that goes with them.
+    history : tuple of IterationRecord
+        All iterations so far, counted on from run to run.
+    generators : tuple of mapping
+        State of the random generator after each.
+    before : int
+        Iterations that the latest run does not count.
+    shown : int
+        Number of the iteration on show, counted from 1; 0 for the start.
+    edited : bool
+        The shifts on show are no longer those of the iteration.
+    origin : str
+        Where loaded shifts came from.
     scan : ScanSource or None
-        What ``state`` was found on, with the masks that were there.
+        What this belongs to, with the masks that were there, and its own direction of the axis.
+    request : RunRequest or None
+        Of the latest run.
+    state : AlignmentState or None
+        The latest, without its images.
+    verified : Verified or None
+        Of the shifts on show.
+    ignored : tuple of int
+        Projections that are ignored in the form.
     """
 
-    def __init__(self) -> None:
-        self.begin(np.zeros(0))
+    angles: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    first: NDArray[np.float64] = field(default_factory=_no_shifts)
+    first_center: float | None = None
+    shifts: NDArray[np.float64] = field(default_factory=_no_shifts)
+    center: float | None = None
+    history: tuple[IterationRecord, ...] = ()
+    generators: tuple[Mapping[str, Any], ...] = ()
+    before: int = 0
+    shown: int = 0
+    edited: bool = False
+    origin: str = ""
+    scan: ScanSource | None = None
+    request: RunRequest | None = None
+    state: AlignmentState | None = None
+    verified: Verified | None = None
+    ignored: tuple[int, ...] = ()
 
-    def begin(
-        self, angles: Array, shifts: Array | None = None, center: float | None = None
-    ) -> None:
-        """Forget what was and start at given shifts, or at none.
+    @classmethod
+    def starting(
+        cls,
+        scan: ScanSource,
+        shifts: NDArray[np.float64] | None = None,
+        center: float | None = None,
+        origin: str = "",
+    ) -> Course:
+        """Return one that starts at given shifts, such as loaded ones, or at none."""
+        first = np.zeros((len(scan.angles), 2)) if shifts is None else np.array(shifts)
+        return cls(
+            angles=scan.angles,
+            first=first,
+            first_center=center,
+            shifts=first,
+            center=center,
+            origin=origin,
+            scan=scan,
+        )
 
-        Parameters
-        ----------
-        angles : (n_angles,) array
-            Radians.
-        shifts : (n_angles, 2) array, optional
-            To start from, such as loaded ones.
-        center : float, optional
-            Column of the axis that goes with them.
-        """
-        self.angles = np.asarray(angles)
-        self.history: list[IterationRecord] = []
-        self._generators: list[Mapping[str, Any]] = []
-        self._first = np.zeros((len(self.angles), 2)) if shifts is None else np.array(shifts)
-        self._first_center = center
-        self._before = 0  # iterations that the run under way does not count
-        self.state: AlignmentState | None = None
-        self.scan: ScanSource | None = None
-        self.show(0)
-
-    def add(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
-        """Take an iteration in and put it on show."""
-        number = self._before + record.iteration
-        self.history = [*self.history[: number - 1], replace(record, iteration=number)]
-        self._generators = [*self._generators[: number - 1], generator_state]
-        self.show(number)
-
-    def show(self, number: int) -> None:
-        """Put the shifts of an iteration back; 0 for those at the start.
+    def at(self, number: int) -> Course:
+        """Return the course with an iteration's shifts on show; 0 for those at the start.
 
         Raises
         ------
@@ -84,20 +117,41 @@ class Session:
         """
         if not 0 <= number <= len(self.history):
             raise ValueError(f"there is no iteration {number}: choose 0 to {len(self.history)}")
-        self.shown = number
-        self.edited = False
-        self.center: float | None
+        shifts, center = self.first, self.first_center
         if number:
-            record = self.history[number - 1]
-            self.shifts, self.center = np.array(record.shifts), record.center
-        else:
-            self.shifts, self.center = self._first.copy(), self._first_center
+            shifts, center = self.history[number - 1].shifts, self.history[number - 1].center
+        return replace(
+            self, shown=number, edited=False, verified=None, shifts=shifts.copy(), center=center
+        )
 
-    def nudge(self, index: int, move: tuple[float, float]) -> None:
+    def nudged(self, index: int, move: tuple[float, float]) -> Course:
         """Move one aligned image by (rows, columns), pixels: its shift changes the other way."""
-        self.shifts = self.shifts.copy()
-        self.shifts[index] -= move
-        self.edited = True
+        shifts = self.shifts.copy()
+        shifts[index] -= move
+        return replace(self, shifts=shifts, edited=True, verified=None)
+
+    def with_iteration(
+        self, record: IterationRecord, generator_state: Mapping[str, Any], ignored: tuple[int, ...]
+    ) -> Course:
+        """Take an iteration in and put it on show."""
+        number = self.before + record.iteration
+        longer = replace(
+            self,
+            history=(*self.history[: number - 1], replace(record, iteration=number)),
+            generators=(*self.generators[: number - 1], generator_state),
+            ignored=ignored,
+        )
+        return longer.at(number)
+
+    def with_state(self, state: AlignmentState, scan: ScanSource) -> Course:
+        """Take in what a state says beside its record, without its images."""
+        bare = replace(state, reconstruction=_NONE, projections=_NONE, reference=_NONE)
+        return replace(self, state=bare, scan=scan)
+
+    @property
+    def is_result(self) -> bool:
+        """Whether there is anything that a run could go on from."""
+        return bool(self.history) or bool(np.any(self.shifts)) or self.edited
 
     @property
     def record(self) -> IterationRecord | None:
@@ -108,6 +162,11 @@ class Session:
         return replace(record, shifts=self.shifts) if self.edited else record
 
     @property
+    def at_end(self) -> bool:
+        """Whether the result of the latest run is on show, as it was found."""
+        return bool(self.history) and self.shown == len(self.history) and not self.edited
+
+    @property
     def outcome(self) -> str:
         """How the latest run ended, in words."""
         state = self.state
@@ -115,49 +174,51 @@ class Session:
             return "Stopped before the first iteration was done."
         if state.finished:
             return f"{state.message[:1].upper()}{state.message[1:]}."
-        return f"Stopped after iteration {state.iteration}; its shifts are kept."
-
-    def go_on(self, parameters: AlignmentParameters, *, same: bool = True) -> dict[str, Any]:
-        """Get ready to go on from what is on show; what came after it is forgotten.
-
-        Parameters
-        ----------
-        parameters : AlignmentParameters
-            Of the run to come. Where only its limit differs from the run before, that run is
-            resumed as if it had never stopped; else a new one starts at the shifts on show.
-        same : bool
-            Scan, centre and engine are those of the run before.
-
-        Returns
-        -------
-        dict
-            Arguments of `iterate_alignment`: ``resume``, or ``initial_shifts`` and ``center``.
-        """
-        self.history = self.history[: self.shown]
-        self._generators = self._generators[: self.shown]
-        if same and self._can_resume(parameters):
-            return {"resume": Resume(tuple(self.history), dict(self._generators[-1]))}
-        self._before = self.shown
-        start: dict[str, Any] = {"initial_shifts": self.shifts.copy()}
-        if self.center is not None:
-            start["center"] = self.center
-        return start
+        return f"Stopped after iteration {len(self.history)}; its shifts are kept."
 
     def shown_state(self) -> AlignmentState | None:
-        """Return a state with the shifts on show, for writing; its images are of the latest one."""
+        """Return a state with the shifts on show, for writing; it has no images."""
         record = self.record
         if self.state is None or record is None:
             return None
-        last = self.shown == len(self.history)
         return replace(
             self.state,
             history=(*self.history[: self.shown - 1], record),
-            converged=self.state.converged and last and not self.edited,
-            generator_state=self._generators[self.shown - 1],
+            converged=self.state.converged and self.at_end,
+            diagnosis=self.state.diagnosis if self.at_end else (),
+            message=self.state.message
+            if self.at_end
+            else f"iteration {self.shown} of {len(self.history)}"
+            + (", moved by hand" if self.edited else ""),
+            generator_state=self.generators[self.shown - 1],
         )
 
+    def going_on(self, request: RunRequest) -> tuple[Course, RunRequest]:
+        """Return the course and the request of a run that goes on from what is on show.
+
+        What came after it is left out of the course. Where only the limit differs from the run
+        before, that run is resumed as if it had never stopped; else a new one starts at the
+        shifts on show.
+        """
+        kept = replace(
+            self, history=self.history[: self.shown], generators=self.generators[: self.shown]
+        )
+        before = self.request
+        same = before is not None and before.is_same(request)
+        start: dict[str, Any]
+        if same and self._can_resume(request.parameters):
+            start = {"resume": Resume(kept.history, dict(kept.generators[-1]))}
+        else:
+            kept = replace(kept, before=self.shown)
+            center = self.center if request.asked_center is None else request.asked_center
+            start = {"initial_shifts": self.shifts.copy(), "center": center}
+        request = replace(request, start=start)
+        return replace(kept, request=request), request
+
     def _can_resume(self, parameters: AlignmentParameters) -> bool:
-        if not self.shown or self.edited or self.state is None or self._before:
+        if not self.shown or self.edited or self.state is None or self.before:
+            return False
+        if not self.generators[self.shown - 1]:  # of a run that was opened: only its end is known
             return False
         before = self.state.parameters.with_changes(maxiter=parameters.maxiter)
         rested = self.state.finished and self.state.iteration < self.state.parameters.maxiter
@@ -165,3 +226,84 @@ class Session:
             rested and self.shown == self.state.iteration
         )
         return goes_on and before == parameters
+
+
+class Session:
+    """The present course of a viewer, and the way back.
+
+    Attributes
+    ----------
+    course : Course
+        What has been found and what is on show.
+    images : AlignmentState or None
+        The latest state whose images are known.
+    """
+
+    def __init__(self) -> None:
+        self.course = Course()
+        self.images: AlignmentState | None = None
+        self._undo: list[tuple[str, Course]] = []
+        self._redo: list[tuple[str, Course]] = []
+        self._expected: tuple[str, Course] | None = None
+
+    def do(self, what: str, course: Course) -> None:
+        """Put a course in place of the present one, to which undo leads back."""
+        self._undo = [*self._undo[1 - _UNDO :], (what, self.course)]
+        self._redo = []
+        self.course = course
+
+    def expect(self, what: str, course: Course) -> None:
+        """Put a course in place when the next iteration comes: a run may fail before it."""
+        self._expected = (what, course)
+
+    def add(
+        self, record: IterationRecord, generator_state: Mapping[str, Any], ignored: tuple[int, ...]
+    ) -> None:
+        """Take an iteration in and put it on show."""
+        expected, self._expected = self._expected, None
+        if expected is not None:
+            self.do(*expected)
+        self.course = self.course.with_iteration(record, generator_state, ignored)
+
+    @property
+    def undoes(self) -> str:
+        """What undo would take back; empty where there is nothing."""
+        return self._undo[-1][0] if self._undo else ""
+
+    @property
+    def redoes(self) -> str:
+        """What redo would bring back; empty where there is nothing."""
+        return self._redo[-1][0] if self._redo else ""
+
+    def undo(self) -> None:
+        """Go back to the course before the latest change."""
+        if self._undo:
+            what, course = self._undo.pop()
+            self._redo.append((what, self.course))
+            self.course = course
+
+    def redo(self) -> None:
+        """Take back the latest undo."""
+        if self._redo:
+            what, course = self._redo.pop()
+            self._undo.append((what, self.course))
+            self.course = course
+
+    @property
+    def images_fit(self) -> bool:
+        """Whether the images that are known belong to the shifts on show."""
+        images, course = self.images, self.course
+        return (
+            images is not None
+            and images.center == course.center
+            and images.binning == (1 if course.record is None else course.record.binning)
+            and np.array_equal(images.shifts, course.shifts)
+        )
+
+
+_SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+def session_of(viewer: ViewerModel) -> Session:
+    """Return the session of a viewer: it outlives the dock and ends with the viewer."""
+    return _SESSIONS.setdefault(viewer, Session())

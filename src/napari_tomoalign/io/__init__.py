@@ -15,7 +15,7 @@ from .conventions import (
     to_nxtomo,
     to_tomopy,
 )
-from .errors import DiskFull, ScanFileError
+from .errors import DiskFull, NoAngles, ScanFileError
 from .reading import SCAN_SUFFIXES, can_read, load, read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
@@ -29,6 +29,7 @@ __all__ = [
     "SCAN_SUFFIXES",
     "Checkpoint",
     "DiskFull",
+    "NoAngles",
     "Scan",
     "ScanFileError",
     "ShiftsFile",

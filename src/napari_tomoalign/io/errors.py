@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["DiskFull", "ScanFileError", "reading"]
+__all__ = ["DiskFull", "NoAngles", "ScanFileError", "reading"]
 
 
 class ScanFileError(ValueError):
     """A file is not what it claims, or lacks something; the message says what to do."""
+
+
+class NoAngles(ScanFileError):
+    """A scan has no angles, neither in it nor in a file beside it."""
 
 
 class DiskFull(OSError):

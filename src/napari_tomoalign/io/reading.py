@@ -18,7 +18,7 @@ from ..images.source import blocks_of
 from .angle_files import read_angles
 from .angles import AngleUnit, in_radians, spread_angles
 from .channels import channel_index, joined_channels
-from .errors import ScanFileError, reading
+from .errors import NoAngles, ScanFileError, reading
 from .formats import data_exchange, emd, hdf5, hyperspy, mrc, nxtomo, tiff
 from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
@@ -327,7 +327,7 @@ def _angles(
                 f"; the names of the images have {min(names.angles):g} to {max(names.angles):g}, "
                 "which are taken with angles_from_names=True (--angles-from-names)"
             )
-        raise ScanFileError(
+        raise NoAngles(
             f"{path} has no angles, neither in it nor in a file beside it{offered}; give a file of "
             "them, angles=FILE (--angles FILE), or the first and the last in degrees, "
             "first_last=(0, 180) (--first-last 0 180)"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "flagged_projections", "listed", "plot_run"]
 
-_ROWS, _COLUMNS, _RESIDUAL, _FLAG, _QUIET = "#0072B2", "#D55E00", "#009E73", "#CC3311", "#666666"
+ROWS, COLUMNS, _RESIDUAL, _FLAG, _QUIET = "#0072B2", "#D55E00", "#009E73", "#CC3311", "#666666"
 _ABOVE: dict[str, Any] = {
     **{"fontsize": 8, "frameon": False, "ncols": 4, "borderaxespad": 0.2},
     **{"columnspacing": 1.0, "handlelength": 1.5, "handletextpad": 0.4},
@@ -92,7 +92,7 @@ def plot_run(
     if true_shifts is not None:
         difference = result.shifts - np.asarray(true_shifts, dtype=np.float64)
         truth = result.shifts - remove_gauge(difference, result.angles, _trusted(result))
-    for direction, color in ((0, _ROWS), (1, _COLUMNS)):
+    for direction, color in ((0, ROWS), (1, COLUMNS)):
         span = slice(2 * direction, 2 * direction + 2)
         upper = figure.add_subplot(grid[0, span])
         lower = figure.add_subplot(grid[1, span], sharex=upper)
@@ -184,9 +184,9 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
     ):
         moves = np.array(values, dtype=float)
         moves[moves <= 0] = np.nan
-        axes.plot(iterations, moves, style, color=_ROWS, ms=3, lw=1.2, label=name)
+        axes.plot(iterations, moves, style, color=ROWS, ms=3, lw=1.2, label=name)
     axes.axhline(
-        result.parameters.tolerance, color=_ROWS, ls=":", lw=1, label="tolerance of the move"
+        result.parameters.tolerance, color=ROWS, ls=":", lw=1, label="tolerance of the move"
     )
     axes.set_yscale("log")
     _tidy(axes, "Convergence", "iteration", "move / px", pad=14)

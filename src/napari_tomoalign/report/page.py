@@ -7,112 +7,20 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..backends import Backend, get_backend
-from ..geometry import ScanGeometry
 from ..geometry.gauge import alignment_error, remove_gauge
-from ..images.shifting import shift_stack
 from ..io.atomic import atomic_path
-from ..parameters import AlignmentParameters
 from ..results import AlignmentResult
 from .figure import Comparison, flagged_projections, listed, plot_run
 
 if TYPE_CHECKING:
     from ..io.scan import Scan
 
-__all__ = ["Comparison", "compare", "describe", "flagged_projections", "plot_run", "write_report"]
-
-
-def compare(
-    result: AlignmentResult,
-    projections: ArrayLike,
-    *,
-    initial_shifts: ArrayLike | None = None,
-    initial_center: float | None = None,
-    row: int | None = None,
-    backend: Backend | None = None,
-    passes: int = 6,
-) -> Comparison:
-    """Reconstruct one slice with the shifts of the start and with those that were found.
-
-    Only as many rows are moved as the one needs, so this is cheap for any size of scan.
-    Projections of confidence 0 are left out of both.
-
-    Parameters
-    ----------
-    result : AlignmentResult
-        What was found.
-    projections : (n_angles, n_rows, n_columns) array
-        Line integrals, as they were measured; only the rows that are needed are read.
-    initial_shifts : (n_angles, 2) array, optional
-        Pixels. Default: none.
-    initial_center : float, optional
-        Column of the axis before the alignment. Default: the middle.
-    row : int, optional
-        Default: the one with the most contrast.
-    backend : Backend, optional
-        Default: the run's, by its name.
-    passes : int
-        How often a reconstruction that can go on from a volume goes on.
-    """
-    stack: Any = projections if hasattr(projections, "shape") else np.asarray(projections)
-    if stack.ndim != 3:
-        raise ValueError(
-            f"projections must be (n_angles, n_rows, n_columns), got shape {stack.shape}; "
-            "take one channel, or their mean"
-        )
-    n_angles, n_rows, n_columns = stack.shape
-    if row is None:
-        contrast = result.reconstruction.std(axis=(1, 2))
-        row = min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
-    start = np.zeros((n_angles, 2)) if initial_shifts is None else np.asarray(initial_shifts)
-    middle = (n_columns - 1) / 2 if initial_center is None else initial_center
-    parameters = result.parameters
-    engine = backend or get_backend(result.backend, workers=parameters.workers)
-    used = result.confidence > 0
-    if not used.any():
-        used[:] = True
-    sinograms, slices = [], []
-    for shifts, center in ((start, middle), (result.shifts, result.center)):
-        sinogram = _moved_row(stack, shifts, row)
-        geometry = ScanGeometry(result.angles[used], 1, n_columns, center)
-        sinograms.append(sinogram)
-        slices.append(_reconstruct_row(engine, parameters, sinogram[used, None], geometry, passes))
-    return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
-
-
-def _moved_row(stack: Any, shifts: NDArray[np.float64], row: int) -> NDArray[np.float32]:
-    """Return one row of the stack moved by minus the shifts."""
-    margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + 8
-    first = max(row - margin, 0)
-    window = np.array(stack[:, first : row + margin + 1], dtype=np.float32)
-    window[~np.isfinite(window)] = 0
-    return shift_stack(window, -shifts)[:, row - first]
-
-
-def _reconstruct_row(
-    backend: Backend,
-    parameters: AlignmentParameters,
-    sinogram: NDArray[np.float32],
-    geometry: ScanGeometry,
-    passes: int,
-) -> NDArray[np.float32]:
-    algorithm, options = backend.default_for(geometry)
-    if isinstance(parameters.reconstruction_pipeline, str):
-        algorithm = parameters.reconstruction_pipeline
-        options = parameters.reconstruction_pipeline_kwargs
-    volume = backend.reconstruct(sinogram, geometry, algorithm=algorithm, **options)
-    if backend.accepts_initial(algorithm):
-        for _ in range(passes - 1):
-            volume = backend.reconstruct(
-                sinogram, geometry, algorithm=algorithm, initial=volume, **options
-            )
-    slice_: NDArray[np.float32] = volume[0]
-    return slice_
+__all__ = ["describe", "write_report"]
 
 
 def describe(

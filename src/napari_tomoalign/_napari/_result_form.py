@@ -9,7 +9,6 @@ from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QLabel,
@@ -23,16 +22,14 @@ from ..geometry import turn_projections
 from ._files import FILTER
 from ._forms import LayerChooser
 from ._layout import SPACING, form, hint, row, small_button
-from ._plots import RunPlots, VerificationPlot
+from ._plots import RunPlots, SinogramPlot, VerificationPlot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from ..geometry import RotationAxis
-    from ._session import Session
-    from ._verify import Verified
+    from ._session import Course
 
-__all__ = ["ResultGroup"]
+__all__ = ["ResultForm"]
 
 _ARROWS = (
     ("↑", (-1, 0), "up"),
@@ -40,9 +37,10 @@ _ARROWS = (
     ("←", (0, -1), "left"),
     ("→", (0, 1), "right"),
 )
+_FILMS = "GIF (*.gif);;MP4 (*.mp4)"
 
 
-class ResultGroup(QWidget):
+class ResultForm(QWidget):
     """What a run found, and what to do with it.
 
     Parameters
@@ -56,28 +54,26 @@ class ResultGroup(QWidget):
     freeze_asked = Signal(bool)
     save_asked = Signal(str)
     load_asked = Signal(str)
-    verify_asked = Signal()
+    open_run_asked = Signal(str)
+    film_asked = Signal(str)
     apply_asked = Signal(object)
     difference_asked = Signal(bool)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.empty = hint("Nothing was aligned yet: what a run finds appears here.")
         self.plots = RunPlots(viewer.theme)
+        self.sinograms = SinogramPlot(viewer.theme)
         self.verification = VerificationPlot(viewer.theme)
-        self.verification.hide()
+        for plot in self._all_plots():
+            plot.hide()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.number = QLabel("0 / 0")
-        self.start_from = QComboBox()
-        self.start_from.addItem("the scan as it is", False)
-        self.start_from.addItem("the shifts on show", True)
-        self.notes = hint()
         self.in_view = hint("No projection in view.")
         self.freeze = QCheckBox("Freeze")
         self.step = QDoubleSpinBox()
-        self.save = QPushButton("Save shifts…")
-        self.load = QPushButton("Load shifts…")
-        self.verify = QPushButton("Verify")
-        self.verify.setEnabled(False)
+        self.save, self.load = QPushButton("Save shifts…"), QPushButton("Load shifts…")
+        self.open_run, self.film = QPushButton("Open run…"), QPushButton("Film…")
         self.other = LayerChooser(viewer, _is_stack, nullable=False)
         self.apply = QPushButton("Apply")
         self.difference = QCheckBox("Show the difference")
@@ -89,93 +85,68 @@ class ResultGroup(QWidget):
         self._lay_out()
         self._connect()
 
-    def show_session(self, session: Session, rotation_axis: RotationAxis) -> None:
-        """Show the plots, the iterations and the numbers of a session.
-
-        Parameters
-        ----------
-        session : Session
-            What was found.
-        rotation_axis : {"vertical", "horizontal"}
-            Of the images as measured.
-        """
+    def show_course(self, course: Course) -> None:
+        """Show the plots, the iterations and the numbers of a course."""
         with QSignalBlocker(self.slider):
-            self.slider.setRange(0, len(session.history))
-            self.slider.setValue(session.shown)
-        self.number.setText(f"{session.shown} / {len(session.history)}")
-        shown = turn_projections(session.shifts, rotation_axis)
-        self.plots.show_run(session.history, shown, session.angles, session.shown)
+            self.slider.setRange(0, len(course.history))
+            self.slider.setValue(course.shown)
+        self.number.setText(f"{course.shown} / {len(course.history)}")
+        self.plots.show_course(course)
+        self.plots.setVisible(course.is_result)
+        self.sinograms.setVisible(course.is_result)
+        self.empty.setVisible(not course.is_result)
+        verified = course.verified
+        self.verification.setVisible(verified is not None)
+        if verified is not None:
+            self.verification.show_shifts(verified.injected, verified.recovered)
 
-    def show_projection(
-        self, index: int | None, session: Session, rotation_axis: RotationAxis, *, frozen: bool
-    ) -> None:
+    def show_projection(self, index: int | None, course: Course, *, frozen: bool) -> None:
         """Show the projection in view.
 
         Parameters
         ----------
         index : int or None
             Which one; None where there is none.
-        session : Session
+        course : Course
             What was found, perhaps of fewer projections.
-        rotation_axis : {"vertical", "horizontal"}
-            Of the images as measured.
         frozen : bool
             Whether it is among the ignored ones.
         """
         text, angle = "No projection in view that has shifts.", None
-        if index is not None and index < len(session.angles):
-            angle, record = float(session.angles[index]), session.record
-            known = "" if record is None else f", confidence {record.confidence[index]:.2f}"
-            shift = turn_projections(session.shifts, rotation_axis)[index]
-            text = (
-                f"Projection {index} at {np.degrees(angle):.2f}°: row {shift[0]:+.3f}, "
-                f"column {shift[1]:+.3f} px{known}"
-            )
+        if index is not None and index < len(course.angles) and course.scan is not None:
+            angle, record = float(course.angles[index]), course.record
+            axis = course.scan.rotation_axis
+            shift = turn_projections(course.shifts, axis)[index]
+            words = [f"row {shift[0]:+.3f}", f"column {shift[1]:+.3f} px"]
+            known = ""
+            if record is not None:
+                error = turn_projections(record.standard_error, axis)[index]
+                if np.isfinite(error).all():
+                    words = [
+                        f"row {shift[0]:+.3f} ± {error[0]:.3f}",
+                        f"column {shift[1]:+.3f} ± {error[1]:.3f} px",
+                    ]
+                known = f", confidence {record.confidence[index]:.2f}"
+            text = f"Projection {index} at {np.degrees(angle):.2f}°: {', '.join(words)}{known}"
         self.in_view.setText(text)
         self.plots.show_angle(angle)
         with QSignalBlocker(self.freeze):
             self.freeze.setChecked(frozen and angle is not None)
 
-    def show_notes(self, notes: tuple[str, ...]) -> None:
-        """Show what deserves a word, one remark a line."""
-        self.notes.setText("\n".join(f"⚠ {note}" for note in notes))
-        self.notes.setVisible(bool(notes))
-
-    @property
-    def runs_from_shown(self) -> bool:
-        """Whether the next run starts at the shifts on show."""
-        return bool(self.start_from.currentData())
-
-    def run_from_shown(self, wanted: bool) -> None:
-        """Let the next run start at the shifts on show, or at the scan as it is."""
-        self.start_from.setCurrentIndex(self.start_from.findData(wanted))
-
-    def allow_steering(self, allowed: bool) -> None:
-        """Let the user choose an iteration or nudge; not while the loop is at work."""
-        for widget in (
-            self.slider,
-            self.load,
-            self.save,
-            self.step,
-            self.start_from,
-            *self._arrows,
-        ):
-            widget.setEnabled(allowed)
-
-    def allow_verifying(self, allowed: bool) -> None:
-        """Let the user verify; only where there is a result and nothing is at work."""
-        self.verify.setEnabled(allowed)
-
-    def show_verified(self, verified: Verified | None) -> None:
-        """Show the picture of a verification; None: of none, or none that counts any more."""
-        self.verification.setVisible(verified is not None)
-        if verified is not None:
-            self.verification.show_shifts(verified.injected, verified.recovered)
+    def allow(self, *, steering: bool, result: bool) -> None:
+        """Let the user steer while the loop is not at work, and keep what there is."""
+        for widget in (self.slider, self.load, self.open_run, self.step, *self._arrows):
+            widget.setEnabled(steering)
+        for widget in (self.save, self.film):
+            widget.setEnabled(steering and result)
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
-        self.plots.set_theme(theme)
-        self.verification.set_theme(theme)
+        for plot in self._all_plots():
+            plot.set_theme(theme)
+
+    def _all_plots(self) -> tuple[RunPlots, SinogramPlot, VerificationPlot]:
+        return self.plots, self.sinograms, self.verification
 
     def _set_up(self) -> None:
         self.slider.setRange(0, 0)
@@ -187,11 +158,6 @@ class ResultGroup(QWidget):
         for widget, text in (
             (self.slider, "Put the shifts of an iteration back; Run then goes on from there"),
             (
-                self.start_from,
-                "Where the next run starts: at the scan as it is, or at the shifts that are on "
-                "show: of the chosen iteration, nudged, or loaded",
-            ),
-            (
                 self.freeze,
                 "The projection in view keeps its shift: it joins the ignored ones, is no longer "
                 "registered and still takes part in the reconstruction",
@@ -199,11 +165,8 @@ class ResultGroup(QWidget):
             (self.step, "How far an arrow moves the projection in view"),
             (self.save, "Write the shifts on show to a file that says what they mean"),
             (self.load, "Read shifts from a file; the next run starts at them"),
-            (
-                self.verify,
-                "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
-                "shifts and aligned again, to see what comes back. No layer is changed.",
-            ),
+            (self.open_run, "Open the folder of a run that was saved, here or by the command line"),
+            (self.film, "Make a film of the alignment, iteration by iteration"),
             (
                 self.other.native,
                 "Another layer of the same scan: another channel, or another binning",
@@ -217,29 +180,37 @@ class ResultGroup(QWidget):
     def _lay_out(self) -> None:
         layout = form()
         layout.addRow("Iteration", row(self.slider, self.number))
-        layout.addRow("Run from", self.start_from)
         layout.addRow(self.in_view)
         layout.addRow(row(self.freeze, *self._arrows, self.step, stretch=5))
-        layout.addRow(row(self.save, self.load, self.verify, stretch=None))
+        for pair in ((self.save, self.load), (self.open_run, self.film)):
+            for button in pair:
+                button.setMinimumWidth(10)
+            layout.addRow(row(*pair, stretch=None))
         layout.addRow("Apply to", row(self.other.native, self.apply))
         layout.addRow(self.difference)
         layout.addRow(self.new_layers)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(SPACING)
-        outer.addWidget(self.plots)
-        outer.addWidget(self.verification)
-        outer.addWidget(self.notes)
+        for widget in (self.empty, self.plots, self.verification, self.sinograms):
+            outer.addWidget(widget)
         outer.addLayout(layout)
 
     def _connect(self) -> None:
         self.slider.valueChanged.connect(self.iteration_chosen)
         self.freeze.toggled.connect(self.freeze_asked)
-        self.save.clicked.connect(self._ask_save)
-        self.load.clicked.connect(self._ask_load)
-        self.verify.clicked.connect(self.verify_asked)
         self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.value))
         self.difference.toggled.connect(self.difference_asked)
+        self.save.clicked.connect(
+            lambda: self._ask(self.save_asked, QFileDialog.getSaveFileName, "shifts.h5", FILTER)
+        )
+        self.load.clicked.connect(
+            lambda: self._ask(self.load_asked, QFileDialog.getOpenFileName, "", FILTER)
+        )
+        self.film.clicked.connect(
+            lambda: self._ask(self.film_asked, QFileDialog.getSaveFileName, "film.gif", _FILMS)
+        )
+        self.open_run.clicked.connect(self._ask_run)
         for button, (_, (rows, columns), _) in zip(self._arrows, _ARROWS, strict=True):
             button.clicked.connect(
                 lambda _=False, r=rows, c=columns: self.nudged.emit(
@@ -247,15 +218,15 @@ class ResultGroup(QWidget):
                 )
             )
 
-    def _ask_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save shifts", "shifts.h5", FILTER)
+    def _ask(self, asked: Any, dialog: Any, name: str, kinds: str) -> None:
+        path, _ = dialog(self, self.sender().text().strip("…"), name, kinds)
         if path:
-            self.save_asked.emit(path)
+            asked.emit(path)
 
-    def _ask_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load shifts", "", FILTER)
+    def _ask_run(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open run")
         if path:
-            self.load_asked.emit(path)
+            self.open_run_asked.emit(path)
 
 
 def _is_stack(layer: Any) -> bool:

@@ -1,0 +1,491 @@
+"""What the window does when it is asked: run, steer, verify, save, open.
+
+No step of the algorithm is here: a run drains `iterate_alignment` and shows what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
+
+from ..parameters import AlignmentParameters
+from ..results import AlignmentState, IterationRecord
+from ._blink import Blink
+from ._drawing import Drawing
+from ._evaluation import Evaluation, Evaluator
+from ._files import Files
+from ._frames import Frame, frames_of
+from ._keys import KEYS
+from ._layers import AlignmentLayers
+from ._parameter_form import ParameterForm, ReconstructionForm
+from ._request import RunRequest
+from ._result_form import ResultForm
+from ._run import Arrival, Runner
+from ._run_bar import RunBar
+from ._runs import OpenedRun, film_of
+from ._scan_form import ScanForm
+from ._session import Course, session_of
+from ._shift_files import Loaded
+from ._telling import text_of, told
+from ._verdict import Advice, VerdictPanel
+from ._verify import Verified, Verifier
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    import napari
+
+__all__ = ["Actions"]
+
+_DRAW_EVERY = 40  # ms between two updates of the layers, so that the window stays at hand
+
+
+class Actions(QWidget):
+    """The parts of the window and what they do together; `AlignmentWidget` lays them out.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where the scan is and the result goes.
+
+    Attributes
+    ----------
+    scan, reconstruction, parameters, result : QWidget
+        The groups.
+    verdict, run_bar : QWidget
+        What stays in view: the verdict, the buttons and the progress.
+    runner, verifier, evaluator, files : QObject
+        What is done in the background.
+    session : Session
+        What has been found; it is the viewer's, and outlives the dock.
+    layers : AlignmentLayers
+        What the run shows in the viewer.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        # napari hands over a proxy where the dock was not opened from its menu; layers are
+        # compared with `is`, which holds behind the proxy only.
+        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._viewer = viewer
+        self.session = session_of(viewer)
+        self.layers = AlignmentLayers(viewer)
+        self.runner, self.verifier = Runner(self), Verifier(self)
+        self.evaluator, self.files = Evaluator(self), Files(self)
+        self.drawing, self.blink = Drawing(viewer, self), Blink(self)
+        self.scan = ScanForm(viewer)
+        self.reconstruction = ReconstructionForm()
+        self.parameters = ParameterForm()
+        self.result = ResultForm(viewer)
+        self.verdict, self.run_bar = VerdictPanel(), RunBar(KEYS)
+        self._source_layer: Image | None = None
+        self._looked_at: Image | None = None
+        self._steered = False
+        self._after_end: Callable[[], None] | None = None
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(_DRAW_EVERY)
+        self._drawing.timeout.connect(self._draw)
+
+    # ---- the buttons ----
+
+    @told
+    def run(self, *, steps: int | None = None) -> None:
+        """Start a run, or go on after a pause or from what was found.
+
+        Parameters
+        ----------
+        steps : int, optional
+            Pause after so many iterations.
+        """
+        if self.verifier.is_running:
+            raise ValueError("a verification is under way: stop it first")
+        if not self.runner.is_running:
+            self._start(steps)
+        elif not self.runner.is_paused:
+            raise ValueError("a run is under way: pause or stop it first")
+        elif self._steered:
+            self._after_end = lambda: self.run(steps=steps)
+            self.runner.stop()
+        else:
+            self.session.expect("step" if steps else "run", self.session.course)
+            self.run_bar.show_running()
+            self.runner.go_on(steps=steps)
+            self._allow()
+
+    def pause(self) -> None:
+        """Stand still after the iteration that is being done."""
+        self.run_bar.show_pausing()
+        self.runner.pause()
+
+    def step(self) -> None:
+        """Do one iteration, then stand still."""
+        self.run(steps=1)
+
+    def stop(self) -> None:
+        """End the run after the iteration that is being done; what was reached is kept.
+
+        A verification ends without a verdict.
+        """
+        self.run_bar.show_pausing()
+        (self.verifier if self.verifier.is_running else self.runner).stop()
+
+    @told
+    def verify(self) -> None:
+        """Inject known shifts into the scan as it is aligned, align again, and show the error."""
+        course = self.session.course
+        state = course.shown_state()
+        if self.runner.is_running or self.verifier.is_running:
+            raise ValueError("a run or a verification is under way: stop it first")
+        if state is None or course.scan is None:
+            raise ValueError("there are no shifts yet to verify: run first")
+        self.verifier.start(state, course.scan)
+        self.run_bar.show_verifying(self.verifier.limit, _finest(state.parameters))
+        self._allow()
+
+    def settings(self) -> tuple[float | None, str, AlignmentParameters]:
+        """Return the centre, the engine and all parameters as they are set now.
+
+        Raises
+        ------
+        ValueError
+            A value that cannot be, by the name of its parameter.
+        """
+        values: dict[str, Any] = {
+            **self.parameters.values(),
+            **self.reconstruction.values(),
+            **self.scan.parameters(),
+        }
+        backend = str(self.reconstruction.backend.value)
+        return self.scan.center_column, backend, AlignmentParameters(**values)
+
+    def _start(self, steps: int | None) -> None:
+        """Check all that can be checked here; what was found stays until an iteration comes."""
+        source = self.scan.source()
+        request = RunRequest(source, *self.settings())
+        course, what = self.session.course, "step" if steps else "run"
+        if not (self.run_bar.goes_on and course.is_result):
+            course = replace(Course.starting(source), request=request)
+        elif len(course.angles) != len(source.angles):
+            raise ValueError(
+                f"the shifts on show are for {len(course.angles)} projections, but the layer has "
+                f"{len(source.angles)}: set 'Run from' to the scan as it is, or load its own shifts"
+            )
+        else:
+            course, request = course.going_on(request)
+        self.session.expect(what, replace(course, scan=source))
+        self._begin_layers(self.scan.layer.value)
+        self.evaluator.forget()
+        self.blink.forget()
+        self._steered = False
+        self.show_result()
+        self.run_bar.show_start(request.parameters.maxiter, _finest(request.parameters))
+        self.runner.start(request, steps=steps)
+        self._allow()
+        QTimer.singleShot(0, self.show_plots)
+
+    def _begin_layers(self, layer: Image | None) -> None:
+        self._source_layer = layer
+        self.layers.begin(layer, new=self.result.new_layers.isChecked())
+
+    # ---- what the run tells ----
+
+    def _on_advanced(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
+        self.session.add(record, generator_state, self.scan.ignored)
+        self.run_bar.go_on(True)
+        self.run_bar.show_progress(record, self.runner.limit)
+        if not self._drawing.isActive():
+            self._drawing.start()
+
+    def _draw(self) -> None:
+        """Show the latest state; those that came too quickly for the canvas are in the plots."""
+        arrival: Arrival | None = self.runner.mailbox.take()
+        if arrival is not None:
+            session = self.session
+            session.images = arrival.state
+            session.course = session.course.with_state(arrival.state, arrival.scan)
+            self.layers.show(arrival.frames)
+        self._show_session()
+        self.run_bar.tell_activity()
+
+    def _on_paused(self) -> None:
+        self._draw()
+        self.run_bar.show_paused()
+
+    def _on_ended(self, error: Exception | None) -> None:
+        self._draw()
+        then, self._after_end = self._after_end, None
+        if error is not None:
+            self.run_bar.show_idle("The run ended with an error.")
+            show_error(text_of(error))
+        elif then is not None:
+            then()
+        else:
+            self.run_bar.show_idle(self.session.course.outcome)
+        self._allow()
+
+    # ---- what the verification tells ----
+
+    def _on_verifying(self, record: IterationRecord) -> None:
+        self.run_bar.show_progress(record, self.verifier.limit)
+        self.run_bar.tell_activity()
+
+    def _on_verified(self, verified: Verified | None, error: Exception | None) -> None:
+        if error is not None:
+            self.run_bar.show_idle("The verification ended with an error.")
+            show_error(text_of(error))
+        elif verified is None:
+            self.run_bar.show_idle("Verification stopped.")
+        else:
+            self.run_bar.show_idle(f"{verified.message[:1].upper()}{verified.message[1:]}.")
+            session = self.session
+            session.do("verification", replace(session.course, verified=verified))
+            QTimer.singleShot(0, self.show_verification)
+        self._show_session()
+
+    # ---- steering ----
+
+    @told
+    def choose_iteration(self, number: int) -> None:
+        """Put the shifts of an iteration back; the next run goes on from there."""
+        self.session.course = self.session.course.at(number)
+        self._steer()
+
+    @told
+    def nudge(self, rows: float, columns: float) -> None:
+        """Move the projection in view on the screen, pixels; the next run starts from there."""
+        index, course = self.scan.projection_in_view(), self.session.course
+        if index is None or index >= len(course.angles) or course.scan is None:
+            raise ValueError("there are no shifts yet that could be changed: run first")
+        turned = course.scan.rotation_axis == "horizontal"
+        move = (columns, rows) if turned else (rows, columns)
+        self.session.do(f"nudge of projection {index}", course.nudged(index, move))
+        self._steer()
+
+    @told
+    def freeze(self, frozen: bool) -> None:
+        """Take the projection in view into the ignored ones, or out of them."""
+        index = self.scan.projection_in_view()
+        if index is None:
+            raise ValueError("there is no projection in view to freeze: open a scan first")
+        self.ignore((index,), frozen)
+
+    def ignore(self, frames: tuple[int, ...], ignored: bool = True) -> None:
+        """Take projections into the ignored ones, or out of them."""
+        session = self.session
+        session.course = replace(session.course, ignored=self.scan.ignored)
+        self.scan.ignore(frames, ignored)
+        what = f"{'freeze' if ignored else 'thaw'} of {', '.join(map(str, frames))}"
+        session.do(what, replace(session.course, ignored=self.scan.ignored))
+        if self.runner.is_paused:
+            self._steered = True
+        self._show_session()
+
+    @told
+    def undo(self) -> None:
+        """Take the latest change back: a run, a step, a nudge, a load, a freeze, a verification."""
+        self._go_back(self.session.undo)
+
+    @told
+    def redo(self) -> None:
+        """Take the latest undo back."""
+        self._go_back(self.session.redo)
+
+    def _go_back(self, there: Callable[[], None]) -> None:
+        if (self.runner.is_running and not self.runner.is_paused) or self.verifier.is_running:
+            raise ValueError("a run or a verification is under way: pause or stop it first")
+        before = self.session.course
+        there()
+        if self.session.course is before:
+            return
+        self.scan.fields["ignored_subset"].value = self.session.course.ignored
+        self._steer()
+        self.run_bar.go_on(self.session.course.is_result)
+
+    def take_advice(self, advice: Advice) -> None:
+        """Set what a sentence of the diagnosis advises."""
+        if advice.action == "ignore":
+            self.ignore(advice.frames)
+        elif advice.action == "find centre":
+            self.scan.fields["center"].value = None
+            self.parameters.fields["center_estimation"].value = True
+        elif advice.action == "more iterations":
+            field = self.parameters.fields["maxiter"]
+            field.value = min(2 * field.value, field.max)
+        elif advice.action == "transmission":
+            self.scan.fields["transmission"].value = True
+        elif advice.action == "turn axis":
+            axis = self.scan.fields["rotation_axis"]
+            axis.value = "vertical" if axis.value == "horizontal" else "horizontal"
+            self.run_bar.go_on(False)
+        show_info("Set; Run goes on with it.")
+
+    def show_difference(self, wanted: bool) -> None:
+        """Show ``reference - projections`` in a layer of its own, or take it away."""
+        if not wanted:
+            self.runner.difference.clear()
+            self.layers.remove("difference")
+            return
+        self.runner.difference.set()
+        if self.session.images is not None:
+            self._evaluate()
+
+    def draw(self, layer: Any) -> None:
+        """Draw in a layer over the scan; None: be done with it."""
+        if layer is None or self.scan.layer.value is None:
+            self.drawing.end()
+        else:
+            self.drawing.start(self.scan.layer.value, layer)
+
+    def blink_on(self) -> None:
+        """Show the slice in view as it would be without the alignment."""
+        layer, course = self.layers.get("reconstruction"), self.session.course
+        state = course.shown_state()
+        if layer is not None and state is not None and course.scan is not None:
+            index = round((self._viewer.dims.point[0] - layer.translate[0]) / layer.scale[0])
+            index = min(max(index, 0), len(layer.data) - 1)
+            self.blink.on(layer, state, course.scan, index)
+
+    def blink_off(self) -> None:
+        """Show the aligned slice again."""
+        self.blink.off()
+
+    def _steer(self) -> None:
+        """Show shifts that no run has just reached."""
+        self._steered = True
+        self.run_bar.go_on(True)
+        if self.session.course.scan is not None and not self.session.images_fit:
+            self._evaluate()
+        self._show_session()
+
+    def _evaluate(self) -> None:
+        """Ask for the layers at the shifts on show."""
+        course = self.session.course
+        if course.scan is None:
+            return
+        state = course.shown_state()
+        parameters = self.settings()[2] if state is None else state.parameters
+        wanted = self.result.difference.isChecked()
+        self.evaluator.ask(Evaluation(course.scan, parameters, course.shifts, state, wanted))
+
+    def _on_moved(self, frames: Mapping[str, Frame]) -> None:
+        self.layers.show(frames)
+
+    def _on_evaluated(self, state: AlignmentState | None, frames: Mapping[str, Frame]) -> None:
+        if state is not None:
+            self.session.images = state
+        self.layers.show(frames)
+        self._show_session()
+
+    # ---- files and other layers ----
+
+    @told
+    def save_shifts(self, path: str | Path) -> None:
+        """Write the shifts on show; the format is that of the suffix."""
+        self.files.save(Path(path), *self._to_write())
+
+    @told
+    def load_shifts(self, path: str | Path) -> None:
+        """Read shifts for the chosen layer; the next run starts at them."""
+        self.files.load(Path(path), self.scan.source())
+
+    @told
+    def save_run(self, folder: str | Path) -> None:
+        """Write what the command line writes into a folder."""
+        images = self.session.images if self.session.images_fit else None
+        self.files.save_run(Path(folder), *self._to_write(), images)
+
+    @told
+    def open_run(self, folder: str | Path) -> None:
+        """Bring back a run that was saved here or by the command line."""
+        known = None if self.scan.fault() else self.scan.source()
+        self.files.open_run(Path(folder), known)
+
+    @told
+    def make_film(self, path: str | Path) -> None:
+        """Write a film of the alignment; the suffix says which kind."""
+        state, source = self._to_write()
+        self.files.make(lambda: film_of(Path(path), state, source), "The film is in")
+
+    @told
+    def apply_to(self, layer: Image | None) -> None:
+        """Move another layer of the scan by the shifts on show, into a new layer."""
+        course = self.session.course
+        if layer is None or course.scan is None or not len(course.angles):
+            raise ValueError("there are no shifts yet, or no layer to apply them to: run first")
+        place = course.scan.place
+        assert place.shape is not None  # a layer has one
+        self.files.apply(layer, course.shifts, place.shape, place.rotation_axis)
+
+    def _to_write(self) -> tuple[AlignmentState, Any]:
+        course = self.session.course
+        state = course.shown_state()
+        if state is None or course.scan is None:
+            raise ValueError("there are no shifts yet to write: run first")
+        return state, course.scan
+
+    def _on_loaded(self, loaded: Loaded) -> None:
+        source = self.scan.source()
+        course = Course.starting(source, loaded.shifts, loaded.center, loaded.path.name)
+        course = replace(course, ignored=self.scan.ignored)
+        self.session.do(f"load of {loaded.path.name}", course)
+        self._begin_layers(self.scan.layer.value)
+        self._steer()
+        show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
+
+    def _on_scan_opened(self, layers: list[Any]) -> None:
+        made = [self._viewer.add_image(data, **attributes) for data, attributes, _ in layers]
+        self.reset_choices()
+        self.scan.layer.value = made[0]
+
+    def show_run(self, opened: OpenedRun) -> None:
+        """Show a run that was read: its layers, plots and history; verify and go on work."""
+        if opened.scan:
+            self._on_scan_opened(list(opened.scan))
+        self.session.do(f"opening of {opened.folder.name}", opened.course)
+        self._return_to_session(opened.images)
+        self._show_session()
+
+    def _return_to_session(self, images: AlignmentState | None = None) -> None:
+        """Show what the session holds, in layers that may be there already."""
+        course = self.session.course
+        self.session.images = self.session.images if images is None else images
+        self._begin_layers(self.scan.layer.value)
+        if images is not None and course.scan is not None:
+            self.layers.show(frames_of(images, course.scan.place, scan=course.scan))
+        if course.state is not None:
+            self.parameters.set(vars(course.state.parameters))
+        self.run_bar.go_on(True)
+        self.run_bar.show_idle(course.outcome)
+        self.show_result()
+
+    # ---- what is shown; AlignmentWidget says how ----
+
+    def _show_session(self) -> None:
+        raise NotImplementedError
+
+    def _allow(self) -> None:
+        raise NotImplementedError
+
+    def reset_choices(self, event: Any = None) -> None:
+        raise NotImplementedError
+
+    def show_result(self) -> None:
+        raise NotImplementedError
+
+    def show_plots(self) -> None:
+        raise NotImplementedError
+
+    def show_verification(self) -> None:
+        raise NotImplementedError
+
+
+def _finest(parameters: AlignmentParameters) -> int:
+    """Return the binning at which a run with these parameters may end."""
+    return 1 if parameters.levels is None else parameters.levels[-1]

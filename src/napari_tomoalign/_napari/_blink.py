@@ -1,0 +1,111 @@
+"""The slice in view as it would be without the alignment, while a key is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.qt.threading import create_worker
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from ..backends import get_backend
+from ..report.comparing import slice_at
+from ..results import AlignmentState
+from ._request import ScanSource
+from ._runs import line_integrals
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+__all__ = ["Blink"]
+
+
+class Blink(QObject):
+    """Shows a slice unaligned in the layer of the reconstruction, and the aligned one again."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._layer: Image | None = None
+        self._aligned: Any = None
+        self._known: dict[int, NDArray[np.float32]] = {}
+        self._held = -1
+
+    def forget(self) -> None:
+        """Drop the slices that are known: they belong to another scan."""
+        self.off()
+        self._known = {}
+
+    def on(self, layer: Image, state: AlignmentState, scan: ScanSource, index: int) -> None:
+        """Show a slice of the layer unaligned; the first time as soon as it is made.
+
+        Parameters
+        ----------
+        layer : Image
+            Of the reconstruction, (slice, 1, y, x).
+        state : AlignmentState
+            Of the run: by its engine and parameters the slice is made.
+        scan : ScanSource
+            As measured.
+        index : int
+            Of the slice in the layer.
+        """
+        self._layer, self._held = layer, index
+        if index in self._known:
+            self._show(index)
+            return
+        worker = create_worker(
+            _unaligned,
+            state,
+            scan,
+            index,
+            layer.data.shape,
+            _start_thread=False,
+            _connect={"returned": lambda slice_: self._on_made(index, slice_)},
+        )
+        worker.start()
+
+    def off(self) -> None:
+        """Show the aligned slice again."""
+        self._held = -1
+        if self._layer is not None and self._aligned is not None:
+            self._layer.data, self._aligned = self._aligned, None
+
+    def _on_made(self, index: int, slice_: NDArray[np.float32]) -> None:
+        self._known[index] = slice_
+        if self._held == index:
+            self._show(index)
+
+    def _show(self, index: int) -> None:
+        layer = self._layer
+        if layer is None or self._aligned is not None:
+            return
+        self._aligned = layer.data
+        # The same slice everywhere: no volume is made, and no slider jumps.
+        layer.data = np.broadcast_to(self._known[index], layer.data.shape)
+
+
+def _unaligned(
+    state: AlignmentState, scan: ScanSource, index: int, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    stack = line_integrals(scan, state.parameters)
+    rows = stack.shape[1]
+    _, slice_ = slice_at(
+        stack,
+        state.geometry.angles,
+        np.zeros((len(stack), 2)),
+        (stack.shape[2] - 1) / 2,
+        min(index * rows // shape[0], rows - 1),
+        get_backend(state.backend, workers=state.parameters.workers),
+        state.parameters,
+        np.ones(len(stack), dtype=bool),
+    )
+    return _of_width(slice_, shape[-1])
+
+
+def _of_width(slice_: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Bring a slice to the grid of a layer that is binned, or wider than the images."""
+    at = (np.arange(width) + 0.5) * max(len(slice_) / width, 1.0) - 0.5
+    margin = max(width - len(slice_), 0) // 2
+    index = np.clip(np.round(at).astype(int) - margin, 0, len(slice_) - 1)
+    return slice_[np.ix_(index, index)]

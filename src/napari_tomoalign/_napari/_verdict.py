@@ -1,0 +1,240 @@
+"""What came of it, in a line that stays in view, and a button for each piece of advice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from ..results import TRUSTED, IterationRecord
+from ._layout import SPACING, hint
+from ._session import Course
+
+__all__ = ["Advice", "VerdictPanel", "advice_of", "headline", "standard_error"]
+
+_TALLEST = 110  # pixels of the advice: more is scrolled, so that the plots keep their room
+_NUMBERS = re.compile(r"projections? (\d+(?:(?:, | and )\d+)*)")
+_COPY = re.compile(r"; (\d+) fits its angle worse")
+_FRAMES = ("blank", "saturated", "duplicated", "frames that do not fit", "do not fit", "background")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a sentence of the diagnosis advises.
+
+    Attributes
+    ----------
+    sentence : str
+        The diagnosis.
+    label : str
+        Of the button; empty where there is nothing that the window could do.
+    action : str
+        ``"ignore"``, ``"find centre"``, ``"more iterations"``, ``"transmission"`` or
+        ``"turn axis"``.
+    frames : tuple of int
+        Those to ignore.
+    """
+
+    sentence: str
+    label: str = ""
+    action: str = ""
+    frames: tuple[int, ...] = ()
+
+
+def advice_of(sentence: str) -> Advice:
+    """Return what a sentence of the diagnosis advises, as something to click."""
+    kind = sentence.partition(":")[0]
+    lower = sentence.lower()
+    frames = _frames_in(sentence)
+    if frames and any(word in kind for word in _FRAMES):
+        few = ", ".join(map(str, frames[:3])) + (" …" if len(frames) > 3 else "")
+        return Advice(sentence, f"Ignore {few}", "ignore", frames)
+    if "leave center out" in lower:
+        return Advice(sentence, "Find the centre", "find centre")
+    if "raise maxiter" in lower:
+        return Advice(sentence, "Twice the iterations", "more iterations")
+    if "transmission=true" in lower or "use transmission" in lower:
+        return Advice(sentence, "Use transmission", "transmission")
+    if "rotation_axis" in lower or "turn the axis" in lower:
+        return Advice(sentence, "Turn the axis", "turn axis")
+    return Advice(sentence)
+
+
+def headline(course: Course) -> str:
+    """Return the verdict on the shifts on show, in one line."""
+    record = course.record
+    if record is None:
+        where = f"Shifts from {course.origin}: " if course.origin else ""
+        return f"{where}not aligned yet" if where or course.history else ""
+    error = standard_error(record)
+    trusted = int(np.count_nonzero(record.confidence >= TRUSTED))
+    parts = [
+        "± not known" if np.isnan(error) else f"± {error:.3f} px (RMS)",
+        f"{trusted} of {len(record.confidence)} trusted",
+        f"axis at {record.center:.1f}",
+        _course_of(course),
+    ]
+    return " · ".join(parts)
+
+
+def standard_error(record: IterationRecord) -> float:
+    """Return the standard error of a shift, RMS of the trusted, rows and columns together."""
+    errors = record.standard_error[record.confidence >= TRUSTED]
+    known = np.isfinite(errors)
+    if not known.any():
+        return np.nan
+    squares = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
+    return float(np.sqrt(squares.sum()))
+
+
+def _course_of(course: Course) -> str:
+    state, count = course.state, len(course.history)
+    if course.edited:
+        return f"moved by hand after iteration {course.shown}"
+    if course.shown < count:
+        return f"iteration {course.shown} of {count}"
+    if state is not None and state.converged:
+        return f"converged in {count}"
+    if state is not None and state.finished:
+        return f"not converged in {count}"
+    return f"iteration {count}"
+
+
+def _frames_in(sentence: str) -> tuple[int, ...]:
+    copy = _COPY.search(sentence)
+    if copy is not None:
+        return (int(copy.group(1)),)
+    found = _NUMBERS.search(sentence)
+    return () if found is None else tuple(int(n) for n in re.findall(r"\d+", found.group(1)))
+
+
+class VerdictPanel(QWidget):
+    """The verdict, the diagnosis with its buttons, and what one does next.
+
+    Signals
+    -------
+    advised(advice)
+        The user takes an advice.
+    verify_asked(), save_asked(), undo_asked(), redo_asked()
+        The buttons.
+    """
+
+    advised = Signal(object)
+    verify_asked = Signal()
+    save_asked = Signal()
+    undo_asked = Signal()
+    redo_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.headline = hint()
+        self.headline.setStyleSheet("font-weight: bold;")
+        self.verified = hint()
+        self.verify, self.save = QPushButton("Verify"), QPushButton("Save run…")
+        self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
+        for button, signal, text in (
+            (
+                self.verify,
+                self.verify_asked,
+                "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
+                "shifts and aligned again, to see what comes back. No layer is changed.",
+            ),
+            (
+                self.save,
+                self.save_asked,
+                "Write what the command line writes into a folder: shifts, aligned stack, "
+                "reconstruction, settings and report; Open run brings it back",
+            ),
+            (self.undo, self.undo_asked, "Ctrl+Z"),
+            (self.redo, self.redo_asked, "Ctrl+Shift+Z"),
+        ):
+            button.setToolTip(f"<qt>{text}</qt>")
+            button.clicked.connect(signal)
+        self._lines = QWidget()
+        self._column = QVBoxLayout(self._lines)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(SPACING)
+        self._scroll = QScrollArea()
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setMaximumHeight(_TALLEST)
+        self._scroll.setWidget(self._lines)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(SPACING)
+        for button in (self.verify, self.save, self.undo, self.redo):
+            button.setMinimumWidth(10)
+            buttons.addWidget(button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACING)
+        for widget in (self.headline, self.verified, self._scroll):
+            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        self._shown: tuple[str, ...] | None = None
+        self.show_course(Course())
+
+    def show_course(self, course: Course, words: str = "") -> None:
+        """Show the verdict on what is on show.
+
+        Parameters
+        ----------
+        course : Course
+            What was found.
+        words : str
+            What the layers do not show yet.
+        """
+        text = headline(course)
+        self.headline.setText(f"{text}\n{words}" if words else text)
+        self.headline.setVisible(bool(text or words))
+        verified = course.verified
+        self.verified.setText("" if verified is None else f"✓ Verified: {verified.message}.")
+        self.verified.setVisible(verified is not None)
+        state = course.state
+        diagnosis = () if state is None or not course.at_end else state.diagnosis
+        notes = () if course.record is None else course.record.notes
+        self._show_lines((*notes, *diagnosis))
+
+    def show_back(self, undoes: str, redoes: str, *, allowed: bool) -> None:
+        """Let undo and redo be pressed where there is something to take back."""
+        for button, word, what in ((self.undo, "Undo", undoes), (self.redo, "Redo", redoes)):
+            button.setEnabled(allowed and bool(what))
+            keys = "Ctrl+Z" if word == "Undo" else "Ctrl+Shift+Z"
+            button.setToolTip(f"{word}: {what} ({keys})" if what else f"{word} ({keys})")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The sentences that are shown."""
+        return self._shown or ()
+
+    def buttons(self) -> list[QPushButton]:
+        """Return the buttons of the advice, from top to bottom."""
+        return list(self._lines.findChildren(QPushButton))
+
+    def _show_lines(self, sentences: tuple[str, ...]) -> None:
+        if sentences == self._shown:
+            return
+        self._shown = sentences
+        while self._column.count():
+            item = self._column.takeAt(0)
+            if item.widget() is not None:
+                item.widget().setParent(None)
+        for sentence in sentences:
+            self._column.addWidget(self._line(advice_of(sentence)))
+        self._scroll.setVisible(bool(sentences))
+        height = self._lines.sizeHint().height() + 4
+        self._scroll.setFixedHeight(min(max(height, 44), _TALLEST) if sentences else 0)
+
+    def _line(self, advice: Advice) -> QWidget:
+        holder = QWidget()
+        layout = QHBoxLayout(holder)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(hint(f"⚠ {advice.sentence}"), 1)
+        if advice.label:
+            button = QPushButton(advice.label)
+            button.clicked.connect(lambda: self.advised.emit(advice))
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        return holder

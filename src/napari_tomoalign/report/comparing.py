@@ -1,0 +1,194 @@
+"""Reconstruct at given shifts, outside the loop: one row before and after, or a whole state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..backends import Backend, get_backend
+from ..geometry import ScanGeometry
+from ..images.shifting import shift_stack
+from ..loop.level import Level
+from ..parameters import AlignmentParameters
+from ..results import TRUSTED, AlignmentResult, AlignmentState, freeze
+from .figure import Comparison
+
+__all__ = ["compare", "row_of_contrast", "slice_at", "with_images"]
+
+_MARGIN = 8  # rows beside those asked for: what a cubic spline sees of its surroundings
+
+
+def compare(
+    result: AlignmentResult,
+    projections: ArrayLike,
+    *,
+    initial_shifts: ArrayLike | None = None,
+    initial_center: float | None = None,
+    row: int | None = None,
+    backend: Backend | None = None,
+    passes: int = 6,
+) -> Comparison:
+    """Reconstruct one slice with the shifts of the start and with those that were found.
+
+    Only as many rows are moved as the one needs, so this is cheap for any size of scan.
+    Projections of confidence 0 are left out of both.
+
+    Parameters
+    ----------
+    result : AlignmentResult
+        What was found.
+    projections : (n_angles, n_rows, n_columns) array
+        Line integrals, as they were measured; only the rows that are needed are read.
+    initial_shifts : (n_angles, 2) array, optional
+        Pixels. Default: none.
+    initial_center : float, optional
+        Column of the axis before the alignment. Default: the middle.
+    row : int, optional
+        Default: the one with the most contrast.
+    backend : Backend, optional
+        Default: the run's, by its name.
+    passes : int
+        How often a reconstruction that can go on from a volume goes on.
+    """
+    stack: Any = projections if hasattr(projections, "shape") else np.asarray(projections)
+    if stack.ndim != 3:
+        raise ValueError(
+            f"projections must be (n_angles, n_rows, n_columns), got shape {stack.shape}; "
+            "take one channel, or their mean"
+        )
+    n_angles, n_rows, n_columns = stack.shape
+    row = row_of_contrast(result, n_rows) if row is None else row
+    start = np.zeros((n_angles, 2)) if initial_shifts is None else np.asarray(initial_shifts)
+    middle = (n_columns - 1) / 2 if initial_center is None else initial_center
+    engine = backend or get_backend(result.backend, workers=result.parameters.workers)
+    used = _used(result.confidence, 0.0)
+    sinograms, slices = [], []
+    for shifts, center in ((start, middle), (result.shifts, result.center)):
+        sinogram, slice_ = slice_at(
+            stack, result.angles, shifts, center, row, engine, result.parameters, used, passes
+        )
+        sinograms.append(sinogram)
+        slices.append(slice_)
+    return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
+
+
+def row_of_contrast(result: AlignmentResult, n_rows: int) -> int:
+    """Return the row whose slice has the most contrast."""
+    contrast = result.reconstruction.std(axis=(1, 2))
+    return min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
+
+
+def slice_at(
+    stack: Any,
+    angles: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    center: float,
+    row: int,
+    backend: Backend,
+    parameters: AlignmentParameters,
+    used: NDArray[np.bool_],
+    passes: int = 6,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return one row's sinogram at given shifts, and the slice reconstructed from it.
+
+    Parameters
+    ----------
+    stack : (n_angles, n_rows, n_columns) array
+        Line integrals; only the rows around the one are read.
+    angles, shifts, center
+        Radians; (row, column), pixels; column of the axis.
+    row : int
+        Of the detector.
+    backend, parameters
+        What reconstructs, and how.
+    used : (n_angles,) array of bool
+        Projections that take part in the slice.
+    passes : int
+        How often a reconstruction that can go on from a volume goes on.
+    """
+    margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + _MARGIN
+    first = max(row - margin, 0)
+    window = np.array(stack[:, first : row + margin + 1], dtype=np.float32)
+    window[~np.isfinite(window)] = 0
+    sinogram = shift_stack(window, -shifts)[:, row - first]
+    geometry = ScanGeometry(angles[used], 1, stack.shape[2], center)
+    volume = _reconstruct(backend, parameters, sinogram[used, None], None, geometry, passes)
+    return sinogram, volume[0]
+
+
+def with_images(
+    state: AlignmentState,
+    projections: NDArray[Any],
+    weights: NDArray[np.float32] | None = None,
+    *,
+    passes: int = 2,
+) -> AlignmentState:
+    """Return a state with the images that belong to its shifts, at its binning.
+
+    Parameters
+    ----------
+    state : AlignmentState
+        Its own images are not looked at.
+    projections : (n_angles, n_rows, n_columns) array
+        Line integrals, as they were measured, the rotation axis vertical.
+    weights : (n_angles, n_rows, n_columns) array, optional
+        0 (ignore) to 1.
+    passes : int
+        How often a reconstruction that can go on from a volume goes on.
+    """
+    record, parameters = state.record, state.parameters
+    _, n_rows, n_columns = projections.shape
+    full = ScanGeometry(state.geometry.angles, n_rows, n_columns, record.center)
+    level = Level.of(np.asarray(projections, np.float32), weights, full, record.binning)
+    measured, moved_weights = level.moved(record.shifts, parameters.workers)
+    geometry = level.centred(record.center)
+    engine = get_backend(state.backend, workers=parameters.workers)
+    used = _used(record.confidence, TRUSTED)
+    volume = _reconstruct(
+        engine,
+        parameters,
+        measured[used],
+        np.asarray(moved_weights, np.float32)[used],
+        geometry.with_changes(angles=geometry.angles[used]),
+        passes,
+    )
+    return replace(
+        state,
+        reconstruction=freeze(volume),
+        projections=freeze(engine.operator(geometry)(volume)),
+        reference=freeze(measured),
+        geometry=geometry,
+    )
+
+
+def _used(confidence: NDArray[np.float64], above: float) -> NDArray[np.bool_]:
+    used = confidence > above
+    return used if used.any() else np.ones_like(used)
+
+
+def _reconstruct(
+    backend: Backend,
+    parameters: AlignmentParameters,
+    stack: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    geometry: ScanGeometry,
+    passes: int,
+) -> NDArray[np.float32]:
+    """Reconstruct by the run's own algorithm and options."""
+    own = parameters.reconstruction_pipeline
+    algorithm, options = backend.default_for(geometry)
+    if callable(own):
+        made = own(stack, geometry, **parameters.reconstruction_pipeline_kwargs)
+        return np.asarray(made, np.float32)
+    if isinstance(own, str):
+        algorithm, options = own, parameters.reconstruction_pipeline_kwargs
+    more: dict[str, Any] = dict(options)
+    if weights is not None and backend.accepts_weights(algorithm):
+        more["weights"] = weights
+    volume = backend.reconstruct(stack, geometry, algorithm=algorithm, **more)
+    for _ in range(passes - 1 if backend.accepts_initial(algorithm) else 0):
+        volume = backend.reconstruct(stack, geometry, algorithm=algorithm, initial=volume, **more)
+    return np.asarray(volume, np.float32)

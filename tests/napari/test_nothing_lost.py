@@ -1,0 +1,245 @@
+"""What was found stays: a run that fails, undo and redo, the result's own axis, any iteration."""
+
+import numpy as np
+import pytest
+
+from napari_tomoalign._napari._run_bar import Pace
+from napari_tomoalign._napari._verdict import advice_of
+from napari_tomoalign.images.applying import move
+
+
+@pytest.fixture
+def viewer(windowless):
+    return windowless
+
+
+@pytest.fixture
+def done(widget, loop, run):
+    """A widget after a run of four iterations, whose shifts are (i, -i)."""
+    loop.states = 4
+    run(widget)
+    return widget
+
+
+def evaluated(widget, qtbot, action):
+    with qtbot.waitSignal(widget.evaluator.ready, timeout=20_000):
+        action()
+
+
+def test_a_start_that_is_refused_leaves_the_result(widget, run, told):
+    run(widget)
+    found = widget.session.course
+    widget.scan.fields["ignored_subset"].text = "99"
+    run(widget)
+    assert any("ignored_subset names projection 99" in text for text in told())
+    assert widget.session.course.history is found.history
+    assert widget.verdict.save.isEnabled()
+    np.testing.assert_array_equal(widget.session.course.shifts, found.shifts)
+    widget.parameters.fields["levels"].text = "two"  # refused before it is even started
+    widget.run()
+    assert widget.session.course.history is found.history
+
+
+def test_a_run_that_fails_at_its_first_iteration_leaves_the_result(done, loop, run):
+    found = done.session.course
+    loop.error, loop.fails_at = ValueError("the detector is on fire"), 1
+    run(done)
+    assert done.session.course.history is found.history
+
+
+def test_run_goes_on_from_what_was_found_and_a_new_start_is_a_choice(done, loop, run):
+    run(done)
+    np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (4, -4)))
+    done.run_bar.go_on(False)
+    run(done)
+    assert "initial_shifts" not in loop.arguments
+    assert done.run_bar.goes_on
+
+
+def test_a_new_start_can_be_taken_back(done, loop, run, qtbot, viewer):
+    found = done.session.course
+    loop.states = 2
+    done.run_bar.go_on(False)
+    run(done)
+    assert len(done.session.course.history) == 2
+    evaluated(done, qtbot, done.verdict.undo.click)
+    assert [len(done.session.course.history), len(found.history)] == [4, 4]
+    np.testing.assert_array_equal(done.session.course.shifts, found.shifts)
+    expected = move(viewer.layers["scan"].data, found.shifts)
+    np.testing.assert_allclose(viewer.layers["reference"].data, expected, atol=1e-5)
+    evaluated(done, qtbot, done.verdict.redo.click)
+    assert len(done.session.course.history) == 2
+
+
+def test_steps_nudges_freezes_and_verifications_are_taken_back_one_by_one(
+    widget, loop, qtbot, run, viewer
+):
+    loop.states = 5
+    for _ in range(2):
+        with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+            widget.run_bar.step.click()
+    run(widget, widget.run_bar.stop.click)
+    viewer.dims.set_point(1, 7)
+    widget.nudge(1.0, 0.0)
+    widget.result.freeze.click()
+    assert widget.scan.ignored == (7,)
+    seen = []
+    while widget.session.undoes:
+        seen.append(widget.session.undoes)
+        widget.undo()
+    assert seen == ["freeze of 7", "nudge of projection 7", "step", "step"]
+    assert widget.scan.ignored == ()
+    assert not widget.session.course.is_result
+    for _ in seen:
+        widget.redo()
+    assert widget.scan.ignored == (7,)
+    np.testing.assert_array_equal(widget.session.course.shifts[7], (1, -2))
+
+
+def test_undo_waits_for_the_loop(widget, loop, qtbot, run, told):
+    loop.states, loop.pause = 100, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 1, timeout=5000)
+    widget.undo()
+    assert any("pause or stop it first" in text for text in told())
+    run(widget, widget.stop)
+
+
+def test_a_result_carries_its_own_axis(done, viewer, qtbot, tmp_path, phantom):
+    """Whatever the box says afterwards, and whichever layer is chosen."""
+    viewer.dims.set_point(1, 7)
+    done.nudge(1.0, 0.0)
+    text = done.result.in_view.text()
+    done.scan.fields["rotation_axis"].value = "horizontal"
+    done.scan.layer.value = viewer.add_image(phantom.projections * 2, name="other")
+    assert done.result.in_view.text() == text
+    before = done.session.course.shifts[7].copy()
+    done.nudge(1.0, 0.0)
+    np.testing.assert_array_equal(done.session.course.shifts[7] - before, (-1, 0))
+    with qtbot.waitSignal(done.files.written, timeout=10_000):
+        done.save_shifts(tmp_path / "shifts.h5")
+    from napari_tomoalign.io import read_shifts
+
+    assert read_shifts(tmp_path / "shifts.h5").rotation_axis == "vertical"
+
+
+def test_an_iteration_put_back_is_shown_in_all_layers_and_in_the_words(
+    widget, run, qtbot, viewer, phantom
+):
+    run(widget)
+    course = widget.session.course
+    last = viewer.layers["reconstruction"].data.copy()
+    assert "converged in" in widget.verdict.headline.text()
+    evaluated(widget, qtbot, lambda: widget.result.slider.setValue(1))
+    text = widget.verdict.headline.text()
+    assert f"iteration 1 of {len(course.history)}" in text
+    assert "converged" not in text
+    first = course.history[0]
+    for name in ("reference", "projections", "reconstruction"):
+        own = viewer.layers[name].metadata["napari_tomoalign"]
+        assert own["iteration"] == 1, name
+        np.testing.assert_array_equal(own["shifts"], first.shifts)
+    np.testing.assert_allclose(
+        viewer.layers["reference"].data, move(phantom.projections, first.shifts), atol=1e-4
+    )
+    made = viewer.layers["reconstruction"].data
+    assert not np.array_equal(made, last)
+    assert np.corrcoef(made.ravel(), last.ravel())[0, 1] > 0.9
+
+
+def test_until_the_volume_is_made_the_words_say_so(done, qtbot):
+    done.result.slider.setValue(2)
+    assert "not that of these shifts" in done.verdict.headline.text()
+    qtbot.waitUntil(lambda: not done.evaluator.is_running, timeout=20_000)
+    qtbot.waitUntil(lambda: "not that of" not in done.verdict.headline.text(), timeout=5000)
+
+
+def test_what_is_changed_during_a_run_takes_effect_at_the_next(widget, loop, qtbot, run):
+    loop.states, loop.pause = 100, 0.02
+    widget.run()
+    qtbot.waitUntil(lambda: loop.done >= 1, timeout=5000)
+    assert widget.run_bar.remark.isHidden()
+    widget.parameters.fields["upsampling"].value = 50
+    assert "takes effect at the next run" in widget.run_bar.remark.text()
+    assert not widget.run_bar.remark.isHidden()
+    run(widget, widget.stop)
+    assert widget.run_bar.remark.isHidden()
+
+
+class TestTimeLeft:
+    def test_coarse_iterations_are_no_measure_of_fine_ones(self):
+        pace = Pace(finest=1)
+        for _ in range(4):
+            pace.add(4, 0.1)
+        assert pace.left(10) == pytest.approx(10 * 0.1 * 64)
+        for _ in range(3):
+            pace.add(1, 2.0)
+        assert pace.left(10) == pytest.approx(20.0)
+
+    def test_a_run_that_ends_binned_costs_what_its_level_does(self):
+        pace = Pace(finest=2)
+        pace.add(2, 9.0)  # compiles
+        pace.add(2, 0.5)
+        assert pace.left(4) == pytest.approx(2.0)
+        assert pace.words(4) == "up to 2 s left"
+
+    def test_nothing_is_promised_before_it_is_known(self):
+        assert Pace().words(10) == "time left not known yet"
+        assert Pace().words(0) == "the last one"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "action", "frames"),
+    [
+        ("frames that do not fit: projection 3, 17 differs from what", "ignore", (3, 17)),
+        ("blank frames: projection 4 shows no contrast; not moved", "ignore", (4,)),
+        (
+            "duplicated frames: projections 3 and 9 are the same image; 9 fits its angle worse, so",
+            "ignore",
+            (9,),
+        ),
+        (
+            "poor fit: reprojections miss 50% of the data; the rotation centre (given, and kept) "
+            "may be wrong: leave center out to have it found",
+            "find centre",
+            (),
+        ),
+        (
+            "still moving: projection 3; raise maxiter, loosen shift_tolerance",
+            "more iterations",
+            (3,),
+        ),
+        ("few angles: 10 projections leave much of the object undetermined", "", ()),
+    ],
+)
+def test_each_advice_is_something_to_click(sentence, action, frames):
+    advice = advice_of(sentence)
+    assert advice.action == action
+    assert bool(advice.label) == bool(action)
+    if action == "ignore":
+        assert advice.frames == frames
+
+
+def test_a_click_on_the_advice_does_it(widget, loop, run):
+    loop.diagnosis = (
+        "frames that do not fit: projection 3, 17 differs from what the others predict",
+        "still moving: projection 5; raise maxiter, or look at those frames",
+    )
+    run(widget)
+    ignore, more = widget.verdict.buttons()
+    assert [ignore.text(), more.text()] == ["Ignore 3, 17", "Twice the iterations"]
+    ignore.click()
+    more.click()
+    run(widget)
+    assert loop.arguments["ignored_subset"] == (3, 17)
+    assert loop.arguments["maxiter"] == 80
+    widget.undo()
+    widget.undo()
+    assert widget.scan.ignored == ()
+
+
+def test_the_verdict_stays_in_view(done):
+    text = done.verdict.headline.text()
+    assert text == "± 0.014 px (RMS) · 24 of 24 trusted · axis at 15.5 · converged in 4"
+    assert not done._scroll.isAncestorOf(done.verdict)
+    assert not done._scroll.isAncestorOf(done.run_bar)
