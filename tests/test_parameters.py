@@ -45,8 +45,7 @@ def run_of(projections, angles, **options):
 
 def error(scan, result, subset=None):
     """RMS distance to the truth; a wrong centre counts as a shift of the columns."""
-    found = result.shifts + np.array([0.0, result.center])
-    return alignment_error(found, scan.shifts + np.array([0.0, scan.center]), scan.angles, subset)
+    return alignment_error(result, scan, scan.angles, subset)
 
 
 class Spy:

@@ -183,12 +183,13 @@ def verify(
     )
     subset = run.valid & (result.confidence >= TRUSTED)
     nothing = np.zeros_like(injected)
+    centers = (result.center, result.center)
     noise = float(np.sqrt(np.nanmean(np.sum(result.standard_error[subset] ** 2, axis=1))))
     return Verification(
         injected=remove_gauge(injected, result.angles),
         recovered=remove_gauge(again.shifts, result.angles),
-        error=alignment_error(again.shifts, injected, result.angles, subset),
-        error_before=alignment_error(nothing, injected, result.angles, subset),
+        error=alignment_error(again, injected, result.angles, subset, centers=centers),
+        error_before=alignment_error(nothing, injected, result.angles, subset, centers=centers),
         noise=noise,
         subset=subset,
         converged=again.converged,

@@ -191,9 +191,8 @@ def run_case(case: Case, backend: str, seed: int) -> Score:
     scan = simulate(**{"seed": seed} | case.settings)
     sound = scan.sound
     bound = cramer_rao_bound(scan)
-    truth = on_detector(scan.shifts, scan.center)
-    middle = on_detector(np.zeros_like(scan.shifts), (scan.projections.shape[2] - 1) / 2)
-    start = alignment_error(middle, truth, scan.angles, sound)
+    centers = ((scan.projections.shape[2] - 1) / 2, scan.center)
+    start = alignment_error(0 * scan.shifts, scan, scan.angles, sound, centers=centers)
     begin = time.perf_counter()
     try:
         result = align(
@@ -222,7 +221,7 @@ def score(
     sound = scan.sound
     truth = on_detector(scan.shifts, scan.center)
     found = on_detector(result.shifts, result.center)
-    error = alignment_error(found, truth, scan.angles, sound)
+    error = alignment_error(result, scan, scan.angles, sound)
     residue = remove_gauge((found - truth)[sound], scan.angles[sound])
     stated = result.standard_error[sound]
     doubted = result.confidence < TRUSTED

@@ -178,8 +178,7 @@ def run_loop(scan: SimulatedScan, options: argparse.Namespace) -> Course:
 
 def error_of(shifts: np.ndarray, center: float, scan: SimulatedScan) -> float:
     """Return the RMS error in pixels; a wrong centre counts as a shift of the columns."""
-    found = shifts + np.array([0.0, center])
-    return alignment_error(found, scan.shifts + np.array([0.0, scan.center]), scan.angles)
+    return alignment_error(shifts, scan, scan.angles, centers=(center, scan.center))
 
 
 def loop_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Row]:

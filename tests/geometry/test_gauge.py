@@ -1,11 +1,15 @@
 """What the position of the object accounts for goes; what projections can tell stays."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from napari_tomoalign.geometry.gauge import alignment_error, axis_part, gauge_part, remove_gauge
 
 ANGLES = np.linspace(0, np.pi, 37)
+SAME = (18.0, 18.0)
+"""Column of the axis of found and true shifts."""
 
 
 def displaced(angles, row=0.0, a=0.0, b=0.0):
@@ -28,10 +32,10 @@ def test_a_constant_in_the_columns_over_a_full_turn_stays():
 
 def test_a_constant_in_the_columns_counts_as_error():
     shifts = np.zeros((len(ANGLES), 2))
-    assert alignment_error(shifts + np.array([0, 1.0]), shifts, ANGLES) > 0.3
-    assert alignment_error(shifts + np.array([1.0, 0]), shifts, ANGLES) == pytest.approx(
-        0, abs=1e-9
-    )
+    assert alignment_error(shifts + np.array([0, 1.0]), shifts, ANGLES, centers=SAME) > 0.3
+    assert alignment_error(
+        shifts + np.array([1.0, 0]), shifts, ANGLES, centers=SAME
+    ) == pytest.approx(0, abs=1e-9)
 
 
 def test_error_is_the_rms_distance():
@@ -40,7 +44,9 @@ def test_error_is_the_rms_distance():
     truth = rng.normal(size=(60, 2))
     off = np.column_stack([0.3 * np.cos(5 * angles), 0.4 * np.cos(7 * angles)])
     found = truth + off + displaced(angles, 4.0, 1.0, -2.0)
-    assert alignment_error(found, truth, angles) == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
+    assert alignment_error(found, truth, angles, centers=SAME) == pytest.approx(
+        np.sqrt((0.09 + 0.16) / 2)
+    )
 
 
 def test_error_over_a_subset_ignores_the_others():
@@ -48,9 +54,11 @@ def test_error_over_a_subset_ignores_the_others():
     found = truth.copy()
     found[4] = 50.0
     sound = np.arange(len(ANGLES)) != 4
-    assert alignment_error(found, truth, ANGLES, sound) == pytest.approx(0, abs=1e-9)
-    assert alignment_error(found, truth, ANGLES, np.flatnonzero(sound)) == pytest.approx(0)
-    assert alignment_error(found, truth, ANGLES) > 5
+    assert alignment_error(found, truth, ANGLES, sound, centers=SAME) == pytest.approx(0, abs=1e-9)
+    assert alignment_error(
+        found, truth, ANGLES, np.flatnonzero(sound), centers=SAME
+    ) == pytest.approx(0)
+    assert alignment_error(found, truth, ANGLES, centers=SAME) > 5
 
 
 def test_weights_keep_a_lost_frame_out_of_the_fit():
@@ -93,3 +101,20 @@ def test_the_axis_is_told_from_the_position_of_the_object(turn):
     weights[7] = 0
     assert axis_part(shifts, angles, weights, ridge=0) == pytest.approx(2.5)
     assert axis_part(shifts, angles, 0 * weights) == axis_part(shifts, angles)
+
+
+def test_shifts_count_together_with_the_column_of_the_axis():
+    shifts = np.random.default_rng(3).normal(size=(37, 2))
+    truth = SimpleNamespace(shifts=shifts, center=18.0, angles=ANGLES)
+    elsewhere = SimpleNamespace(shifts=shifts - [0, 3.0], center=21.0, angles=ANGLES)
+    forgotten = SimpleNamespace(shifts=shifts - [0, 3.0], center=18.0, angles=ANGLES)
+
+    assert alignment_error(elsewhere, truth) == pytest.approx(0, abs=1e-9)
+    assert alignment_error(forgotten, truth) > 1
+    assert alignment_error(elsewhere.shifts, shifts, ANGLES, centers=(21.0, 18.0)) == pytest.approx(
+        0, abs=1e-9
+    )
+    with pytest.raises(TypeError, match="give results, or centers="):
+        alignment_error(shifts, shifts, ANGLES)
+    with pytest.raises(TypeError, match="need views="):
+        alignment_error(shifts, shifts, centers=SAME)

@@ -148,7 +148,7 @@ def test_the_writer_writes_the_shifts_of_a_layer(plugin, windowless, phantom, tm
     file = read_shifts(path)
     np.testing.assert_array_equal(file.shifts, result.shifts)
     assert len(file.history) == len(result.history)
-    assert alignment_error(file.shifts, phantom.shifts, phantom.angles) < 0.1
+    assert alignment_error(file, phantom) < 0.1
 
 
 def test_the_writer_refuses_a_layer_without_shifts(tmp_path):

@@ -112,7 +112,7 @@ assert [layer[1]["name"] for layer in layers] == ["reconstruction", "projections
 assert [layer[0].shape for layer in layers] == [(32, 32, 32), (24, 32, 32), (24, 32, 32)]
 assert all(layer[2] == "image" for layer in layers)
 metadata = layers[2][1]["metadata"]
-assert alignment_error(metadata["shifts"], scan.shifts, scan.angles) < 0.1
+assert alignment_error(metadata["shifts"], scan, scan.angles, centers=(metadata["center"], 0)) < 0.1
 assert not [name for name in sys.modules if name.split(".")[0] in ("qtpy", "PyQt6", "napari")]
 """
 

@@ -15,8 +15,8 @@ def start_of(scan, **options):
 def test_a_whole_object_gives_a_first_estimate():
     scan = simulate(40, 24, noise=0.01, seed=3)
     start = start_of(scan, center=scan.center)
-    assert alignment_error(start.shifts, scan.shifts, scan.angles) < 0.6
-    assert alignment_error(0 * scan.shifts, scan.shifts, scan.angles) > 2
+    assert alignment_error(start.shifts, scan, scan.angles, centers=(scan.center, 0)) < 0.6
+    assert alignment_error(0 * scan.shifts, scan, scan.angles, centers=(scan.center, 0)) > 2
 
 
 def test_the_first_estimate_is_off_on_request():

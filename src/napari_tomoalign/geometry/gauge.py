@@ -8,12 +8,14 @@ these; a constant in the columns is the position of the axis and is not among th
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .scan_geometry import directions_of
 
-__all__ = ["alignment_error", "axis_part", "gauge_part", "remove_gauge"]
+__all__ = ["Aligned", "alignment_error", "axis_part", "gauge_part", "remove_gauge"]
 
 _Array = NDArray[np.float64]
 
@@ -109,28 +111,89 @@ def remove_gauge(
     return np.asarray(shifts, dtype=np.float64) - gauge_part(shifts, views, weights, ridge)
 
 
+class Aligned(Protocol):
+    """Shifts together with the column of the axis that they were found with."""
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """``(n_angles, 2)``, pixels."""
+
+    @property
+    def center(self) -> float:
+        """Column of the rotation axis."""
+
+    @property
+    def angles(self) -> NDArray[np.float64]:
+        """``(n_angles,)``, radians."""
+
+
 def alignment_error(
-    shifts: ArrayLike, true_shifts: ArrayLike, views: ArrayLike, subset: ArrayLike | None = None
+    found: Aligned | ArrayLike,
+    truth: Aligned | ArrayLike,
+    views: ArrayLike | None = None,
+    subset: ArrayLike | None = None,
+    *,
+    centers: tuple[float, float] | None = None,
 ) -> float:
     """Return the RMS distance between found and true shifts, modulo the gauge.
 
+    A constant in the columns is the position of the axis. It can be known, so where it is wrong
+    that counts as error; and shifts say something only together with the axis that they belong to.
+
     Parameters
     ----------
-    shifts, true_shifts : (n_angles, 2) array
-        Pixels.
-    views : (n_angles,) or (n_angles, 2, 3) array
-        Angles about a vertical axis, radians; or the directions of any geometry.
+    found, truth : results, or (n_angles, 2) arrays
+        What has ``shifts``, ``center`` and ``angles``: results, shifts files, simulated scans. Of
+        bare arrays, in pixels, the axis must be told with ``centers``.
+    views : (n_angles,) or (n_angles, 2, 3) array, optional
+        Angles about a vertical axis, radians; or the directions of any geometry. Default: the
+        angles of ``found``.
     subset : array of bool or int, optional
         The projections that are scored.
+    centers : (float, float), optional
+        Column of the axis of found and of true shifts, where they are arrays.
 
     Returns
     -------
     float
         ``sqrt(mean(row_error**2 + column_error**2))`` in pixels.
+
+    Raises
+    ------
+    TypeError
+        Bare arrays without ``centers``, or without ``views``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_tomoalign import alignment_error
+    >>> truth = np.zeros((4, 2))
+    >>> alignment_error(truth, truth, [0.0, 0.8, 1.6, 2.4], centers=(15.5, 15.5))
+    0.0
     """
-    difference = np.asarray(shifts, dtype=np.float64) - np.asarray(true_shifts, dtype=np.float64)
-    directions = directions_of(views)
+    on_detector = [
+        _on_detector(one, None if centers is None else centers[at])
+        for at, one in enumerate((found, truth))
+    ]
+    if views is None:
+        if not hasattr(found, "angles"):
+            raise TypeError("bare arrays of shifts need views=, the angles of the projections")
+        views = found.angles
+    difference, directions = on_detector[0] - on_detector[1], directions_of(views)
     if subset is not None:
         index = np.asarray(subset)
         difference, directions = difference[index], directions[index]
     return float(np.sqrt(np.mean(np.sum(remove_gauge(difference, directions) ** 2, axis=1))))
+
+
+def _on_detector(one: Any, center: float | None) -> _Array:
+    """Return where the shifts put the axis in each image."""
+    if hasattr(one, "shifts") and hasattr(one, "center"):
+        center, one = one.center, one.shifts
+    if center is None:
+        raise TypeError(
+            "bare arrays of shifts mean something only with the column of the axis that they "
+            "belong to: give results, or centers=(of the found, of the true shifts)"
+        )
+    shifts: _Array = np.asarray(one, dtype=np.float64) + np.array([0.0, center])
+    return shifts

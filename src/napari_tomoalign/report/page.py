@@ -63,8 +63,9 @@ def describe(
     if true_shifts is not None:
         scored = np.setdiff1d(np.arange(len(result.shifts)), flagged)
         truth = np.asarray(true_shifts)
-        error = alignment_error(result.shifts, truth, result.angles, scored)
-        at_start = alignment_error(np.zeros_like(truth), truth, result.angles, scored)
+        centers = (result.center, result.center)
+        error = alignment_error(result, truth, result.angles, scored, centers=centers)
+        at_start = alignment_error(0 * truth, truth, result.angles, scored, centers=centers)
         lines.append(
             (
                 "truth",
