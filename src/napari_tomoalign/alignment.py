@@ -11,7 +11,7 @@ One iteration:
 6. crop both and register each pair (`loop.matching`): by the weighted cross-correlation until
    shifts are captured, by Gauss-Newton steps on the image difference from then on;
 7. an answer that is not finite counts as 0 and is reported;
-8. a move longer than ``shift_cutoff`` is scaled down to it;
+8. a move longer than ``shift_cutoff`` is scaled down to it, as the whole change of a shift is;
 9. stochastic relaxation towards the mean shift;
 10. the step that brings the measured centre of mass onto the reconstruction's;
 11. a direction that is switched off stays as it was (`loop.steps` for 7 to 11);
@@ -40,7 +40,7 @@ from numpy.typing import ArrayLike
 
 from .backends import Backend
 from .loop.level import level_of
-from .loop.matching import draw, match
+from .loop.matching import draw, match, pull_of_held
 from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
 from .loop.probing import learn
@@ -52,7 +52,7 @@ from .loop.steps import absolute, find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge
-from .results import TRUSTED, AlignmentResult, AlignmentState, Resume
+from .results import AlignmentResult, AlignmentState, Resume
 from .start.checks import check
 from .start.prepare import prepare
 from .start.run import Run
@@ -126,7 +126,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the steps of each iteration, level by level, until the schedule ends."""
     start = prepare(run)
     truncation = truncation_of(run, start)
-    schedule = Schedule(run.parameters, start.registered, start.directions, run.geometry)
+    schedule = Schedule(run, start)
     rng = np.random.default_rng(run.parameters.seed)
     shifts, center = start.shifts, start.geometry.center
     confidence = start.usable.astype(np.float64)
@@ -136,18 +136,21 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     level = level_of(start, schedule.binning, truncation.grid(start.geometry, last=schedule.last))
     began = time.perf_counter()
     coarser = coarser_of(run, start, truncation, history, level.binning)
-    model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
+    used = start.taking_part(confidence)
+    model = evaluate(run, level, truncation, shifts, center, used, coarser)
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
+        pull = pull_of_held(run, start, level, model, confidence, schedule.captured)
         moves, notes = find_moves(run, start, level, model, found, drawn, shifts, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, shifts, center, confidence)
         at = absolute(shifts, center)
         step = schedule.accelerate(at, moves, drawn, confidence, truncation)
-        shifts, center = update(run, start, shifts + step, center, confidence)
+        shifts, center = update(run, start, shifts, center, step, pull, confidence)
+        used = start.taking_part(confidence)
         del model  # make room for the next one
-        model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
+        model = evaluate(run, level, truncation, shifts, center, used, coarser)
         record = make_record(
             model,
             iteration=len(history) + 1,
@@ -179,7 +182,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             level = level_of(start, schedule.binning, grid)
             coarser = model.volume, model.geometry
             del model
-            model = evaluate(run, level, truncation, shifts, center, confidence >= TRUSTED, coarser)
+            model = evaluate(run, level, truncation, shifts, center, used, coarser)
 
 
 def align(

@@ -46,8 +46,12 @@ class AlignmentParameters:
     reconstruction_pipeline_kwargs : mapping
         Options passed to the reconstruction as they are.
     ignored_subset : tuple of int
-        Indices of projections that are never registered; they still take part in the
-        reconstruction.
+        Indices of projections that are never registered. They take part in the reconstruction,
+        whatever they look like; their shifts stay exactly as they were given, and the others'
+        are found relative to them.
+    excluded_subset : tuple of int
+        Indices of projections that are not used at all: not registered, and not reconstructed.
+        They keep their numbers, and get no confidence.
     projection_cropping : tuple of slice, optional
         ``(rows, columns)``: the window of each image that is registered. None takes all of it.
     transmission : bool
@@ -61,7 +65,8 @@ class AlignmentParameters:
         Pixels. The loop ends when no projection's latest move reaches it.
         None stands for ``1 / upsampling``.
     shift_cutoff : float, optional
-        Pixels. A longer move (Euclidean) is scaled down to this length. None: no limit.
+        Pixels. What an iteration changes of a shift, all told, is scaled down to this length
+        (Euclidean). None: no limit.
     relative_sample_size : float
         Share of the valid projections that are registered in one iteration, drawn at random.
     relaxation_weight : float
@@ -106,6 +111,7 @@ class AlignmentParameters:
     center_estimation: bool = True
     reconstruction_pipeline_kwargs: Mapping[str, Any] = _advanced(factory=dict)
     ignored_subset: tuple[int, ...] = _advanced(())
+    excluded_subset: tuple[int, ...] = _advanced(())
     projection_cropping: Cropping | None = _advanced(None)
     transmission: bool = _advanced(False)
     use_absorbances: bool = _advanced(True)
@@ -202,7 +208,14 @@ class AlignmentParameters:
                 f"{type(self.reconstruction_pipeline_kwargs).__name__}"
             )
         put(self, "reconstruction_pipeline_kwargs", dict(self.reconstruction_pipeline_kwargs))
-        put(self, "ignored_subset", _indices("ignored_subset", self.ignored_subset))
+        for name in ("ignored_subset", "excluded_subset"):
+            put(self, name, _indices(name, getattr(self, name)))
+        both = set(self.ignored_subset) & set(self.excluded_subset)
+        if both:
+            raise ValueError(
+                f"projection {min(both)} is in ignored_subset and in excluded_subset: the first is "
+                "for what is reconstructed but not moved, the second for what is not used"
+            )
         put(self, "projection_cropping", _cropping(self.projection_cropping))
         if self.levels is not None:
             put(self, "levels", _levels(self.levels))
@@ -227,6 +240,7 @@ class AlignmentParameters:
         if self.projection_cropping is not None:
             values["projection_cropping"] = [[s.start, s.stop] for s in self.projection_cropping]
         values["ignored_subset"] = list(self.ignored_subset)
+        values["excluded_subset"] = list(self.excluded_subset)
         values["levels"] = None if self.levels is None else list(self.levels)
         return values
 

@@ -23,6 +23,7 @@ SET = {
     "normalization": ("phase", "phase"),
     "gauss_newton": (False, False),
     "levels": ((2, 1), (2, 1)),
+    "excluded_subset": ((1, 4), (1, 4)),
     "initial_estimate": (False, False),
     "down_weight": (False, False),
     "workers": (1, 1),

@@ -17,7 +17,7 @@ from .._typing import Array, Stack
 from ._pairs import Peaks, centred, chunks
 from .filtering import edge_window, taper
 
-__all__ = ["correlate"]
+__all__ = ["LEAST_OVERLAP", "correlate"]
 
 Spectra = NDArray[np.complex64]
 
@@ -28,7 +28,7 @@ Score = Callable[[list[Stack]], Stack]
 _ZOOM = 10  # how much finer one zoom of the correlation is than the one before
 
 
-_LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
+LEAST_OVERLAP = 0.4  # of the largest: a smaller overlap correlates by chance
 
 
 def correlate(
@@ -126,7 +126,7 @@ def _coefficients(
     variance = np.maximum(squares - total**2 / overlap, 0) * np.maximum(spread, 0)
     cross = sums(of_weighted * conjugate) - measured_sum * total / overlap
     largest = variance.max(axis=(1, 2), keepdims=True)
-    allowed = overlap > _LEAST_OVERLAP * overlap.max(axis=(1, 2), keepdims=True)
+    allowed = overlap > LEAST_OVERLAP * overlap.max(axis=(1, 2), keepdims=True)
     allowed &= (variance > 1e-4 * largest) & (largest > 0)
     coefficients: Stack = np.full_like(cross, -np.inf, dtype=np.float32)
     np.divide(cross, np.sqrt(variance), out=coefficients, where=allowed)

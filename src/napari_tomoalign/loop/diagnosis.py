@@ -28,7 +28,7 @@ def diagnose(
 ) -> tuple[str, ...]:
     """Return one sentence or two for each likely trouble, the frames first; empty where none."""
     found = [*run.notes, *start.notes]
-    found += _frames(start, history[-1])
+    found += _frames(run, start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])
     found += _course(run, start, truncation, verdict, history)
@@ -40,7 +40,7 @@ def _names(indices: list[int] | tuple[int, ...]) -> str:
     return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
 
 
-def _frames(start: Start, record: IterationRecord) -> list[str]:
+def _frames(run: Run, start: Start, record: IterationRecord) -> list[str]:
     found = []
     frames = start.frames
     blank = [i for i in frames.blank if i not in frames.saturated]
@@ -62,12 +62,13 @@ def _frames(start: Start, record: IterationRecord) -> list[str]:
             "fits its angle worse, so it is probably the copy: leave it out"
         )
     known = {*frames.blank, *frames.saturated, *(i for pair in frames.duplicates for i in pair)}
+    known.update(int(i) for i in np.flatnonzero(run.excluded))
     foreign = [int(i) for i in np.flatnonzero(record.confidence < TRUSTED) if i not in known]
     if foreign:
         found.append(
             f"frames that do not fit: projection {_names(foreign)} differs from what the others "
             "predict (another object, a wrong angle, or lost); not used in the reconstruction: "
-            "look at them, and put them in ignored_subset or correct them by hand"
+            "look at them, and put them in excluded_subset or correct them by hand"
         )
     return found
 

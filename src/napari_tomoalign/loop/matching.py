@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..geometry.gauge import gauge_part
 from ..images._pairs import Registration
 from ..images.capturing import correlate
 from ..images.filtering import counted_pixels, smooth
@@ -20,10 +21,11 @@ from .level import Level
 from .model import Model
 from .slabs import BLURRED_MARGIN
 
-__all__ = ["AT_ONCE", "Windows", "draw", "match", "windows"]
+__all__ = ["AT_ONCE", "Windows", "draw", "match", "pull_of_held", "windows"]
 
 AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 
+_CAREFUL = 1.0  # ridge of the pull: a mean, which goes nowhere far where few frames disagree
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 
@@ -77,6 +79,24 @@ def match(
     frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Registration(shifts, peak, error)
+
+
+def pull_of_held(
+    run: Run, start: Start, level: Level, model: Model, confidence: Array, captured: bool
+) -> Array:
+    """Return the part of the gauge by which the volume lies off the frames that keep their shifts.
+
+    They cannot go to it, so all others have to come back by as much. Pixels of the full image,
+    (n_angles, 2); 0 where no trusted frame keeps its shift.
+    """
+    pull = np.zeros((run.geometry.n_angles, 2))
+    pulling = start.held & (confidence >= TRUSTED)
+    held = np.flatnonzero(pulling)
+    if len(held):
+        found = match(run, level, model, held, confidence, captured)
+        pull[held] = np.nan_to_num(found.shifts) * level.pixel
+        pull = gauge_part(pull, run.geometry.directions, pulling, ridge=_CAREFUL)
+    return pull * start.directions
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,12 +32,12 @@ def learn(
     # The finest level but one: trends are as smooth there, and an iteration costs an eighth.
     binning = choose_levels(run.geometry.n_columns)[-2:][0]
     level = level_of(start, binning, truncation.grid(start.geometry, last=True))
-    trusted = confidence >= TRUSTED
-    counted = start.registered & trusted
+    used = start.taking_part(confidence)
+    counted = start.registered & (confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
 
     def find_moves(displaced: Array) -> Array:
-        model = evaluate(run, level, truncation, displaced, center, trusted)
+        model = evaluate(run, level, truncation, displaced, center, used)
         moves = np.zeros_like(displaced)
         moves[drawn] = match(run, level, model, drawn, confidence, True).shifts * level.pixel
         return moves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..results import TRUSTED, IterationRecord
+from ..results import IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .level import level_of
@@ -47,7 +47,7 @@ def coarser_of(
     ends = {record.binning: record for record in history if record.binning > binning}
     for record in ends.values():
         level = level_of(start, record.binning, truncation.grid(start.geometry, last=False))
-        trusted = record.confidence >= TRUSTED
-        model = evaluate(run, level, truncation, record.shifts, record.center, trusted, coarser)
+        used = start.taking_part(record.confidence)
+        model = evaluate(run, level, truncation, record.shifts, record.center, used, coarser)
         coarser = model.volume, model.geometry
     return coarser

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array
-from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
-from ..parameters import AlignmentParameters
 from ..results import TRUSTED, IterationRecord
+from ..start.prepare import Start
+from ..start.run import Run
 from .acceleration import Anderson
 from .level import choose_levels
 from .truncation import Truncation
@@ -31,13 +31,8 @@ class Schedule:
 
     Parameters
     ----------
-    parameters : AlignmentParameters
-    valid : (n_angles,) array of bool
-        The projections that are registered at all.
-    directions : (2,) array
-        1 for each direction (row, column) in which they move.
-    geometry : ScanGeometry
-        Of the full images.
+    run : Run
+    start : Start
 
     Attributes
     ----------
@@ -49,21 +44,17 @@ class Schedule:
         The stop rule is met; no further iteration.
     """
 
-    def __init__(
-        self,
-        parameters: AlignmentParameters,
-        valid: NDArray[np.bool_],
-        directions: Array,
-        geometry: ScanGeometry,
-    ) -> None:
+    def __init__(self, run: Run, start: Start) -> None:
+        parameters, geometry = run.parameters, run.geometry
         levels = parameters.levels or choose_levels(geometry.n_columns)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
-        self._valid = valid
-        self._moves_along = directions
+        self._valid = start.registered
+        self._held = bool(start.held.any())
+        self._moves_along = start.directions
         self._directions = geometry.directions
         self._iteration = 0
-        self._step = np.zeros((len(valid), 2))
+        self._step = np.zeros((geometry.n_angles, 2))
         self.rests = self.finished = False
         self._enter(0)
 
@@ -113,11 +104,12 @@ class Schedule:
     def gauge_free(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
         """Return the moves without their gauge, which only says that the volume lies elsewhere.
 
-        Told from the frames that were drawn and are trusted; where there is chance in it, it stays.
+        Told from the frames that were drawn and are trusted. Where there is chance in it, it stays;
+        and where frames are held, for then it is a move relative to them.
         """
         counted = np.zeros(len(moves), bool)
         counted[drawn] = confidence[drawn] >= TRUSTED
-        if self._chance or not counted.any():
+        if self._chance or self._held or not counted.any():
             return moves
         gauge = gauge_part(moves, self._directions, counted) * self._moves_along
         free: Array = moves - gauge * counted[:, None]

@@ -75,8 +75,8 @@ def look_again(
     Looked at on the finest level but one, where an iteration costs an eighth and trends are the
     same; on the level that the run ended at where that is as coarse.
     """
-    trusted = confidence >= TRUSTED
-    counted = start.registered & trusted
+    used = start.taking_part(confidence)
+    counted = start.registered & (confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
     binning = choose_levels(run.geometry.n_columns)[-2:][0]
     known: Model | None = model
@@ -87,7 +87,7 @@ def look_again(
     def find_moves(step: Array) -> Array:
         displaced = shifts + step * level.pixel
         seen = known if known is not None and not step.any() else None
-        seen = seen or evaluate(run, level, truncation, displaced, center, trusted, coarser)
+        seen = seen or evaluate(run, level, truncation, displaced, center, used, coarser)
         moves = np.zeros_like(shifts)
         moves[drawn] = match(run, level, seen, drawn, confidence, True).shifts
         return np.nan_to_num(moves)

@@ -9,6 +9,7 @@ from .._typing import Array
 from ..geometry import ScanGeometry
 from ..geometry.gauge import axis_part, gauge_part
 from ..images._pairs import Registration
+from ..images.capturing import LEAST_OVERLAP
 from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
@@ -43,7 +44,9 @@ def find_moves(
     sums = model.sums
     mass = center_of_mass_term(sums.moments, sums.volume, model.geometry, weight)
     moves[drawn] += level.pixel * mass[drawn]
-    return moves * start.directions, notes
+    moves *= start.directions
+    moves[_leaves(run, shifts, shifts + moves)] = 0.0  # a way out of the field is no answer
+    return moves, notes
 
 
 def absolute(shifts: Array, center: float) -> Array:
@@ -53,21 +56,47 @@ def absolute(shifts: Array, center: float) -> Array:
 
 
 def update(
-    run: Run, start: Start, shifts: Array, center: float, confidence: Array
+    run: Run,
+    start: Start,
+    shifts: Array,
+    center: float,
+    step: Array,
+    pull: Array,
+    confidence: Array,
 ) -> tuple[Array, float]:
-    """Take out of the new shifts what the object's position and the axis account for.
+    """Return the shifts and the centre after a step.
 
-    The gauge goes with the volume, which is made anew; a constant in the
-    columns is the position of the axis, and goes there unless the caller has fixed it.
+    What the object's position and the axis account for is taken out of the shifts: the gauge goes
+    with the volume, which is made anew; a constant in the columns is the position of the axis, and
+    goes there unless the caller has fixed it. Where frames keep their shifts, the gauge is theirs,
+    and the others follow their ``pull``.
+
+    The whole change of a shift is cut off, and a frame stays where it was rather than where too
+    little of it would overlap with its reprojection.
     """
-    directions = run.geometry.directions
-    if run.moves_center:
-        constant = axis_part(shifts, directions, confidence)
-        moved = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
-        shifts = shifts - np.array([0.0, moved - center])
-        center = moved
-    shifts = shifts - gauge_part(shifts, directions, confidence) * start.directions
-    return shifts, center
+    cutoff, directions = run.parameters.shift_cutoff, run.geometry.directions
+    moved = shifts + step
+    if start.held.any():
+        moved = moved - pull
+    else:
+        if run.moves_center:
+            constant = axis_part(moved, directions, confidence)
+            constant = constant if cutoff is None else float(np.clip(constant, -cutoff, cutoff))
+            new = float(np.clip(center + constant, 0, run.geometry.n_columns - 1))
+            moved = moved - np.array([0.0, new - center])
+            center = new
+        moved = moved - gauge_part(moved, directions, confidence) * start.directions
+    moved = shifts + cut_off(moved - shifts, cutoff)
+    stays = start.held | _leaves(run, shifts, moved)
+    return np.where(stays[:, None], shifts, moved), center
+
+
+def _leaves(run: Run, before: Array, after: Array) -> NDArray[np.bool_]:
+    """Return which shifts leave less of a frame in the field than can be registered, and go on."""
+    size = np.array([run.geometry.n_rows, run.geometry.n_columns])
+    left = [np.prod(np.maximum(1 - np.abs(s) / size, 0), axis=1) for s in (before, after)]
+    leaves: NDArray[np.bool_] = (left[1] < LEAST_OVERLAP) & (left[1] < left[0])
+    return leaves
 
 
 def cut_off(moves: Array, longest: float | None) -> Array:

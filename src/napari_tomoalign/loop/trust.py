@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array
+from ..images.capturing import LEAST_OVERLAP
 from ..results import TRUSTED
 from ..start.frames import copies, fit_confidence
 from ..start.prepare import Start
@@ -19,11 +20,13 @@ def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: 
 
     A frame that was not trusted comes back only when it fits as well as the others do, so that
     none comes and goes. A copy may fit well where its original lies at a near angle; it gets 0.
+    So does a frame of which little is left in the field: what is not seen is not missed either.
     """
     if not captured or not run.parameters.down_weight:
         return start.usable.astype(np.float64)
     misfit = np.sqrt(model.sums.difference / np.maximum(model.sums.pixels, 1.0))
     confidence = fit_confidence(misfit, start.usable, run.geometry.angles)
+    confidence[model.sums.pixels < LEAST_OVERLAP * np.median(model.sums.pixels[start.usable])] = 0.0
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     pairs = start.frames.duplicates

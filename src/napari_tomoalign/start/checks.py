@@ -48,20 +48,21 @@ def check(
     axis = _center(center, n_columns)
     geometry = ScanGeometry(radians, n_rows, n_columns, axis)
     start = _shifts(initial_shifts, n)
-    valid = _valid(settings.ignored_subset, n)
+    held, excluded = _subsets(settings, n)
     _check_cropping(settings, n_rows, n_columns)
     _check_levels(settings.levels, n_columns)
     if resume is not None:
         _check_resume(resume, n, settings.maxiter)
     engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
-    data, data_weights, notes = _line_integrals(stack, given, settings)
+    data, data_weights, notes = _line_integrals(stack, given, excluded, settings)
     return Run(
         projections=data,
         weights=data_weights,
         geometry=geometry,
         center_known=center is not None,
         initial_shifts=start,
-        valid=valid,
+        held=held,
+        excluded=excluded,
         backend=engine,
         algorithm=algorithm,
         options=options,
@@ -183,17 +184,29 @@ def _shifts(shifts: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     return array
 
 
-def _valid(ignored: tuple[int, ...], n: int) -> NDArray[np.bool_]:
-    outside = [i for i in ignored if i >= n]
-    if outside:
-        raise ValueError(
-            f"ignored_subset names projection {outside[0]}, but there are {n}: 0 to {n - 1}"
+def _subsets(settings: AlignmentParameters, n: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which projections keep their shifts, and which are not used."""
+    masks = []
+    for name in ("ignored_subset", "excluded_subset"):
+        named = list(getattr(settings, name))
+        outside = [i for i in named if i >= n]
+        if outside:
+            raise ValueError(
+                f"{name} names projection {outside[0]}, but there are {n}: 0 to {n - 1}"
+            )
+        mask = np.zeros(n, bool)
+        mask[named] = True
+        masks.append(mask)
+    held, excluded = masks
+    if (held | excluded).all():
+        which = " and ".join(
+            name
+            for name, mask in (("ignored_subset", held), ("excluded_subset", excluded))
+            if mask.any()
         )
-    valid = np.ones(n, bool)
-    valid[list(ignored)] = False
-    if not valid.any():
-        raise ValueError("ignored_subset names every projection, so none is left to register")
-    return valid
+        names = "name" if " and " in which else "names"
+        raise ValueError(f"{which} {names} every projection, so none is left to register")
+    return held, excluded
 
 
 def _check_cropping(settings: AlignmentParameters, n_rows: int, n_columns: int) -> None:
@@ -262,15 +275,18 @@ def _pipeline(
 
 
 def _line_integrals(
-    stack: NDArray[Any], weights: NDArray[np.float32] | None, settings: AlignmentParameters
+    stack: NDArray[Any],
+    weights: NDArray[np.float32] | None,
+    excluded: NDArray[np.bool_],
+    settings: AlignmentParameters,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[str, ...]]:
     """Return what is aligned: one float32 stack, channels averaged, -log where it is asked for."""
     with np.errstate(over="ignore", invalid="ignore"):  # said below
         data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
         data = np.asarray(data, dtype=np.float32)
-    _check_finite(data, weights, stack)
+    _check_finite(data, weights, excluded, stack)
     notes: tuple[str, ...] = ()
-    if weights is not None and not np.isfinite(data).all():
+    if not np.isfinite(data.sum(dtype=np.float64)):  # where it does not count, as checked
         data = np.where(np.isfinite(data), data, np.float32(0))
     if settings.transmission and settings.use_absorbances:
         dark = data <= 0
@@ -284,12 +300,16 @@ def _line_integrals(
 
 
 def _check_finite(
-    data: NDArray[np.float32], weights: NDArray[np.float32] | None, given: NDArray[Any]
+    data: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    excluded: NDArray[np.bool_],
+    given: NDArray[Any],
 ) -> None:
     with np.errstate(invalid="ignore"):
         if np.isfinite(data.sum(dtype=np.float64)):  # cheap: no stack of booleans
             return
     bad = ~np.isfinite(data)
+    bad[excluded] = False
     if weights is not None:
         bad &= weights > 0
     if not bad.any():
@@ -304,5 +324,5 @@ def _check_finite(
     raise ValueError(
         f"{int(bad.sum())} values of the projections are NaN or infinite, in {len(frames)} of "
         f"{len(data)} projections (the first at {first}): mask them with "
-        "weights=np.isfinite(projections), or leave those projections out"
+        "weights=np.isfinite(projections), or leave those projections out with excluded_subset"
     )

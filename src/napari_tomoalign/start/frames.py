@@ -43,6 +43,14 @@ class FrameReport:
     saturated: tuple[int, ...] = ()
     duplicates: tuple[tuple[int, int], ...] = ()
 
+    def without(self, excluded: NDArray[np.bool_]) -> FrameReport:
+        """Return the report without the frames that are not used anyway."""
+        return FrameReport(
+            tuple(i for i in self.blank if not excluded[i]),
+            tuple(i for i in self.saturated if not excluded[i]),
+            tuple(pair for pair in self.duplicates if not excluded[list(pair)].any()),
+        )
+
 
 def inspect_frames(survey: Survey) -> FrameReport:
     """Say which frames are suspect by themselves."""

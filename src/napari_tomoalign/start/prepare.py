@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
+from ..geometry.gauge import gauge_part
 from ..images.filtering import fill_ignored
+from ..results import TRUSTED
 from .estimate import Estimate, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .outline import Outline, look_at_outline
@@ -35,9 +37,9 @@ class Start:
     shifts : (n_angles, 2) array
         First estimate, pixels.
     usable : (n_angles,) array of bool
-        Frames that show something.
-    registered : (n_angles,) array of bool
-        Frames that may move: usable and not ignored by the caller.
+        Frames that show something and are not excluded by the caller.
+    registered, held : (n_angles,) array of bool
+        Frames that may move: usable and not ignored by the caller; and the ignored ones.
     noise : float
         RMS of the noise over that of the data, in the usable frames.
     frame_noise : (n_angles,) array
@@ -55,12 +57,17 @@ class Start:
     shifts: NDArray[np.float64]
     usable: NDArray[np.bool_]
     registered: NDArray[np.bool_]
+    held: NDArray[np.bool_]
     frames: FrameReport
     outline: Outline
     noise: float
     frame_noise: NDArray[np.float64]
     directions: NDArray[np.float64]
     notes: tuple[str, ...]
+
+    def taking_part(self, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which frames are reconstructed: the trusted ones, and the ignored ones anyway."""
+        return (confidence >= TRUSTED) | self.held
 
 
 def prepare(run: Run) -> Start:
@@ -75,14 +82,14 @@ def prepare(run: Run) -> Start:
     if weights is not None:
         projections = fill_ignored(projections, weights)
     survey = take_survey(blocks_of(projections), geometry.projections_shape)
-    frames = inspect_frames(survey)
-    usable = np.ones(len(projections), bool)
+    frames = inspect_frames(survey).without(run.excluded)
+    usable = ~run.excluded
     usable[list(frames.blank)] = False
     registered = run.valid & usable & survey.varies
     if not registered.any():
         raise ValueError(
             "no projection that may be registered shows any contrast: are the projections blank, "
-            "or is everything in ignored_subset?"
+            "or is everything else in ignored_subset or excluded_subset?"
         )
     outline = look_at_outline(survey, usable)
     estimate = _first_estimate(run, survey, usable)
@@ -94,7 +101,9 @@ def prepare(run: Run) -> Start:
     elif run.initial_shifts is not None:
         shifts = run.initial_shifts.copy()
     elif run.parameters.initial_estimate and not outline.truncated:
-        shifts = estimate.shifts * directions
+        held = gauge_part(estimate.shifts, geometry.directions, run.held)
+        shifts = (estimate.shifts - held * run.held.any()) * directions
+        shifts[run.held | run.excluded] = 0.0
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
         projections=projections,
@@ -103,6 +112,7 @@ def prepare(run: Run) -> Start:
         shifts=shifts,
         usable=usable,
         registered=registered,
+        held=run.held,
         frames=frames,
         outline=outline,
         noise=_noise_share(survey, usable),

@@ -37,8 +37,8 @@ class Run:
     geometry : ScanGeometry
     center_known : bool
         The caller gave the centre.
-    valid : (n_angles,) array of bool
-        May be registered.
+    valid, held, excluded : (n_angles,) array of bool
+        May be registered; keep their shifts; are not used. Each projection is one of these.
     loop : callable
         The run to its states.
     """
@@ -48,7 +48,8 @@ class Run:
     geometry: ScanGeometry
     center_known: bool
     initial_shifts: NDArray[np.float64] | None
-    valid: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    excluded: NDArray[np.bool_]
     backend: Backend
     algorithm: str | Callable[..., Any]
     options: dict[str, Any]
@@ -74,6 +75,11 @@ class Run:
         return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)
 
     @property
+    def valid(self) -> NDArray[np.bool_]:
+        """The projections that may be registered."""
+        return ~(self.held | self.excluded)
+
+    @property
     def startup_note(self) -> str | None:
         """What the user should know while the first iteration takes long; None: nothing."""
         note: str | None = getattr(self.backend, "startup_note", lambda: None)()
@@ -81,6 +87,10 @@ class Run:
 
     @property
     def moves_center(self) -> bool:
-        """Whether the loop may find the rotation centre."""
+        """Whether the loop may find the rotation centre.
+
+        Not where projections keep their shifts: these are right for the centre as it is.
+        """
         settings = self.parameters
-        return not self.center_known and settings.center_estimation and settings.align_horizontal
+        wanted = settings.center_estimation and settings.align_horizontal
+        return wanted and not self.center_known and not self.held.any()
