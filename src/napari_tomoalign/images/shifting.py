@@ -38,6 +38,11 @@ class SplineStack:
         self._coefficients = coefficients
 
     @property
+    def coefficients(self) -> Stack:
+        """Of the splines, (n_angles, n_rows, n_columns); not to be changed."""
+        return self._coefficients
+
+    @property
     def n_rows(self) -> int:
         """Rows of an image."""
         return int(self._coefficients.shape[1])

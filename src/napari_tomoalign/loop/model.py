@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..backends.slab import SlabBackend, SlabDone, SlabWork
 from ..geometry import ScanGeometry
+from ..images.filtering import counted_pixels
+from ..images.moments import volume_moments
+from ..images.refining import NormalEquations
 from ..start.run import Run
 from .level import Level, enlarge
-from .slabs import Slab, Sums, compare, in_order, slabs_of
+from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, in_order, slabs_of
 from .truncation import Truncation
 
 __all__ = ["Coarser", "Evaluation", "Model", "evaluate"]
@@ -94,13 +98,13 @@ class Evaluation:
 
     def __call__(self, slab: Slab) -> Model:
         """Move the original data, reconstruct from trusted frames, reproject, compare."""
+        if self.engine is not None:
+            return self._from(self.engine.evaluate(self._work(slab)), slab)
         run, level, around = self.run, self.level, slab.around
         measured, weights = level.moved(self.shifts, run.parameters.workers, around)
         whole = level.centred(self.center)
         geometry = whole.rows_of(around)
-        initial = None
-        if self.coarser is not None and run.can_start_from_volume:
-            initial = enlarge(*self.coarser, whole, around)
+        initial = self._initial(whole, around)
         given = measured, weights, geometry
         if not self.trusted.all():
             part = geometry.subset(self.trusted)
@@ -118,12 +122,75 @@ class Evaluation:
             whole.n_rows,
             run.parameters.workers,
         )
-        if slab.around == slab.rows:
-            return Model(measured, weights, volume, reprojected, whole, sums)
-        inner = slab.inner
-        return Model(
-            measured[:, inner], weights[:, inner], volume[inner], reprojected[:, inner], whole, sums
+        return _without_halo(Model(measured, weights, volume, reprojected, whole, sums), slab)
+
+    @property
+    def engine(self) -> SlabBackend | None:
+        """The backend, where it can evaluate a whole slab by itself."""
+        backend, algorithm = self.run.backend, self.run.algorithm
+        if callable(algorithm) or not isinstance(backend, SlabBackend):
+            return None
+        return backend if self._options is not None else None
+
+    @property
+    def _options(self) -> dict[str, Any] | None:
+        started = self.coarser is not None and self.run.can_start_from_volume
+        return self.truncation.options_of_all(self.run, started=started)
+
+    def _initial(self, whole: ScanGeometry, around: slice) -> Stack | None:
+        """Return the slices that a reconstruction starts from."""
+        if self.coarser is None or not self.run.can_start_from_volume:
+            return None
+        return enlarge(*self.coarser, whole, around)
+
+    def _work(self, slab: Slab) -> SlabWork:
+        """Return a slab as an engine is asked for it."""
+        level, whole = self.level, self.level.centred(self.center)
+        window = level.window(self.run.parameters.projection_cropping, self.run.geometry)
+        shape = whole.projections_shape[1:]
+        return SlabWork(
+            coefficients=level.spline.coefficients,
+            weights=level.weights,
+            back=-self.shifts / level.pixel,
+            around=slab.around,
+            inner=slab.inner,
+            geometry=whole.rows_of(slab.around),
+            trusted=self.trusted,
+            algorithm=str(self.run.algorithm),
+            options=self._options or {},
+            initial=self._initial(whole, slab.around),
+            counted=counted_pixels(shape, window, BLURRED_MARGIN)[slab.rows],
         )
+
+    def _from(self, done: SlabDone, slab: Slab) -> Model:
+        """Return what an engine made of a slab as the model of its rows."""
+        _check_volume(done.volume, self.level.geometry.rows_of(slab.around))
+        sums = Sums(
+            NormalEquations(done.normal, done.right, done.squares, done.count),
+            done.difference,
+            done.power,
+            done.pixels,
+            done.moments,
+            volume_moments(done.volume[slab.inner], slab.rows.start),
+        )
+        whole = self.level.centred(self.center)
+        weights = done.weights if self.level.weights is not None else done.weights.astype(np.uint8)
+        made = Model(done.measured, weights, done.volume, done.reprojected, whole, sums)
+        return _without_halo(made, slab)
+
+
+def _without_halo(made: Model, slab: Slab) -> Model:
+    """Return the model of a slab's rows without those around them."""
+    if slab.around == slab.rows:
+        return made
+    rows = slab.inner
+    return replace(
+        made,
+        measured=made.measured[:, rows],
+        weights=made.weights[:, rows],
+        volume=made.volume[rows],
+        reprojected=made.reprojected[:, rows],
+    )
 
 
 def evaluate(
@@ -138,9 +205,30 @@ def evaluate(
     height: int | None = None,
     executor: Executor | None = None,
 ) -> Model:
-    """Evaluate the model at some shifts, in slabs of ``height`` rows (see `Evaluation`)."""
+    """Evaluate the model at some shifts, in slabs of ``height`` rows (see `Evaluation`).
+
+    An engine that evaluates slabs by itself says how high they may be where nobody else does; where
+    its memory does not hold one all the same, they are halved.
+    """
     task = Evaluation(run, level, truncation, shifts, center, trusted, coarser)
-    slabs = slabs_of(level.geometry.n_rows, height)
+    n_rows, engine = level.geometry.n_rows, task.engine
+    if engine is None or height is not None:
+        return _in_slabs(task, slabs_of(n_rows, height), executor)
+    fits = engine.slab_height(level.geometry)
+    height = -(-n_rows // engine.n_devices)
+    if height < n_rows or fits < n_rows:
+        height = max(1, min(height, fits - 2 * HALO))
+    with ThreadPoolExecutor(engine.n_devices) as devices:
+        while True:
+            try:
+                return _in_slabs(task, slabs_of(n_rows, height), executor or devices)
+            except MemoryError:
+                if height == 1:
+                    raise
+                height //= 2
+
+
+def _in_slabs(task: Evaluation, slabs: tuple[Slab, ...], executor: Executor | None) -> Model:
     parts = in_order(task, slabs, executor)
     return next(parts) if len(slabs) == 1 else _joined(parts, slabs)
 
@@ -189,6 +277,18 @@ def _reconstruct(
             within = slice(margin, margin + width)
             begin = None if initial is None else initial[rows, within, within]
             volume[rows, within, within] = _ask_backend(run, images, weight, part, begin, options)
+    _check_volume(volume, geometry)
+    return volume
+
+
+def _check_volume(volume: Stack, geometry: ScanGeometry) -> None:
+    """Refuse a reconstruction that is none.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or values that are not finite.
+    """
     if volume.shape != geometry.volume_shape:
         raise ValueError(
             f"the reconstruction has shape {volume.shape}, expected (slice, y, x) = "
@@ -199,7 +299,6 @@ def _reconstruct(
             "the reconstruction holds NaN or infinite values: another algorithm, or other "
             "reconstruction_pipeline_kwargs (fewer iterations, weaker regularisation), may help"
         )
-    return volume
 
 
 def _ask_backend(

@@ -19,9 +19,10 @@ from ..images.filtering import SMOOTHING_HALO, counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
 from ..images.refining import SLOPE_HALO, NormalEquations, slopes
 
-__all__ = ["BLURRED_MARGIN", "Slab", "Sums", "compare", "in_order", "slabs_of"]
+__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "in_order", "slabs_of"]
 
 BLURRED_MARGIN = 2  # pixels along the borders where the smoothing lacks its surroundings: 2.5 sigma
+HALO = SMOOTHING_HALO + SLOPE_HALO  # rows around a slab that its comparison depends on
 _AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
 
 _T = TypeVar("_T")
@@ -50,11 +51,10 @@ class Slab:
 def slabs_of(n_rows: int, height: int | None = None) -> tuple[Slab, ...]:
     """Cut images into slabs of ``height`` rows, the last one lower; None: one slab."""
     height = n_rows if height is None else height
-    halo = SMOOTHING_HALO + SLOPE_HALO
     slabs = []
     for first in range(0, n_rows, height):
         last = min(first + height, n_rows)
-        around = slice(max(first - halo, 0), min(last + halo, n_rows))
+        around = slice(max(first - HALO, 0), min(last + HALO, n_rows))
         slabs.append(Slab(slice(first, last), around))
     return tuple(slabs)
 

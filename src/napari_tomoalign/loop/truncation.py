@@ -52,6 +52,10 @@ class Truncation(Protocol):
         """Return the geometry with the grid that a level, the last one or not, works on."""
         ...
 
+    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+        """Return the options with which all rows are reconstructed; None: `parts` looks at them."""
+        ...
+
     def parts(
         self,
         run: Run,
@@ -96,6 +100,10 @@ class Whole:
     def grid(self, geometry: ScanGeometry, *, last: bool) -> ScanGeometry:
         """Return the grid of the images."""
         return geometry
+
+    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+        """Return the options of all rows: they are alike."""
+        return run.options_for(_POLISH if started else 1)
 
     def parts(
         self,
@@ -160,6 +168,10 @@ class Truncated(Whole):
             return geometry
         margin = int(np.ceil((_WIDER - 1) * geometry.n_columns / 2))
         return geometry.with_changes(volume_width=geometry.n_columns + 2 * margin)
+
+    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+        """Return None: rows whose object lies inside every image have a narrower grid."""
+        return None
 
     def parts(
         self,

@@ -76,6 +76,19 @@ class DeviceArray(NDArrayOperatorsMixin):
         """Its numbers' type."""
         return np.dtype(np.float32)
 
+    def take(self, which: NDArray[np.intp]) -> DeviceArray:
+        """Return a copy of some of what the first axis counts."""
+        some = self.empty((len(which), *self.shape[1:]), self.device)
+        size = self.shape[1] * self.shape[2]
+        wp.launch(
+            kernels.take,
+            (len(which), size),
+            [self.flat, wp.array(which, dtype=wp.int32, device=self.device), size],
+            [some.flat],
+            device=self.device,
+        )
+        return some
+
     def copy(self) -> DeviceArray:
         """Return a copy."""
         return DeviceArray(wp.clone(self.flat), self.shape)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import queue
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,18 @@ from .. import solvers
 from ..base import BackendUnavailable, Operator
 from ..builtin.engine import ITERATIVE, OPTIONS, BuiltinBackend
 from ..filters import response
+from ..slab import SlabDone, SlabWork
 from . import kernels
 from .arrays import DeviceArray
+from .evaluation import evaluate_slab
 from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
-from .slabs import in_slabs
+from .slabs import in_slabs, lacks_memory, most_rows
 
 __all__ = ["WarpBackend", "create"]
 
 Array = NDArray[np.float32]
 
+_COMPARED = 5  # more: weights, reprojection, the smoothed one and its slopes; sums as a stack
 _HELD = 5  # volumes, and stacks, that a solver holds: two points, a step, scales, one on the way
 
 
@@ -63,6 +67,9 @@ class WarpBackend(BuiltinBackend):
 
     def __init__(self, devices: Sequence[Any]) -> None:
         self.devices = tuple(devices)
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for device in self.devices:
+            self._free.put(device)
 
     def describe(self) -> str:
         """Return the cards, each with its memory."""
@@ -95,27 +102,60 @@ class WarpBackend(BuiltinBackend):
     ) -> Array:
         """Reconstruct a volume, slab by slab (see `Backend.reconstruct`, `BuiltinBackend`)."""
         self.check_options(algorithm, options)
-        settings = {**OPTIONS[algorithm], **options}
-        radius = geometry.support_radius if settings.pop("circle") else math.inf
+        radius, solve = _solver(algorithm, geometry, options)
         out = np.empty(geometry.volume_shape, np.float32)
 
         def work(rows: slice, device: Any) -> None:
             measured = images_on(device, projections[:, rows])
             A = DeviceOperator(geometry, measured.shape[2], radius, device)
-            if algorithm == "fbp":
-                volume = solvers.fbp(A, measured, geometry.angles, filtering=_filtered, **settings)
-            else:
-                volume = ITERATIVE[algorithm](
-                    A,
-                    measured,
-                    weights=None if weights is None else images_on(device, weights[:, rows]),
-                    initial=None if initial is None else volume_on(device, initial[rows]) * A.disc,
-                    **settings,
-                )
-            out[rows] = slices_from(volume)
+            weight = None if weights is None else images_on(device, weights[:, rows])
+            start = None if initial is None else volume_on(device, initial[rows])
+            out[rows] = slices_from(solve(A, measured, weight, start))
 
         in_slabs(geometry, self.devices, _HELD, work)
         return out
+
+    @property
+    def n_devices(self) -> int:
+        """How many slabs it evaluates at once: one a device."""
+        return len(self.devices)
+
+    def evaluate(self, work: SlabWork) -> SlabDone:
+        """Evaluate a slab on a device that is free (see `SlabBackend.evaluate`)."""
+        self.check_options(work.algorithm, work.options)
+        radius, solve = _solver(work.algorithm, work.geometry, work.options)
+        device = self._free.get()
+        try:
+            return evaluate_slab(work, radius, solve, device)
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            n_rows = work.around.stop - work.around.start
+            raise MemoryError(
+                f"{n_rows} rows do not fit into the memory of {device.name}"
+            ) from error
+        finally:
+            self._free.put(device)
+
+    def slab_height(self, geometry: ScanGeometry) -> int:
+        """Return how many rows fit at once (see `SlabBackend.slab_height`)."""
+        return min(most_rows(geometry, device, _HELD + _COMPARED) for device in self.devices)
+
+
+def _solver(
+    algorithm: str, geometry: ScanGeometry, options: Mapping[str, Any]
+) -> tuple[float, Callable[..., Any]]:
+    """Return the radius of the volume, and what reconstructs on a device."""
+    settings = {**OPTIONS[algorithm], **options}
+    radius = geometry.support_radius if settings.pop("circle") else math.inf
+
+    def solve(A: DeviceOperator, measured: Any, weights: Any, initial: Any) -> Any:
+        if algorithm == "fbp":
+            return solvers.fbp(A, measured, A.angles, filtering=_filtered, **settings)
+        start = None if initial is None else initial * A.disc
+        return ITERATIVE[algorithm](A, measured, weights=weights, initial=start, **settings)
+
+    return radius, solve
 
 
 def _filtered(images: Any, window: str) -> Any:

@@ -48,7 +48,7 @@ class DeviceOperator(Operator):
         self.range_shape = (geometry.n_angles, self._n_columns, n_slices)
 
     def _put_angles(self, angles: NDArray[np.float64]) -> None:
-        self._angles = angles
+        self.angles = angles
         cosines, sines = np.cos(angles), np.sin(angles)
         widths = np.maximum(np.abs(cosines), np.abs(sines))
         self._cosines, self._sines, self._widths, self._ones = (
@@ -111,8 +111,8 @@ class DeviceOperator(Operator):
     def subset(self, frames: Frames) -> DeviceOperator:
         """Return the operator of some of the projections."""
         part = copy.copy(self)
-        part._put_angles(self._angles[frames])
-        part.range_shape = (len(part._angles), *self.range_shape[1:])
+        part._put_angles(self.angles[frames])
+        part.range_shape = (len(part.angles), *self.range_shape[1:])
         return part
 
     @property

@@ -9,10 +9,8 @@ from typing import Any
 
 from ...geometry import ScanGeometry
 
-__all__ = ["in_slabs"]
+__all__ = ["in_slabs", "lacks_memory", "most_rows"]
 
-_ROWS_ON_A_CPU = 32  # on Warp's CPU device, which has no memory of its own: as many as a block of
-# TomoPy's projector; the tests' scans are smaller
 _LARGEST = 2**31 - 1  # numbers in an array: the kernels count with 32 bits
 _NO_MEMORY = "Failed to allocate"  # how Warp's RuntimeError begins (1.19, _src/context.py)
 
@@ -44,8 +42,6 @@ def in_slabs(
     MemoryError
         Not even one row fits.
     """
-    row_numbers = geometry.volume_width**2 + geometry.n_angles * geometry.n_columns
-    longest = _LARGEST // max(geometry.volume_width**2, geometry.n_angles * geometry.n_columns)
     share = -(-geometry.n_rows // len(devices))
     lock = threading.Lock()
     waiting = [slice(0, geometry.n_rows)]
@@ -61,15 +57,12 @@ def in_slabs(
             return slice(rows.start, end)
 
     def serve(device: Any) -> None:
-        free = (
-            device.free_memory // (4 * arrays * row_numbers) if device.is_cuda else _ROWS_ON_A_CPU
-        )
-        most = max(1, min(share, longest, free))
+        most = min(share, most_rows(geometry, device, arrays))
         while (rows := take(most)) is not None:
             try:
                 work(rows, device)
             except RuntimeError as error:
-                if not str(error).startswith(_NO_MEMORY):
+                if not lacks_memory(error):
                     raise
                 if rows.stop - rows.start == 1:
                     raise MemoryError(
@@ -83,3 +76,17 @@ def in_slabs(
 
     with ThreadPoolExecutor(len(devices)) as pool:
         list(pool.map(serve, devices))
+
+
+def most_rows(geometry: ScanGeometry, device: Any, arrays: int) -> int:
+    """Return how many rows of volumes and stacks the free memory of a device holds, at least 1."""
+    slice_size, row_size = geometry.volume_width**2, geometry.n_angles * geometry.n_columns
+    rows = _LARGEST // max(slice_size, row_size)
+    if device.is_cuda:
+        rows = min(rows, device.free_memory // (4 * arrays * (slice_size + row_size)))
+    return max(1, rows)
+
+
+def lacks_memory(error: RuntimeError) -> bool:
+    """Tell whether Warp could not allocate memory."""
+    return str(error).startswith(_NO_MEMORY)

@@ -1,0 +1,114 @@
+"""What an engine with memory of its own is asked for: a whole slab, moved to compared, there.
+
+Without it, each step of a slab's evaluation would cross to that memory and back. Any engine may go
+without: the loop then takes the steps itself (`loop.model`, `loop.slabs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import ScanGeometry
+
+__all__ = ["SlabBackend", "SlabDone", "SlabWork"]
+
+
+@dataclass(frozen=True, eq=False)
+class SlabWork:
+    """A slab to be evaluated.
+
+    Attributes
+    ----------
+    coefficients : (n_angles, n_rows, n_columns) array of float32
+        Cubic-spline coefficients of the whole original images.
+    weights : array of that shape, or None
+        Of the original images.
+    back : (n_angles, 2) array
+        By how many pixels (row, column) the images are moved.
+    around : slice
+        The rows to be made: the slab's and those around it.
+    inner : slice
+        The slab's rows among those.
+    geometry : ScanGeometry
+        Of the rows around the slab.
+    trusted : (n_angles,) array of bool
+        Which images take part in the reconstruction.
+    algorithm : str
+    options : mapping
+        Of the algorithm.
+    initial : (n_around, volume_width, volume_width) array of float32, or None
+        Where the reconstruction starts.
+    counted : (n_inner, n_columns) array of bool
+        Pixels that the normal equations count.
+    """
+
+    coefficients: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+    back: NDArray[np.float64]
+    around: slice
+    inner: slice
+    geometry: ScanGeometry
+    trusted: NDArray[np.bool_]
+    algorithm: str
+    options: Mapping[str, Any]
+    initial: NDArray[np.float32] | None
+    counted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class SlabDone:
+    """What came of it, with the rows around the slab; the sums are over the slab's own.
+
+    Attributes
+    ----------
+    measured, weights, reprojected : (n_angles, n_around, n_columns) array of float32
+    volume : (n_around, volume_width, volume_width) array of float32
+    normal, right, squares, count : array of float64
+        As in `images.refining.NormalEquations`: for the slopes along rows and columns.
+    difference, power, pixels : (n_angles,) array of float64
+        Weighted squares of measured minus reprojected, and of measured; weights.
+    moments : (n_angles, 3) array of float64
+        As of `images.moments.image_moments`.
+    """
+
+    measured: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    volume: NDArray[np.float32]
+    reprojected: NDArray[np.float32]
+    normal: NDArray[np.float64]
+    right: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    count: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    power: NDArray[np.float64]
+    pixels: NDArray[np.float64]
+    moments: NDArray[np.float64]
+
+
+@runtime_checkable
+class SlabBackend(Protocol):
+    """A `Backend` that can evaluate whole slabs, ``n_devices`` of them at once."""
+
+    @property
+    def n_devices(self) -> int:
+        """How many slabs it evaluates at once."""
+        ...
+
+    def evaluate(self, work: SlabWork) -> SlabDone:
+        """Evaluate a slab.
+
+        Raises
+        ------
+        MemoryError
+            It does not fit; lower ones may.
+        """
+        ...
+
+    def slab_height(self, geometry: ScanGeometry) -> int:
+        """Return how many rows, those around a slab included, fit at once."""
+        ...
