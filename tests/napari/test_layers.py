@@ -51,7 +51,8 @@ def test_every_level_covers_the_scan(frames, binning):
     volume = made["reconstruction"]
     assert covers(volume, 0) == (2.75, 10.75)  # slices lie where the rows are
     assert covers(volume, 1) == (-0.5, 11.5)  # there at every angle
-    assert covers(volume, 2) == covers(volume, 3) == (6.75, 22.75)
+    assert covers(volume, 2) == (2.75, 18.75)  # begins where the rows do
+    assert covers(volume, 3) == (6.75, 22.75)
 
 
 def test_rows_may_be_binned_less_than_columns(make_state):
@@ -84,6 +85,7 @@ def test_a_horizontal_axis_turns_the_stacks_back(frames):
     assert made["reference"].data.shape == (12, 32, 16)
     assert covers(made["reference"], 1) == (2.75, 18.75)
     assert covers(made["reconstruction"], 0) == (6.75, 14.75)  # slices lie where the columns are
+    assert covers(made["reconstruction"], 2) == (6.75, 22.75)
     assert covers(made["reconstruction"], 3) == (2.75, 18.75)
 
 
@@ -190,3 +192,62 @@ def test_a_large_update_costs_the_gui_thread_little(viewer, layers, make_state):
         layers.show(made)
         taken.append(time.perf_counter() - started)
     assert min(taken) < 0.05
+
+
+def test_each_view_has_its_name_and_the_difference_is_white_at_zero(viewer, layers, frames):
+    scan = viewer.add_image(np.zeros((12, 16, 32)), name="scan")
+    layers.begin(scan)
+    layers.show(frames())
+    assert all(layer.name_overlay.visible for layer in viewer.layers)
+    difference = viewer.layers["difference"]
+    assert difference.contrast_limits[0] == -difference.contrast_limits[1]
+    difference.contrast_limits = (-0.25, 1.5)
+    assert tuple(difference.contrast_limits) == (-1.5, 1.5)
+
+
+def test_contrast_is_shared_where_it_means_the_same(viewer, layers, frames):
+    layers.begin(None)
+    layers.show(frames())
+    viewer.layers["reference"].contrast_limits = (0.5, 1.5)
+    assert tuple(viewer.layers["projections"].contrast_limits) == (0.5, 1.5)
+    assert tuple(viewer.layers["reconstruction"].contrast_limits) != (0.5, 1.5)
+
+
+def test_in_3d_the_volume_has_its_own_contrast_and_a_box(viewer, layers, frames):
+    layers.begin(None)
+    made = frames()
+    volume = made["reconstruction"].data
+    volume.flags.writeable = True
+    volume[:] = 0
+    volume[6:10, 0, 10:20, 10:20] = 3.0
+    layers.show(made)
+    layer = viewer.layers["reconstruction"]
+    layer.contrast_limits = (-1.0, 5.0)
+    viewer.dims.ndisplay = 3
+    assert tuple(layer.contrast_limits) == (0.0, 3.0)
+    assert layer.bounding_box.visible
+    up = np.asarray(viewer.scene.camera.up_direction)
+    assert abs(up[0]) > 0.7  # the axis stands upright
+    viewer.dims.ndisplay = 2
+    assert tuple(layer.contrast_limits) == (-1.0, 5.0)
+    assert not layer.bounding_box.visible
+
+
+def test_a_large_volume_is_a_pyramid_of_views(viewer, layers, frames, monkeypatch):
+    from napari_tomoalign._napari import _layers
+
+    monkeypatch.setattr(_layers, "_LARGE", 1000)
+    monkeypatch.setattr(_layers, "_COARSEST", 8)
+    layers.begin(None)
+    for number in (1, 2):  # added, then updated in place
+        made = frames(number=number)
+        layers.show(made)
+        layer = viewer.layers["reconstruction"]
+        assert layer.multiscale
+        assert [level.shape for level in layer.data] == [
+            (16, 1, 32, 32),
+            (8, 1, 16, 16),
+            (4, 1, 8, 8),
+        ]
+        assert all(np.shares_memory(level, made["reconstruction"].data) for level in layer.data)
+    assert not viewer.layers["reference"].multiscale

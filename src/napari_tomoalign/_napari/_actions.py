@@ -22,7 +22,7 @@ from ._evaluation import Evaluation, Evaluator
 from ._files import Files
 from ._frames import Frame, frames_of
 from ._keys import KEYS
-from ._layers import AlignmentLayers
+from ._layers import AlignmentLayers, finest
 from ._parameter_form import ParameterForm, ReconstructionForm
 from ._request import RunRequest
 from ._result_form import ResultForm
@@ -243,7 +243,7 @@ class Actions(QWidget):
         elif verified is None:
             self.run_bar.show_idle("Verification stopped.")
         else:
-            self.run_bar.show_idle(f"{verified.message[:1].upper()}{verified.message[1:]}.")
+            self.run_bar.show_idle("Verified.")
             session = self.session
             session.do("verification", replace(session.course, verified=verified))
             QTimer.singleShot(0, self.show_verification)
@@ -349,7 +349,7 @@ class Actions(QWidget):
         state = course.shown_state()
         if layer is not None and state is not None and course.scan is not None:
             index = round((self._viewer.dims.point[0] - layer.translate[0]) / layer.scale[0])
-            index = min(max(index, 0), len(layer.data) - 1)
+            index = min(max(index, 0), len(finest(layer)) - 1)
             self.blink.on(layer, state, course.scan, index)
 
     def blink_off(self) -> None:

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 from ..backends import get_backend
 from ..report.comparing import slice_at
 from ..results import AlignmentState
+from ._layers import finest, shown
 from ._request import ScanSource
 from ._runs import line_integrals
 
@@ -59,7 +60,7 @@ class Blink(QObject):
             state,
             scan,
             index,
-            layer.data.shape,
+            finest(layer).shape,
             _start_thread=False,
             _connect={"returned": lambda slice_: self._on_made(index, slice_)},
         )
@@ -82,7 +83,7 @@ class Blink(QObject):
             return
         self._aligned = layer.data
         # The same slice everywhere: no volume is made, and no slider jumps.
-        layer.data = np.broadcast_to(self._known[index], layer.data.shape)
+        layer.data = shown(np.broadcast_to(self._known[index], finest(layer).shape))
 
 
 def _unaligned(

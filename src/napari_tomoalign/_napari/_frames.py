@@ -199,7 +199,7 @@ def volume_frame(
         translate=(
             translate[along] + scale[along] * (binnings[along] - 1) / 2,
             place.translate[0] + place.scale[0] * (geometry.n_angles - 1) / 2,
-            first,
+            translate[along] + first - translate[across],  # as far from the rows' beginning
             first,
         ),
         units=(units[along], place.units[0], units[across], units[across]),

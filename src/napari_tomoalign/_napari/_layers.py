@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["AlignmentLayers", "placement_of", "stack_of"]
+__all__ = ["AlignmentLayers", "finest", "placement_of", "shown"]
 
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
+_LARGE = 256**3  # voxels: a larger volume is a pyramid, so that 3-D is drawn in less than a second
+_COARSEST = 64  # pixels: no level of a pyramid is smaller
+_VIEW = {"view_direction": (-0.5, -1.0, 0.8), "up_direction": (1.0, 0.0, 0.0)}  # three quarters
 
 
 class AlignmentLayers:
@@ -35,11 +38,15 @@ class AlignmentLayers:
         self._layers: dict[str, Image] = {}
         self._source: Image | None = None
         self._hidden: list[Image] = []
+        self._flat_contrast: tuple[float, float] | None = None
+        self._symmetric = False
         viewer.dims.events.ndisplay.connect(self._follow_ndisplay)
+        viewer.canvas.grid.events.enabled.connect(self._refit)
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay."""
         self._viewer.dims.events.ndisplay.disconnect(self._follow_ndisplay)
+        self._viewer.canvas.grid.events.enabled.disconnect(self._refit)
         self._layers.clear()
         self._source = None
 
@@ -78,6 +85,7 @@ class AlignmentLayers:
             By role. A layer that was removed by hand since `begin` stays away.
         """
         first = "reconstruction" in frames and "reconstruction" not in self._layers
+        count = len(self._viewer.layers)
         for role in ROLES:
             if role not in frames:
                 continue
@@ -87,6 +95,8 @@ class AlignmentLayers:
                 _update(self._layers[role], frames[role])
         if first:
             self._arrange(frames)
+        elif len(self._viewer.layers) != count:
+            self._refit()
 
     def remove(self, role: str) -> None:
         """Take the layer of this role away."""
@@ -94,6 +104,7 @@ class AlignmentLayers:
         self._layers.pop(role, None)
         if layer is not None:
             self._viewer.layers.remove(layer)
+            self._refit()
 
     def add_applied(self, stack: NDArray[np.float32], layer: Image) -> None:
         """Show another layer's stack, moved by shifts that were found on the scan."""
@@ -112,7 +123,8 @@ class AlignmentLayers:
 
     def _add(self, role: str, frame: Frame) -> Image:
         layer: Image = self._viewer.add_image(
-            frame.data,
+            shown(frame.data),
+            multiscale=frame.data.ndim == 4 and frame.data.size > _LARGE,
             name=role,
             scale=frame.scale,
             translate=frame.translate,
@@ -120,9 +132,31 @@ class AlignmentLayers:
             metadata=frame.metadata,
             contrast_limits=self._contrast(role, frame),
         )
+        layer.name_overlay.visible = True
+        if role == "difference":
+            layer.colormap = "RdBu_r"  # white at 0
+            layer.events.contrast_limits.connect(self._keep_symmetric)
+            self._keep_symmetric(layer=layer)
+        if role == "projections" and (reference := self.get("reference")) is not None:
+            self._viewer.layers.link_layers([reference, layer], ("contrast_limits",))
         if self._viewer.dims.ndisplay == 3 and role != "reconstruction":
             self._hide(layer)
         return layer
+
+    def _keep_symmetric(self, event: Any = None, layer: Image | None = None) -> None:
+        """Keep 0 in the middle of the difference's colours."""
+        layer = event.source if layer is None else layer
+        if self._symmetric:
+            return
+        self._symmetric = True
+        reach = max(abs(limit) for limit in layer.contrast_limits)
+        layer.contrast_limits = (-reach, reach)
+        self._symmetric = False
+
+    def _refit(self, event: Any = None) -> None:
+        """Show all cells of the grid whole: napari keeps the camera when they change."""
+        if self._viewer.dims.ndisplay == 2:
+            self._viewer.fit_to_view()
 
     def _contrast(self, role: str, frame: Frame) -> tuple[float, float]:
         """Reprojections are shown with the grey values of the data they are compared with."""
@@ -138,16 +172,20 @@ class AlignmentLayers:
         if dims.ndim != len(AXIS_LABELS):
             return
         dims.axis_labels = AXIS_LABELS
+        if self._source is not None:
+            self._source.name_overlay.visible = True
         volume = frames["reconstruction"]
         dims.set_point(0, volume.translate[0] + volume.scale[0] * (len(volume.data) // 2))
         self._viewer.canvas.grid.enabled = True
         self._follow_ndisplay()
         self._viewer.reset_view()
+        self._refit()
 
     def _follow_ndisplay(self, event: Any = None) -> None:
         """In 3-D show the volume alone: a stack of projections is no solid."""
         dims = self._viewer.dims
-        if self.get("reconstruction") is None or dims.ndim != len(_FLAT):
+        volume = self.get("reconstruction")
+        if volume is None or dims.ndim != len(_FLAT):
             return
         if dims.ndisplay == 3:
             stacks = [layer for role in ROLES[:-1] if (layer := self.get(role)) is not None]
@@ -156,12 +194,32 @@ class AlignmentLayers:
             for layer in stacks:
                 self._hide(layer)
             dims.order = _SOLID
+            self._show_solid(volume)
         else:
             for layer in self._hidden:
                 layer.visible = True
             self._hidden.clear()
             if tuple(dims.order) == _SOLID:
                 dims.order = _FLAT
+            volume.bounding_box.visible = False
+            if self._flat_contrast is not None:
+                volume.contrast_limits, self._flat_contrast = self._flat_contrast, None
+            self._refit()
+
+    def _show_solid(self, volume: Image) -> None:
+        """Show the volume from three quarters, its axis upright, what is empty left dark."""
+        viewer = self._viewer
+        if self._flat_contrast is None:
+            low, high = volume.contrast_limits
+            self._flat_contrast = float(low), float(high)
+        volume.contrast_limits = solid_range(finest(volume))
+        volume.bounding_box.visible = True
+        volume.rendering = "attenuated_mip"
+        viewer.reset_view()
+        viewer.scene.camera.set_view_direction(**_VIEW)
+        viewer.fit_to_view()
+        overlay = viewer.canvas.overlays.scale_bar
+        overlay.visible = str(volume.units[-1]) != "pixel"
 
     def _hide(self, layer: Image) -> None:
         if layer.visible:
@@ -169,9 +227,27 @@ class AlignmentLayers:
             self._hidden.append(layer)
 
 
-def stack_of(layer: Image) -> Any:
-    """Return the projections of a scan's layer: of a pyramid, its finest level."""
+def finest(layer: Image) -> Any:
+    """Return a layer's data: of a pyramid, its finest level."""
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def shown(data: NDArray[np.float32]) -> Any:
+    """Return what a layer takes: a large volume, (slice, 1, y, x), as a pyramid of views."""
+    if data.ndim != 4 or data.size <= _LARGE:
+        return data
+    levels = [data]
+    while min(levels[-1].shape[-2:]) >= 2 * _COARSEST:
+        levels.append(levels[-1][::2, :, ::2, ::2])
+    return levels
+
+
+def solid_range(data: NDArray[np.float32]) -> tuple[float, float]:
+    """Return contrast limits for 3-D: half of the voxels are empty, or may as well be."""
+    flat = data.ravel(order="K") if data.flags.c_contiguous else data[::4, :, ::4, ::4].ravel()
+    sample = flat[:: max(1, flat.size // 200_000)]
+    low, high = (float(value) for value in np.nanpercentile(sample, (50, 99.9)))
+    return (low, high) if high > low else (low, low + 1.0)
 
 
 def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Placement:
@@ -184,7 +260,7 @@ def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Plac
         units=(units[0], units[1], units[2]),
         rotation_axis=rotation_axis,
         source=layer.name,
-        shape=(stack_of(layer).shape[1], stack_of(layer).shape[2]),
+        shape=(finest(layer).shape[1], finest(layer).shape[2]),
     )
 
 
@@ -194,7 +270,7 @@ def _update(layer: Image, frame: Frame) -> None:
     coarser = frame.scale[-1] > layer.scale[-1]
     if coarser:  # before the data, lest the world shrinks for a moment and the sliders jump
         _place(layer, frame)
-    layer.data = frame.data
+    layer.data = shown(frame.data)
     if not coarser:
         _place(layer, frame)
     layer.metadata = frame.metadata

@@ -99,8 +99,11 @@ def hint(text: str = "") -> QLabel:
 
 def folding(title: str, content: QWidget, *, expanded: bool) -> QCollapsible:
     """Return a group with a title that folds it away."""
-    group = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
+    group = QCollapsible(title, expandedIcon="", collapsedIcon="")
     group.setDuration(0)
+    # The arrow is part of the text: an icon keeps the colours it was made in, dark on dark.
+    group.toggled.connect(lambda open_: group.setText(f"{'▾' if open_ else '▸'} {title}"))
+    group.setText(f"▸ {title}")
     group.toggleButton().setStyleSheet(_TITLE)
     group.layout().setContentsMargins(0, 0, 0, 0)
     group.content().layout().setContentsMargins(12, 2, 2, 6)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container
+from magicgui.widgets.bases import ValueWidget
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
@@ -69,8 +70,6 @@ class ParameterForm(QWidget):
         layout = _column(self)
         layout.addWidget(front.native)
         layout.addWidget(self.advanced)
-        for container in self._kept_alive:
-            container.margins = (0, 0, 0, 0)
 
     def values(self) -> dict[str, Any]:
         """Return what is set, by the parameter's name.
@@ -146,8 +145,7 @@ class ReconstructionForm(QWidget):
         )
         self.algorithm = self.fields["reconstruction_pipeline"]
         self.remark = hint()
-        self._form = Container(widgets=[self.backend, *self.fields.values()])
-        self._form.margins = (0, 0, 0, 0)
+        self._form = _aligned([self.backend, *self.fields.values()])
         layout = _column(self)
         layout.addWidget(self._form.native)
         layout.addWidget(self.remark)
@@ -206,6 +204,15 @@ _ELSEWHERE = {*RECONSTRUCTION, *SCAN}
 
 def _named(backend: str) -> str:
     return backend if how_to_install(backend) is None else f"{backend} (not installed)"
+
+
+def _aligned(fields: list[ValueWidget]) -> Container:
+    """Return a form whose labels are equally wide: so they are only where one follows another."""
+    container = Container()
+    container.margins = (0, 0, 0, 0)
+    for field in fields:
+        container.append(field)
+    return container
 
 
 def _column(holder: QWidget) -> QVBoxLayout:

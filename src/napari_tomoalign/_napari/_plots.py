@@ -274,8 +274,8 @@ class SinogramPlot(_Plot):
             picture.set_data(rows)
             picture.set_extent(span)
             picture.set_clim(low, max(high, low + 1e-12))
-            axes.set_title(f"{'row' if across == 'column' else 'column'} {row}, {when}")
-            axes.set_xlabel(across)
+            axes.set_title(when, fontsize=_SIZE)
+            axes.set_xlabel(f"{across}, at {'row' if across == 'column' else 'column'} {row}")
         self._redraw_soon()
 
     def set_theme(self, theme: str) -> None:

@@ -16,7 +16,7 @@ from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ._forms import LayerChooser, widgets_of
-from ._layers import placement_of, stack_of
+from ._layers import finest, placement_of
 from ._layout import form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
 from ._parameter_form import SCAN
@@ -123,6 +123,7 @@ class ScanForm(QWidget):
             **widgets_of(ScanSettings, tuple(ScanSettings.__dataclass_fields__), _OPTIONS),
             **widgets_of(AlignmentParameters, _FROM_PARAMETERS, {}),
         }
+        self.fields["transmission"].native.setText("")  # its label stands before it
         self.summary = hint()
         self._lay_out()
         self.layer.changed.connect(self._on_layer)
@@ -170,7 +171,7 @@ class ScanForm(QWidget):
             masks.append(lambda shape: np.asarray(weights, dtype=np.float32))
         place = placement_of(layer, self.rotation_axis)
         file = str(layer.metadata.get("file", ""))
-        return ScanSource(stack_of(layer), self.angles(), place, tuple(masks), file=file)
+        return ScanSource(finest(layer), self.angles(), place, tuple(masks), file=file)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the loop that are set here.
@@ -197,7 +198,7 @@ class ScanForm(QWidget):
             There are none where they are looked for, or not one for each projection.
         """
         layer = self._chosen_layer()
-        count = len(stack_of(layer))
+        count = len(finest(layer))
         source = self.fields["angles"].value
         if source == UNKNOWN:
             raise ValueError(
@@ -249,7 +250,7 @@ class ScanForm(QWidget):
         if layer is None or len(point) < 3:
             return None
         index: int = round((point[-3] - layer.translate[0]) / layer.scale[0])
-        return min(max(index, 0), len(stack_of(layer)) - 1)
+        return min(max(index, 0), len(finest(layer)) - 1)
 
     @property
     def ignored(self) -> tuple[int, ...]:
@@ -362,7 +363,7 @@ class ScanForm(QWidget):
         self.draw_crop.setChecked(on and chooser is self.crop)
 
     def _add_mask(self, scan: Image) -> Layer:
-        empty = np.zeros(stack_of(scan).shape, dtype=np.uint8)
+        empty = np.zeros(finest(scan).shape, dtype=np.uint8)
         return self._viewer.add_labels(
             empty, name="mask", scale=scan.scale, translate=scan.translate, units=scan.units
         )

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from ._actions import Actions
 from ._keys import Keys
-from ._layers import stack_of
+from ._layers import finest
 from ._layout import CalmWheel, Scrolled, folding
 from ._opening import ask_scan
 
@@ -114,7 +114,7 @@ class AlignmentWidget(Actions):
         if layer is not self._looked_at:
             self._looked_at = layer
             scan = self.session.course.scan
-            own = layer is not None and scan is not None and scan.data is stack_of(layer)
+            own = layer is not None and scan is not None and scan.data is finest(layer)
             self.run_bar.go_on(own and self.session.course.is_result)
 
     def _on_change(self, _: Any = None) -> None:
