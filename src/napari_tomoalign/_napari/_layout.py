@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -99,7 +100,7 @@ def hint(text: str = "") -> QLabel:
 
 def folding(title: str, content: QWidget, *, expanded: bool) -> QCollapsible:
     """Return a group with a title that folds it away."""
-    group = QCollapsible(title, expandedIcon="", collapsedIcon="")
+    group = QCollapsible(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
     group.setDuration(0)
     # The arrow is part of the text: an icon keeps the colours it was made in, dark on dark.
     group.toggled.connect(lambda open_: group.setText(f"{'▾' if open_ else '▸'} {title}"))
