@@ -29,6 +29,7 @@ belong to its shifts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -58,6 +59,8 @@ from .start.prepare import prepare
 from .start.run import Run
 
 __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def iterate_alignment(
@@ -91,7 +94,8 @@ def iterate_alignment(
     initial_shifts : (n_angles, 2) array, optional
         Where to start, (row, column), pixels.
     resume : Resume, optional
-        Go on where an earlier run of the same scan and parameters stood.
+        Go on where an earlier run of the same scan and parameters stood. One that had ended gives
+        its last state again.
     **parameters
         Fields of `AlignmentParameters`.
 
@@ -138,6 +142,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     coarser = coarser_of(run, start, truncation, history, level.binning)
     used = start.taking_part(confidence)
     model = evaluate(run, level, truncation, shifts, center, used, coarser)
+    if schedule.finished:  # a run that had ended: what is missing are its images
+        ended = judge(run, start, truncation, schedule, history[-1])
+        yield make_state(run, start, truncation, ended, model, history, rng)
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
@@ -249,6 +256,7 @@ def finish(
         bar.set_postfix_str(run.startup_note or "")
         try:
             for state in states:
+                _LOG.info("binning %d, %s", state.binning, state.message)
                 bar.set_postfix(
                     move=f"{state.record.largest_move:.3f} px",
                     residual=f"{state.record.residual:.4f}",

@@ -69,14 +69,23 @@ class Verification:
     converged: bool
 
     @property
+    def share(self) -> float:
+        """What is left of the injected shifts: ``error`` over ``error_before``."""
+        return self.error / max(self.error_before, 1e-30)
+
+    @property
+    def recovered_well(self) -> bool:
+        """Whether less than a tenth of what was injected is left."""
+        return self.share < 0.1
+
+    @property
     def message(self) -> str:
         """The verdict in words."""
-        share = self.error / max(self.error_before, 1e-30)
         verdict = (
             "shifts of this scan are recovered"
-            if share < 0.1
+            if self.recovered_well
             else "the alignment of this scan is only partly recovered: treat it with caution"
-            if share < 0.5
+            if self.share < 0.5
             else "the alignment of this scan cannot be trusted"
         )
         return (

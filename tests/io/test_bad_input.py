@@ -14,10 +14,11 @@ from io_result import make_result
 from napari_tomoalign.io import (
     DiskFull,
     ScanFileError,
+    all_result_files,
     apply_shifts,
     atomic_path,
     can_read,
-    check_output,
+    check_outputs,
     read_scan,
     write_result,
     write_scan,
@@ -278,16 +279,16 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, result_and_sc
 
     for call in (
         lambda: write_scan(path, STACK, ANGLES),
-        lambda: check_output(path),
-        lambda: check_output(tmp_path / "out"),
+        lambda: check_outputs([path]),
+        lambda: check_outputs(all_result_files(tmp_path / "out")),
         lambda: write_result(tmp_path / "out", result, scan),
     ):
         with pytest.raises(FileExistsError, match=r"exists already.*--overwrite"):
             call()
     with pytest.raises(NotADirectoryError, match="is a file"):
-        check_output(path / "out")
-    check_output(path, overwrite=True)
-    check_output(tmp_path / "new")
+        check_outputs([path / "out"])
+    check_outputs([path], overwrite=True)
+    check_outputs(all_result_files(tmp_path / "new"))
 
     assert path.read_bytes() == before
     assert (tmp_path / "out" / "shifts.csv").read_text() == "mine"
@@ -391,9 +392,9 @@ def test_apply_on_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, result_
 def test_what_is_read_is_never_replaced(tmp_path, name):
     scan = tmp_path / name
     scan.write_bytes(b"scan")
-    output = scan if name == "scan.h5" else tmp_path
+    outputs = [scan] if name == "scan.h5" else all_result_files(tmp_path)
     with pytest.raises(FileExistsError, match="is what is read, so it is not replaced"):
-        check_output(output, overwrite=True, inputs=[scan])
+        check_outputs(outputs, overwrite=True, inputs=[scan])
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EFBIG, "x"), RuntimeError("File too large")])

@@ -86,8 +86,8 @@ def write_npz(path):
 def write_zarr(path):
     zarr = pytest.importorskip("zarr", reason="zarr is not installed")
     group = zarr.open_group(path, mode="w")
-    group.create_array("stack", data=STACK, chunks=(2, 10, 12))
-    group.create_array("theta", data=np.deg2rad(DEGREES))
+    group.create_array("stack", shape=STACK.shape, dtype=STACK.dtype, chunks=(2, 10, 12))[:] = STACK
+    group["theta"] = np.deg2rad(DEGREES)
 
 
 FORMATS = {
@@ -264,8 +264,8 @@ def test_flats_are_turned_and_cut_with_the_projections(tmp_path):
 def test_the_arrays_of_a_zarr_group_are_named_when_there_are_several(tmp_path):
     zarr = pytest.importorskip("zarr", reason="zarr is not installed")
     group = zarr.open_group(tmp_path / "scan.zarr", mode="w")
-    group.create_group("iron").create_array("stack", data=STACK)
-    group.create_array("other", data=2 * STACK)
+    group.create_group("iron")["stack"] = STACK
+    group["other"] = 2 * STACK
     group.attrs["angles"] = list(DEGREES)
 
     scan = read_scan(tmp_path / "scan.zarr", data="/iron/stack")

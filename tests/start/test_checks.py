@@ -1,6 +1,7 @@
 """What bad input gets: an error before any work: what was expected, what came, what to do."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,7 +316,8 @@ def test_a_gpu_that_is_not_there():
 
 @pytest.fixture(scope="module")
 def stopped():
-    return next(iter(iterate_alignment(STACK, ANGLES, backend="builtin", maxiter=3)))
+    _, second, *_ = iterate_alignment(STACK, ANGLES, backend="builtin", maxiter=3)
+    return second
 
 
 def test_resuming_another_scan(stopped):
@@ -331,9 +333,36 @@ def test_resuming_another_scan(stopped):
 def test_resuming_what_is_over(stopped):
     refuse(
         ValueError,
-        "resume has 1 iterations behind it and maxiter is 1: raise maxiter to go on",
+        "resume has 2 iterations behind it and maxiter is 1: raise maxiter to go on",
         maxiter=1,
         resume=Resume(stopped.history, dict(stopped.generator_state)),
+    )
+
+
+def test_resuming_a_narrower_scan(stopped):
+    moved = replace(stopped.history[-1], center=STACK.shape[2] + 3.0)
+    refuse(
+        ValueError,
+        "resume has the rotation axis at column .* this scan has .* columns: it is another scan",
+        resume=Resume((*stopped.history[:-1], moved), dict(stopped.generator_state)),
+    )
+
+
+def test_resuming_at_other_levels(stopped):
+    refuse(
+        ValueError,
+        "resume went through the binnings 1, levels are 2, 1: go on with the levels of that run",
+        levels=(2, 1),
+        resume=Resume(stopped.history, dict(stopped.generator_state)),
+    )
+
+
+@pytest.mark.parametrize("state", [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64"}])
+def test_resuming_with_a_foreign_generator(stopped, state):
+    refuse(
+        ValueError,
+        "resume has a generator state that is not the one of a PCG64 generator",
+        resume=Resume(stopped.history, state),
     )
 
 

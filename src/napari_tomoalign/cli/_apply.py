@@ -6,15 +6,21 @@ import argparse
 from pathlib import Path
 
 from ._scan import add_scan_arguments, reading_options
+from ._text import shifts_in
 
 __all__ = ["USAGE", "add_arguments", "run"]
 
-USAGE = "SHIFTS SCAN [SCAN ...] -o OUT [options]"
+USAGE = "DIR|SHIFTS SCAN [SCAN ...] -o OUT [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the shifts, the scan, the output and how to interpolate."""
-    parser.add_argument("shifts", metavar="SHIFTS", type=Path, help="the shifts file (shifts.h5)")
+    parser.add_argument(
+        "shifts",
+        metavar="DIR|SHIFTS",
+        type=Path,
+        help="what 'align SCAN -o DIR' wrote, or the shifts file in it",
+    )
     add_scan_arguments(parser)
     parser.add_argument(
         "-o",
@@ -46,15 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Apply the shifts and say where the stack is."""
-    from ..io import apply_shifts, check_output
+    from ..io import apply_shifts
 
-    inputs = (arguments.shifts, *arguments.scan)
-    check_output(arguments.output, overwrite=arguments.overwrite, inputs=inputs)
     reading = reading_options(arguments)
     if reading["rotation_axis"] is None:
         del reading["rotation_axis"]  # that of the shifts
     path = apply_shifts(
-        arguments.shifts,
+        shifts_in(arguments.shifts),
         arguments.scan if len(arguments.scan) > 1 else arguments.scan[0],
         arguments.output,
         order=arguments.order,

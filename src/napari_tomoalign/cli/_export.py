@@ -5,16 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ._text import shifts_in
+
 __all__ = ["USAGE", "add_arguments", "run"]
 
-USAGE = "SHIFTS -o FILE [options]"
+USAGE = "DIR|SHIFTS -o FILE [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the shifts, the output and its format."""
     from ..io import EXPORT_FORMATS
 
-    parser.add_argument("shifts", metavar="SHIFTS", type=Path, help="the shifts file (shifts.h5)")
+    parser.add_argument(
+        "shifts",
+        metavar="DIR|SHIFTS",
+        type=Path,
+        help="what 'align SCAN -o DIR' wrote, or the shifts file in it",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -35,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..io import export_shifts
 
     path = export_shifts(
-        arguments.shifts,
+        shifts_in(arguments.shifts),
         arguments.output,
         format=arguments.format,
         overwrite=arguments.overwrite,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import logging
 import os
 import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from .. import __version__
+from ._interrupt import Interrupt, Interrupted
+from ._outcome import REFUSED, one_line
+from ._settings import words_of
 
 __all__ = ["COMMANDS", "main"]
 
@@ -29,21 +35,44 @@ COMMANDS = {
     "backends": ("_backends", "list the reconstruction engines: installed, or how to install"),
 }
 
+# What is said where a signal comes and there is nothing to keep.
+_NOTHING = {
+    "align": "interrupted before the first iteration; nothing was written",
+    "": "interrupted; files that are there are whole",
+}
+
+_PROGRAM = "napari-tomoalign"
 _EXAMPLES = """\
 examples:
   napari-tomoalign align scan.h5 -o aligned
   napari-tomoalign align series.mrc -o aligned --rotation-axis horizontal
+  napari-tomoalign align --each scans/ -o aligned
+  napari-tomoalign align --config aligned/run.toml --overwrite
   napari-tomoalign COMMAND --help
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and that asks whether something near was meant."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error and where the help is; exit with 2."""
         print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(REFUSED)
+
+    def flags(self) -> list[str]:
+        """Return all long options, as the help has them."""
+        return list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w-]*", self.format_help())))
+
+    def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse options and positional words in any order; refuse what no option takes."""
+        arguments, unknown = self.parse_known_intermixed_args(list(words))
+        if unknown:
+            asked = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+            near = difflib.get_close_matches(asked, self.flags(), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return arguments
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -52,7 +81,10 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 2 refused, 130 interrupted.
+    """Run a command and return its exit code.
+
+    0 done; 2 refused or failed, the error says why; 3 done, but the shifts are not known; 128 and
+    the number of the signal where one ended it (Ctrl-C: 130).
 
     Parameters
     ----------
@@ -61,33 +93,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given
+    command = given[0] if given else ""
     try:
-        parser = _parser(next((word for word in given if not word.startswith("-")), None))
-        arguments = parser.parse_args(given)
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code = arguments.run(arguments)
-            sys.stdout.flush()
-    except KeyboardInterrupt as interrupt:
+        with Interrupt(_NOTHING.get(command, _NOTHING[""])) as interrupt:
+            arguments = _parse(given)
+            arguments.interrupt = interrupt
+            with warnings.catch_warnings(), _logged(arguments.verbose):
+                warnings.showwarning = _show_warning
+                code = arguments.run(arguments)
+                sys.stdout.flush()
+    except KeyboardInterrupt as interrupted:
         if debug:
             raise
-        print(f"error: {interrupt or 'interrupted'}", file=sys.stderr)
-        return 130
+        print(f"error: {interrupted or 'interrupted'}", file=sys.stderr)
+        return interrupted.code if isinstance(interrupted, Interrupted) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return REFUSED
     return int(code)
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
-    """Return the parser, with the options of the one command that was asked for."""
+def _parse(given: list[str]) -> argparse.Namespace:
+    """Parse the words of a command line, those of a settings file before them."""
+    command = given[0] if given else ""
+    if not command or command.startswith("-"):
+        _parser().parse_args(given)  # --help or --version, else an error
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        known = ", ".join(map(repr, COMMANDS))
+        _parser().error(f"unknown command {command!r}: {hint}known are {known}")
+    words = given[1:]
+    parser = _command_parser(command)
+    arguments = parser.parse_words(words)
+    if getattr(arguments, "config", None) is not None:
+        scan, options = words_of(arguments.config, parser.flags())
+        words = [*options, *words, *([] if arguments.scan else scan)]
+        arguments = parser.parse_words(words)
+    arguments.words, arguments.parser = words, parser
+    return arguments
+
+
+@contextmanager
+def _logged(verbose: int) -> Iterator[None]:
+    """Show the package's log on stderr: once -v what happens, twice all there is."""
+    logger = logging.getLogger(__package__.partition(".")[0])
+    if not verbose:
+        yield
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+def _parser() -> _Parser:
+    """Return the parser of what stands before a command: help, and the version."""
     parser = _Parser(
-        prog="napari-tomoalign",
+        prog=_PROGRAM,
         description="Align the projections of a tomographic scan: "
         "reconstruct, reproject, register, repeat.",
         epilog=_EXAMPLES,
@@ -95,29 +169,28 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, (module, purpose) in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=purpose,
-            description=textwrap.fill(purpose[0].upper() + purpose[1:] + ".", 88),
-            formatter_class=_HelpFormatter,
-        )
-        subparser.add_argument(
-            "--debug", action="store_true", help="show the traceback of an error"
-        )
-        if name == command:
-            implementation = importlib.import_module(f"{__package__}.{module}")
-            subparser.usage = f"%(prog)s {implementation.USAGE}".rstrip()
-            implementation.add_arguments(subparser)
-            subparser.set_defaults(run=implementation.run)
+    for name, (_, purpose) in COMMANDS.items():
+        commands.add_parser(name, help=purpose)
     return parser
 
 
-def _one_line(error: BaseException) -> str:
-    """Return the message of an error on one line; name the type where the message is not ours."""
-    text = re.sub(r"^\[Errno \d+\] ", "", " ".join(str(error).split()))
-    expected = (ValueError, TypeError, OSError, RuntimeError, ImportError)
-    return text if text and isinstance(error, expected) else f"{type(error).__name__}: {text}"
+def _command_parser(command: str) -> _Parser:
+    """Return the parser of a command, whose module is imported only now."""
+    module, purpose = COMMANDS[command]
+    implementation = importlib.import_module(f"{__package__}.{module}")
+    parser = _Parser(
+        prog=f"{_PROGRAM} {command}",
+        usage=f"%(prog)s {implementation.USAGE}".rstrip(),
+        description=textwrap.fill(purpose[0].upper() + purpose[1:] + ".", 88),
+        formatter_class=_HelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="log what happens; -vv: everything"
+    )
+    implementation.add_arguments(parser)
+    parser.set_defaults(run=implementation.run)
+    return parser
 
 
 def _show_warning(

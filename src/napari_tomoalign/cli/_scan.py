@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["add_scan_arguments", "outline", "reading_options", "tell_remarks"]
 
 
-def add_scan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the scan itself and how to read it."""
+def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    """Add the scan itself, which may be said elsewhere where not needed, and how to read it."""
     parser.add_argument(
         "scan",
-        nargs="+",
+        nargs="+" if needed else "*",
         metavar="SCAN",
         help="the scan's file or folder: Data Exchange, NeXus or other HDF5, HyperSpy, EMD, MRC, "
         "TIFF, npy, npz, zarr; several files are the channels of one scan",

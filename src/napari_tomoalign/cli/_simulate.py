@@ -50,12 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and write."""
-    from ..io import check_output, write_scan
+    from ..io import check_outputs, write_scan
 
     path: Path = arguments.output
     beside = path.with_name(f"{path.stem}_shifts.csv")
-    for file in (path, beside):
-        check_output(file, overwrite=arguments.overwrite)
+    check_outputs([path, beside], overwrite=arguments.overwrite)
     given = chosen(arguments, _OPTIONS)
     scan = simulate(**given)
     counts = as_counts(scan, photons=scan.photons, seed=given.get("seed", 0))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ._outcome import NOT_CONVERGED
 from ._scan import add_scan_arguments, reading_options, tell_remarks
+from ._text import shifts_in
 
 __all__ = ["USAGE", "add_arguments", "run"]
 
@@ -30,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="of the injected shifts (default: %(default)s)"
     )
     group.add_argument("--backend", help="tomopy or builtin (default: that of the run)")
-    group.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    group.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show a progress bar (default: on)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..io import read_scan, read_shifts, scan_for_alignment
     from ..verification import verify
 
-    stored = read_shifts(arguments.run_directory / "shifts.h5")
+    stored = read_shifts(shifts_in(arguments.run_directory))
     reading = reading_options(arguments)
     if arguments.rotation_axis is None:
         reading["rotation_axis"] = stored.rotation_axis
@@ -51,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         backend=arguments.backend,
         jitter=arguments.jitter,
         seed=arguments.seed,
-        progress=not arguments.no_progress,
+        progress=arguments.progress,
     )
     print(checked.message)
-    return 0
+    return 0 if checked.recovered_well else NOT_CONVERGED

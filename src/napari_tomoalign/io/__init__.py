@@ -16,29 +16,41 @@ from .conventions import (
     to_tomopy,
 )
 from .errors import DiskFull, NoAngles, ScanFileError
+from .locking import FolderInUse, folder_lock
+from .outputs import check_outputs
 from .reading import SCAN_SUFFIXES, can_read, load, read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import data_hash
 from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts
 from .shifts.record import Checkpoint, read_shifts, write_shifts
-from .writers import check_output, write_aligned, write_result, write_scan, write_volume
+from .writers import (
+    all_result_files,
+    result_files,
+    write_aligned,
+    write_result,
+    write_scan,
+    write_volume,
+)
 
 __all__ = [
     "EXPORT_FORMATS",
     "SCAN_SUFFIXES",
     "Checkpoint",
     "DiskFull",
+    "FolderInUse",
     "NoAngles",
     "Scan",
     "ScanFileError",
     "ShiftsFile",
+    "all_result_files",
     "apply_shifts",
     "atomic_path",
     "can_read",
-    "check_output",
+    "check_outputs",
     "data_hash",
     "export_shifts",
+    "folder_lock",
     "from_imod",
     "from_mumott",
     "from_nxtomo",
@@ -47,6 +59,7 @@ __all__ = [
     "load",
     "read_scan",
     "read_shifts",
+    "result_files",
     "scan_for_alignment",
     "to_imod",
     "to_mumott",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,11 +14,13 @@ from numpy.typing import NDArray
 from ..geometry import turn_projections
 from ..images.applying import Order, check_order, common_view, move
 from ..images.source import as_source, blocks_of
+from .outputs import check_outputs
 from .reading import read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
+from .shifts.hashing import digest_of
 from .shifts.record import note_applied, read_shifts
-from .stack_files import StackInfo, write_stack
+from .stack_files import StackInfo, stack_outputs, write_stack
 
 __all__ = ["apply_shifts"]
 
@@ -78,6 +79,10 @@ def apply_shifts(
         The data are not those that the shifts were found on.
     """
     check_order(order)
+    read = [one for one in (shifts, scan) if isinstance(one, (str, os.PathLike))]
+    if not isinstance(scan, (Scan, str, os.PathLike)):
+        read += scan
+    check_outputs(stack_outputs(out), inputs=read, overwrite=overwrite)
     found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
     if not isinstance(scan, Scan):
         reading.setdefault("rotation_axis", found.rotation_axis)
@@ -113,10 +118,9 @@ def apply_shifts(
 
 
 def _with_what(found: ShiftsFile, order: Order) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(found.measured_shifts, dtype="<f8").tobytes())
     how = "cubic spline" if order == 3 else "Fourier"
     name = found.path.name if found.path is not None else "shifts"
-    return f"{name} {digest.hexdigest()[:12]}, {how}"
+    return f"{name} {digest_of(found.measured_shifts)}, {how}"
 
 
 def _blocks(

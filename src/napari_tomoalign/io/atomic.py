@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import logging
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ from .errors import DiskFull
 
 __all__ = ["atomic_path", "refuse_existing", "require_room"]
 
+_LOG = logging.getLogger(__name__)
+# A file that is being written: .NAME.HOST-PROCESS-RANDOM.part.SUFFIX
+_PART = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.part(\.[^.]*)?$")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: a limit of the file system or the user
 
 
@@ -67,7 +73,8 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     Yields
     ------
     Path
-        In the same folder. After an error it is removed and ``path`` is as it was.
+        In the same folder. After an error it is removed and ``path`` is as it was. What a killed
+        process left of it is removed when the same file is written again.
 
     Raises
     ------
@@ -79,12 +86,16 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     path = Path(path)
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.part{path.suffix}")
+    _clear_leavings(path)
+    owner = f"{_host()}-{os.getpid()}-{uuid4().hex[:8]}"
+    aside = path.with_name(f".{path.stem}.{owner}.part{path.suffix}")
     try:
         yield aside
-        with aside.open("rb") as file:
+        with aside.open("r+b") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
         os.replace(aside, path)
+        _sync_folder(path.parent)
+        _LOG.info("wrote %s", path)
     except BaseException as error:
         with suppress(FileNotFoundError):
             aside.unlink()
@@ -95,6 +106,54 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
                 "was there before is untouched; make room, or write to another disk",
             ) from error
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where a folder can be opened: not on Windows."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):  # some network file systems cannot; the file itself is synced
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _host() -> str:
+    """Return eight digits for this machine: process numbers mean something on it only."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _clear_leavings(path: Path) -> None:
+    """Remove what processes of this machine that are dead had begun to write of this file."""
+    begun = f".{path.stem}."
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            match = _PART.search(entry.name) if entry.name.startswith(begun) else None
+            if match and match["host"] == _host() and not _lives(int(match["process"])):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _lives(process: int) -> bool:
+    """Tell whether a process of this machine is running.
+
+    Windows cannot be asked without harm: there the file, which is open, refuses to go.
+    """
+    if process == os.getpid():
+        return True
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OverflowError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def _is_full(error: BaseException) -> bool:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
 from .atomic import atomic_path, refuse_existing, require_room
+from .outputs import CREATOR
 from .units import METRES
 
-__all__ = ["StackInfo", "write_stack"]
+__all__ = ["StackInfo", "stack_outputs", "write_stack"]
 
 PathLike = str | os.PathLike[str]
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
@@ -66,6 +67,12 @@ class StackInfo:
         return values
 
 
+def stack_outputs(path: PathLike) -> tuple[Path, ...]:
+    """Return the files that a stack with angles is written to: beside TIFF and MRC, a ``.tlt``."""
+    path = Path(path)
+    return (path,) if path.suffix.lower() in _HDF5 else (path, path.with_suffix(".tlt"))
+
+
 def write_stack(
     path: PathLike,
     blocks: Iterable[NDArray[np.generic]],
@@ -106,10 +113,9 @@ def write_stack(
         raise ValueError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(known)}")
     if len(shape) == 4 and suffix not in _HDF5:
         raise ValueError(f"{path}: several channels fit into HDF5 only; take the suffix .h5")
-    beside = path.with_suffix(".tlt")
-    with_angles = info.angles is not None and suffix not in _HDF5
-    if with_angles:
-        refuse_existing(beside, overwrite=overwrite)
+    beside = stack_outputs(path)[1:] if info.angles is not None else ()
+    for file in beside:
+        refuse_existing(file, overwrite=overwrite)
     with atomic_path(path, overwrite=overwrite) as aside:
         require_room(path, 4 * int(np.prod(shape)))
         if suffix in _HDF5:
@@ -118,10 +124,10 @@ def write_stack(
             _write_tiff(aside, blocks, shape, info)
         else:
             _write_mrc(aside, blocks, shape, info)
-    if info.angles is not None and with_angles:
-        lines = "".join(f"{angle:.6f}\n" for angle in np.rad2deg(info.angles))
-        with atomic_path(beside, overwrite=overwrite) as aside:
-            aside.write_text(lines)
+    if info.angles is not None:
+        for file in beside:
+            with atomic_path(file, overwrite=overwrite) as aside:
+                np.savetxt(aside, np.rad2deg(info.angles), fmt="%.6f")
     return path
 
 
@@ -131,6 +137,7 @@ def _write_hdf5(
     import h5py
 
     with h5py.File(path, "w") as file:
+        file.attrs["creator"] = CREATOR
         file["implements"] = "exchange"
         name = "/exchange/data" if info.angles is not None else "/reconstruction/volume"
         dataset = file.create_dataset(name, shape=shape, dtype=np.float32)
@@ -162,7 +169,7 @@ def _write_tiff(
         shape=shape,
         dtype=np.float32,
         photometric="minisblack",
-        description=json.dumps({"napari-tomoalign": info.attributes()}),
+        description=json.dumps({CREATOR: info.attributes()}),
         metadata=None,
         bigtiff=4 * int(np.prod(shape)) > 2**31,
     )
@@ -175,8 +182,8 @@ def _write_mrc(
     from mrcfile.dtypes import HEADER_DTYPE
 
     with mrcfile.new(path, data=np.zeros((1, 1, 1), dtype=np.float32), overwrite=True) as file:
-        if info.aligned_with:
-            file.add_label(f"aligned by napari-tomoalign: {info.aligned_with}"[:80])
+        done = f"aligned by {CREATOR}: {info.aligned_with}"
+        file.add_label(done[:80] if info.aligned_with else f"written by {CREATOR}")
     metres = METRES.get(info.pixel_unit)
     angstrom = 1.0 if info.pixel_size is None or metres is None else info.pixel_size * metres * 1e10
     # written block by block and not mapped into memory: there, a full disk ends the whole program

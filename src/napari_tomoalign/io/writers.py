@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +15,66 @@ from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..images.applying import move
 from ..images.source import as_source, blocks_of
 from ..results import AlignmentResult
-from .atomic import atomic_path, refuse_existing, require_room
+from .atomic import atomic_path, require_room
 from .errors import DiskFull
+from .outputs import CREATOR, check_outputs, is_ours
 from .scan import Scan
 from .shifts.contents import ShiftsFile
+from .shifts.hashing import digest_of
 from .shifts.other_programs import export_shifts
-from .shifts.record import write_shifts
-from .stack_files import StackInfo, write_stack
+from .shifts.record import note_applied, write_shifts
+from .stack_files import StackInfo, stack_outputs, write_stack
 
-__all__ = ["check_output", "write_aligned", "write_result", "write_scan", "write_volume"]
+__all__ = [
+    "all_result_files",
+    "result_files",
+    "write_aligned",
+    "write_result",
+    "write_scan",
+    "write_volume",
+]
 
 PathLike = str | os.PathLike[str]
+_SUFFIXES = (".h5", ".tif", ".mrc")
 
 
-def check_output(
-    path: PathLike, *, overwrite: bool = False, inputs: Sequence[PathLike] = ()
-) -> None:
-    """Refuse an output that exists, before any work.
+def result_files(
+    directory: PathLike, suffix: str = ".h5", *, channels: bool = False
+) -> dict[str, Path]:
+    """Return the files that a run writes into its directory.
 
     Parameters
     ----------
-    path : path
-        A file, or the directory of `write_result`.
-    overwrite : bool
-        Existing files may be replaced.
-    inputs : sequence of paths
-        What is read, which is never replaced.
+    directory : path
+        Of the results.
+    suffix : str
+        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``.
+    channels : bool
+        Several channels fit into HDF5 only: their stack is ``aligned.h5`` in any case.
 
-    Raises
-    ------
-    FileExistsError
-        The file, or one of the result's files in the directory; or it is one of the inputs.
-    NotADirectoryError
-        A part of the path is a file.
+    Returns
+    -------
+    dict of str to Path
+        ``"shifts"``, ``"csv"``, ``"settings"``, ``"picture"``, ``"page"``, ``"aligned"``,
+        ``"reconstruction"``, and ``"angles"`` beside a stack that has no room for them.
     """
-    path = Path(path)
-    above = next((parent for parent in path.parents if parent.exists()), path.parent)
-    if above.exists() and not above.is_dir():
-        raise NotADirectoryError(f"{above} is a file, so {path} cannot be written; name a folder")
-    written = [path]
-    if path.is_dir():
-        suffixes = (".h5", ".tif", ".mrc")
-        written = [file for suffix in suffixes for file in _result_paths(path, suffix).values()]
-    for file in written:
-        if file.exists() and any(file.samefile(one) for one in inputs if Path(one).exists()):
-            raise FileExistsError(f"{file} is what is read, so it is not replaced; name another")
-        refuse_existing(file, overwrite=overwrite)
+    directory = Path(directory)
+    stack, *beside = stack_outputs(directory / f"aligned{'.h5' if channels else suffix}")
+    return {
+        "shifts": directory / "shifts.h5",
+        "csv": directory / "shifts.csv",
+        "settings": directory / "run.toml",
+        "picture": directory / "report.png",
+        "page": directory / "report.html",
+        "aligned": stack,
+        "reconstruction": directory / f"reconstruction{suffix}",
+        **dict(zip(("angles",), beside, strict=False)),
+    }
+
+
+def all_result_files(directory: PathLike) -> set[Path]:
+    """Return the files of runs in any format: what a run finds there, and may not replace."""
+    return {file for suffix in _SUFFIXES for file in result_files(directory, suffix).values()}
 
 
 def write_aligned(
@@ -188,19 +203,20 @@ def write_result(
     DiskFull
         The message says what was saved.
     """
-    paths = _result_paths(Path(directory), suffix)
-    if scan.projections.ndim == 4:
-        paths["aligned"] = paths["aligned"].with_suffix(".h5")
-    for path in paths.values():
-        refuse_existing(path, overwrite=overwrite)
-    with_what = "shifts.h5 of this folder, cubic spline, once from the original"
+    files = result_files(directory, suffix, channels=scan.projections.ndim == 4)
+    paths = {name: files[name] for name in ("shifts", "csv", "aligned", "reconstruction")}
+    stacks = {
+        file for name, file in files.items() if name in ("aligned", "reconstruction", "angles")
+    }
+    check_outputs({*paths.values(), *stacks}, overwrite=overwrite)
     saved: list[str] = []
     try:
         found = ShiftsFile.of(result, scan)
-        write_shifts(paths["shifts"], found, applied=paths["aligned"].name, overwrite=overwrite)
+        write_shifts(paths["shifts"], found, overwrite=overwrite)
         saved.append(paths["shifts"].name)
         export_shifts(found, paths["csv"], overwrite=overwrite)
         saved.append(paths["csv"].name)
+        with_what = f"shifts.h5 of this folder, {digest_of(found.measured_shifts)}, cubic spline"
         write_volume(
             paths["reconstruction"],
             result.reconstruction,
@@ -219,13 +235,18 @@ def write_result(
             _info_of(scan, with_what, result.center),
             overwrite=overwrite,
         )
+        note_applied(replace(found, path=paths["shifts"]), paths["aligned"])
+        saved.append(paths["aligned"].name)
     except DiskFull as error:
         rest = [path.name for path in paths.values() if path.name not in saved]
         raise DiskFull(
             error.errno,
             f"{error.strerror}. Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
-            f"{', '.join(rest)}",
+            f"{', '.join(rest) or 'that the shifts were applied'}",
         ) from error
+    others = all_result_files(directory) - set(files.values())
+    for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
+        old.unlink()  # of an older run, in another format: it would be taken for this run's
     return paths
 
 
@@ -234,15 +255,6 @@ def _moved_blocks(scan: Scan, shifts: NDArray[np.float64]) -> Iterator[NDArray[n
     for start, stop in blocks_of(scan.projections.shape):
         moved = move(source.read(slice(start, stop)), shifts[start:stop])
         yield turn_projections(moved, scan.rotation_axis)
-
-
-def _result_paths(directory: Path, suffix: str) -> dict[str, Path]:
-    return {
-        "shifts": directory / "shifts.h5",
-        "csv": directory / "shifts.csv",
-        "aligned": directory / f"aligned{suffix}",
-        "reconstruction": directory / f"reconstruction{suffix}",
-    }
 
 
 def write_scan(
@@ -290,6 +302,7 @@ def write_scan(
     with atomic_path(path, overwrite=overwrite) as aside:
         require_room(Path(path), projections.nbytes)
         with h5py.File(aside, "w") as file:
+            file.attrs["creator"] = CREATOR
             file["implements"] = "exchange"
             exchange = file.create_group("exchange")
             options: dict[str, Any] = {"compression": "gzip", "shuffle": True}

@@ -30,7 +30,6 @@ def replay(
         schedule.accelerate(at, record.moves, record.drawn, record.confidence, truncation)
         schedule.feed(record)
         before = record
-    schedule.finished = False
     rng.bit_generator.state = dict(run.resume.generator_state)
     return tuple(run.resume.history)
 

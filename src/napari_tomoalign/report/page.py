@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..geometry.gauge import alignment_error, remove_gauge
 from ..io.atomic import atomic_path
+from ..io.outputs import CREATOR
 from ..results import AlignmentResult
 from .figure import Comparison, flagged_projections, listed, plot_run
 
@@ -118,7 +119,7 @@ def write_report(
     """
     buffer = io.BytesIO()
     plot_run(result, comparison, true_shifts=true_shifts, title=title).savefig(
-        buffer, format="png", metadata={"Software": None}
+        buffer, format="png", metadata={"Software": CREATOR}
     )
     picture, page = directory / "report.png", directory / "report.html"
     with atomic_path(picture, overwrite=True) as aside:
@@ -158,6 +159,7 @@ def _page(
     image = base64.b64encode(picture).decode()
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="generator" content="{CREATOR}">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>\n"
         f"<h1>{html.escape(title)}</h1>\n{tables[0]}\n"
         f'<img alt="Shifts, convergence, confidence, one row before and after" '

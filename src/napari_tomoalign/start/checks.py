@@ -52,7 +52,7 @@ def check(
     _check_cropping(settings, n_rows, n_columns)
     _check_levels(settings.levels, n_columns)
     if resume is not None:
-        _check_resume(resume, n, settings.maxiter)
+        _check_resume(resume, n, n_columns, settings)
     engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
     data, data_weights, notes = _line_integrals(stack, given, excluded, settings)
     return Run(
@@ -231,20 +231,40 @@ def _check_levels(levels: tuple[int, ...] | None, n_columns: int) -> None:
         )
 
 
-def _check_resume(resume: Resume, n: int, maxiter: int) -> None:
+def _check_resume(resume: Resume, n: int, n_columns: int, settings: AlignmentParameters) -> None:
     if not resume.history:
         raise ValueError("resume has an empty history: start a new run instead")
-    before = len(resume.history[-1].shifts)
-    if before != n:
+    last = resume.history[-1]
+    if len(last.shifts) != n:
         raise ValueError(
-            f"resume belongs to a scan of {before} projections, this one has {n}: it is another "
-            "scan"
+            f"resume belongs to a scan of {len(last.shifts)} projections, this one has {n}: it is "
+            "another scan"
         )
-    if len(resume.history) >= maxiter:
+    if last.center > n_columns - 1:
         raise ValueError(
-            f"resume has {len(resume.history)} iterations behind it and maxiter is {maxiter}: "
-            "raise maxiter to go on"
+            f"resume has the rotation axis at column {last.center:.1f}, this scan has {n_columns} "
+            "columns: it is another scan, or binned otherwise"
         )
+    if len(resume.history) > settings.maxiter:
+        raise ValueError(
+            f"resume has {len(resume.history)} iterations behind it and maxiter is "
+            f"{settings.maxiter}: raise maxiter to go on"
+        )
+    binnings = list(dict.fromkeys(record.binning for record in resume.history))
+    if settings.levels is not None and binnings != list(settings.levels[: len(binnings)]):
+        raise ValueError(
+            f"resume went through the binnings {', '.join(map(str, binnings))}, levels are "
+            f"{', '.join(map(str, settings.levels))}: go on with the levels of that run"
+        )
+    generator = np.random.default_rng()
+    try:
+        generator.bit_generator.state = dict(resume.generator_state)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "resume has a generator state that is not the one of a PCG64 generator, as states and "
+            f"results have it in generator_state ({type(error).__name__}: {error}): start a new "
+            "run with initial_shifts instead"
+        ) from error
 
 
 def _pipeline(

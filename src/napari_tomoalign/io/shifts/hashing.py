@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...images.source import as_source, blocks_of
 
-__all__ = ["data_hash", "hashes"]
+__all__ = ["data_hash", "digest_of", "hashes"]
 
 
 def data_hash(projections: Any) -> str:
@@ -42,3 +43,8 @@ def hashes(projections: Any) -> Iterator[str]:
         yield data_hash(values.mean(axis=-1))
         for channel in range(values.shape[3]):
             yield data_hash(values[..., channel])
+
+
+def digest_of(shifts: NDArray[np.float64]) -> str:
+    """Return twelve digits by which shifts are known again in a file that they made."""
+    return hashlib.sha256(np.ascontiguousarray(shifts, dtype="<f8").tobytes()).hexdigest()[:12]

@@ -25,6 +25,7 @@ from ..conventions import (
 )
 from ..errors import ScanFileError
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
+from ..outputs import CREATOR, check_outputs
 from ..units import METRES
 from .contents import ShiftsFile
 from .layout import FORMAT
@@ -76,6 +77,7 @@ def export_shifts(
     found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
     out = Path(out)
     write = _WRITERS[_format_of(out, format, "export")]
+    check_outputs([out], inputs=[found.path] if found.path else (), overwrite=overwrite)
     with atomic_path(out, overwrite=overwrite) as aside:
         write(aside, found)
     return out
@@ -168,7 +170,7 @@ def _write_imod(path: Path, found: ShiftsFile) -> None:
 def _write_npz(path: Path, names: tuple[str, str], pair: Pair) -> None:
     with path.open("wb") as file:
         arrays: dict[str, Any] = dict(zip(names, pair, strict=True))
-        np.savez(file, **arrays)
+        np.savez(file, creator=np.array(CREATOR), **arrays)
 
 
 def _write_tomopy(path: Path, found: ShiftsFile) -> None:
@@ -190,6 +192,7 @@ def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
         )
     pixel = found.pixel_size * METRES[found.pixel_unit]
     with h5py.File(path, "w") as file:
+        file.attrs["creator"] = CREATOR
         for name, kind in (("/entry", "NXentry"), (_NX_SAMPLE, "NXsample")):
             file.create_group(name).attrs["NX_class"] = kind
         file["/entry/definition"] = "NXtomo"

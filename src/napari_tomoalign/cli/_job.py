@@ -1,0 +1,179 @@
+"""What ``align`` was asked for, read and checked, before any work."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..parameters import AlignmentParameters
+from ._options import chosen, name_or_callable, options_of_dataclass
+from ._scan import reading_options
+
+if TYPE_CHECKING:
+    from ..io.scan import Scan
+    from ..io.shifts.contents import ShiftsFile
+    from ..start.run import Run
+
+__all__ = ["PARAMETERS", "Job", "prepare"]
+
+_LOG = logging.getLogger(__name__)
+PARAMETERS = options_of_dataclass(AlignmentParameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What was asked for, read and checked.
+
+    Attributes
+    ----------
+    name : str
+        Of the scan, fit to be shown.
+    scan : Scan
+        All channels.
+    output : Path
+        Folder of the results.
+    run : Run
+        Fit to be iterated.
+    parameters : AlignmentParameters
+        As they were asked for.
+    true_shifts : (n_angles, 2) array of float64, optional
+        For an axis in the middle.
+    """
+
+    name: str
+    scan: Scan
+    output: Path
+    run: Run
+    parameters: AlignmentParameters
+    true_shifts: NDArray[np.float64] | None
+
+    def truth_for(self, center: float) -> NDArray[np.float64] | None:
+        """Return the true shifts as they read with the axis at a column.
+
+        A constant in the columns and the place of the axis are the same thing, so shifts mean
+        something only together with it.
+        """
+        if self.true_shifts is None:
+            return None
+        middle = (self.scan.projections.shape[2] - 1) / 2
+        moved: NDArray[np.float64] = self.true_shifts - np.array([0.0, center - middle])
+        return moved
+
+
+def prepare(arguments: argparse.Namespace) -> Job:
+    """Read and check everything, also what the end needs; write nothing."""
+    from ..alignment import Resume, iterate_alignment
+    from ..io import (
+        all_result_files,
+        check_outputs,
+        read_scan,
+        read_shifts,
+        scan_for_alignment,
+    )
+
+    if not arguments.scan:
+        raise ValueError("no scan to align: give its file or folder")
+    output: Path | None = arguments.output or arguments.resume
+    if output is None:
+        raise ValueError("nowhere to put the results: give a directory with -o DIR")
+    goes_on_there = arguments.resume is not None and output.resolve() == arguments.resume.resolve()
+    overwrite = arguments.overwrite or goes_on_there
+    given = (arguments.angles, arguments.initial_shifts, arguments.truth)
+    inputs = [*arguments.scan, *(one for one in given if one is not None)]
+    if arguments.resume and not goes_on_there:
+        inputs.append(arguments.resume / "shifts.h5")
+    check_outputs(all_result_files(output), inputs=inputs, overwrite=overwrite)
+    stored = read_shifts(arguments.resume / "shifts.h5") if arguments.resume else None
+    reading = reading_options(arguments)
+    if stored and arguments.rotation_axis is None:
+        reading["rotation_axis"] = stored.rotation_axis
+    asked = parameters = _parameters(arguments, stored)
+    if parameters.transmission and parameters.use_absorbances:
+        # The reader takes -log once, counts what cannot be and gives it no weight.
+        parameters = parameters.with_changes(transmission=False)
+        reading["transmission"] = True
+    elif parameters.transmission:
+        reading["transmission"] = False
+    scan = read_scan(arguments.scan, **reading)
+    for what, words in scan.source.items():
+        _LOG.info("%s: %s", what, words)
+    channel = arguments.channel
+    lines = scan_for_alignment(
+        scan, int(channel) if channel is not None and channel.isdecimal() else channel
+    )
+    center = arguments.center
+    if center is not None:
+        center = (center + 0.5) / arguments.binning - 0.5
+        asked = asked.with_changes(center_estimation=False)
+        parameters = parameters.with_changes(center_estimation=False)
+    elif stored and not parameters.center_estimation:
+        center = stored.center
+    initial = _shifts(arguments.initial_shifts, "--initial-shifts", scan, arguments)
+    if arguments.initial_shifts is None:
+        initial = scan.initial_shifts
+    settings: dict[str, Any] = {
+        **{field.name: getattr(parameters, field.name) for field in fields(parameters)},
+        "backend": arguments.backend or (stored.backend if stored else "auto"),
+        "center": center,
+        "initial_shifts": initial,
+        "resume": None,
+    }
+    if stored:
+        history, generator_state = stored.for_scan(scan).resume
+        settings["resume"] = Resume(history, dict(generator_state))
+    truth = _truth(scan, arguments)
+    run = iterate_alignment(lines.projections, lines.angles, weights=lines.weights, **settings)
+    name = ", ".join(Path(path).name for path in arguments.scan)
+    name = name.encode("utf-8", "backslashreplace").decode()  # some are no text at all
+    return Job(name, scan, output, run, asked, truth)
+
+
+def _parameters(arguments: argparse.Namespace, stored: ShiftsFile | None) -> AlignmentParameters:
+    """Return the parameters: defaults, or those of the run that goes on, and what was given."""
+    values = dict(stored.parameters) if stored else {}
+    pipeline = values.get("reconstruction_pipeline")
+    if pipeline is not None:
+        values["reconstruction_pipeline"] = name_or_callable(pipeline)
+    return AlignmentParameters.from_dict({**values, **chosen(arguments, PARAMETERS)})
+
+
+def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | None:
+    """Return true shifts that the end of the run can be compared with."""
+    if str(arguments.truth) == "none":
+        return None
+    truth = _shifts(arguments.truth, "--truth", scan, arguments)
+    if truth is None:
+        truth = scan.true_shifts
+    if truth is not None and (truth.shape != (len(scan.angles), 2) or not np.isfinite(truth).all()):
+        bad = int((~np.isfinite(truth)).any(axis=-1).sum())
+        raise ValueError(
+            f"the true shifts have shape {truth.shape} and {bad} of them are not finite, expected "
+            f"({len(scan.angles)}, 2) finite numbers, (row, column) of each projection: give "
+            "others with --truth FILE, or do without, --truth none"
+        )
+    return truth
+
+
+def _shifts(
+    path: Path | None, option: str, scan: Scan, arguments: argparse.Namespace
+) -> NDArray[np.float64] | None:
+    """Read shifts that belong to the images in the file and bring them to the scan's pixels."""
+    from ..io import import_shifts, read_shifts
+
+    if path is None or str(path) == "none":
+        return None
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return read_shifts(path).for_scan(scan).shifts
+    shifts: NDArray[np.float64] = import_shifts(path, rotation_axis=scan.rotation_axis)
+    if len(shifts) != len(scan.angles):
+        raise ValueError(
+            f"{option} {path} has {len(shifts)} shifts, but the scan has {len(scan.angles)} "
+            "projections: give one line for each projection"
+        )
+    return shifts / float(arguments.binning)

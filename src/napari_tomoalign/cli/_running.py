@@ -1,0 +1,150 @@
+"""Run what was prepared, write its results, and say what was found; or say what would be done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._follow import Follow
+from ._job import PARAMETERS, Job
+from ._outcome import NOT_CONVERGED, summary
+from ._scan import outline, tell_remarks
+from ._settings import NAME as SETTINGS
+from ._settings import write_settings
+from ._text import print_pairs
+
+if TYPE_CHECKING:
+    from ..results import AlignmentResult, AlignmentState
+    from ._interrupt import Interrupt
+
+__all__ = ["run_job", "say_plan"]
+
+# What belongs to one giving of a command, not to the run; the parameters are written by themselves.
+_NOT_SETTINGS = {
+    *("config", "debug", "dry_run", "each", "json", "overwrite", "progress", "resume", "verbose"),
+    *("interrupt", "parser", "run", "words"),
+    *(option.name for option in PARAMETERS),
+}
+
+
+def run_job(
+    arguments: argparse.Namespace, job: Job, typed: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    """Run a job and write its results; return the exit code and what was found, as plain values."""
+    from ..io import folder_lock, write_result
+    from ..report import describe
+
+    interrupt: Interrupt = arguments.interrupt
+    if not arguments.json:
+        print(f"{job.name}: {outline(job.scan)}", flush=True)
+    tell_remarks(job.scan)
+    if job.run.startup_note and arguments.progress:
+        print(f"note: {job.run.startup_note}", file=sys.stderr)
+    made = not job.output.exists()
+    job.output.mkdir(parents=True, exist_ok=True)
+    try:
+        with folder_lock(job.output):
+            result = _iterate(job, interrupt, arguments.progress)
+            interrupt.writing = True
+            settings = _write_settings(job, result, typed)
+            written = write_result(
+                job.output, result, job.scan, overwrite=True, suffix=f".{arguments.format}"
+            )
+            report = _report(job, result, [path.name for path in written.values()])
+            interrupt.writing = interrupt.reached = False
+    finally:
+        if made and not any(job.output.iterdir()):
+            job.output.rmdir()
+    names = [path.name for path in (*written.values(), settings, *report)]
+    truth = job.truth_for(result.center)
+    found = summary(job.name, job.output, result, truth, names)
+    if arguments.json:
+        print(json.dumps(found), flush=True)
+    else:
+        files = f"{job.output}: {', '.join(names)}"
+        print_pairs([*describe(result, truth), ("files", files)])
+        if interrupt.asked:
+            again = shlex.join(["align", *arguments.scan, "--resume", str(job.output)])
+            print(f"interrupted: what was reached is written; to go on: napari-tomoalign {again}")
+    return interrupt.code or (0 if result.converged else NOT_CONVERGED), found
+
+
+def say_plan(arguments: argparse.Namespace, job: Job) -> int:
+    """Say what a run would do."""
+    from ..io import result_files
+
+    tell_remarks(job.scan)
+    shape = job.scan.projections.shape
+    needed = 4 * 4 * (shape[0] * shape[1] * shape[2] + shape[1] * shape[2] ** 2)
+    files = result_files(
+        job.output, f".{arguments.format}", channels=job.scan.projections.ndim == 4
+    )
+    pairs = [("scan", f"{job.name}: {outline(job.scan)}")]
+    pairs += [("preparation", step) for step in job.scan.preparation]
+    pairs += [
+        ("engine", job.run.backend.name),
+        ("memory", f"about {needed / 1e6:.3g} MB"),
+        ("would write", f"{job.output}: {', '.join(path.name for path in files.values())}"),
+    ]
+    if arguments.json:
+        print(json.dumps({"scan": job.name, "plan": [list(pair) for pair in pairs]}), flush=True)
+    else:
+        print_pairs(pairs)
+    return 0
+
+
+def _write_settings(job: Job, result: AlignmentResult, typed: dict[str, Any]) -> Path:
+    """Write with which settings the same run can be had again."""
+    values = {name: value for name, value in typed.items() if name not in _NOT_SETTINGS}
+    values["scan"] = [str(Path(one).absolute()) for one in typed["scan"]]
+    values["output"] = str(job.output.absolute())
+    values["backend"] = result.backend
+    values["rotation_axis"] = job.scan.rotation_axis
+    return write_settings(job.output / SETTINGS, values, job.parameters.to_dict(), True)
+
+
+def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, Path]:
+    """Draw the run and write the picture and the page."""
+    from ..io import DiskFull
+    from ..report import compare, write_report
+
+    comparison = compare(
+        result,
+        job.run.projections,
+        initial_shifts=job.run.initial_shifts,
+        initial_center=job.run.geometry.center if job.run.center_known else None,
+    )
+    try:
+        return write_report(
+            job.output,
+            result,
+            comparison,
+            true_shifts=job.truth_for(result.center),
+            scan=job.scan,
+            title=job.name,
+        )
+    except DiskFull as error:
+        raise DiskFull(
+            error.errno, f"{error.strerror}. Saved in {job.output}: {', '.join(saved)}"
+        ) from error
+
+
+def _iterate(job: Job, interrupt: Interrupt, progress: bool) -> AlignmentResult:
+    """Run the loop, and write a checkpoint after every iteration."""
+    from ..alignment import finish
+    from ..io import Checkpoint
+
+    checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
+    with Follow(job.run.parameters.maxiter, shown=progress) as follow:
+
+        def keep(state: AlignmentState) -> bool:
+            interrupt.reached = True
+            checkpoint(state)
+            follow(state)
+            return not interrupt.asked
+
+        return finish(job.run, callback=keep, progress=False)

@@ -1,0 +1,137 @@
+"""The one rule about outputs: what was read is never written, what others wrote never replaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["CREATOR", "check_outputs", "is_ours"]
+
+PathLike = str | os.PathLike[str]
+
+CREATOR = "napari-tomoalign"
+"""By what this program knows its files again: it stands near the beginning of each."""
+
+_HEAD = 4096  # bytes: the marks in text, PNG and MRC files stand within these
+_MARKS = {
+    ".csv": b"projection,angle_degrees,shift_row,shift_column",
+    ".html": b'<meta name="generator" content="napari-tomoalign">',
+    ".png": b"Software\0napari-tomoalign",
+    ".toml": b"# napari-tomoalign",
+    ".npz": b"creator.npy",
+    **dict.fromkeys((".mrc", ".ali", ".st", ".rec"), b"napari-tomoalign"),
+}
+_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
+_TIFF = (".tif", ".tiff")
+_BESIDE = (".tif", ".tiff", ".mrc", ".ali", ".st", ".rec")  # stacks that have a .tlt beside them
+# The identity and two shifts with six decimals; IMOD itself writes three.
+_XF_LINE = (b"1.0000000", b"0.0000000", b"0.0000000", b"1.0000000")
+
+
+def check_outputs(
+    outputs: Iterable[PathLike], *, inputs: Iterable[PathLike] = (), overwrite: bool = False
+) -> None:
+    """Refuse, before any work, files that are not to be written.
+
+    Parameters
+    ----------
+    outputs : iterable of paths
+        All files that are going to be written.
+    inputs : iterable of paths
+        What is read. A folder stands for all that lies in it.
+    overwrite : bool
+        Files of this program that are there may be replaced; those of others never are.
+
+    Raises
+    ------
+    FileExistsError
+        A file is there, and ``overwrite`` is off or it is not one of ours; or it is an input.
+    IsADirectoryError
+        A folder is there.
+    NotADirectoryError
+        A part of the path is a file.
+    """
+    read = [Path(one) for one in inputs]
+    for output in map(Path, outputs):
+        above = next((parent for parent in output.parents if parent.exists()), output.parent)
+        if above.exists() and not above.is_dir():
+            raise NotADirectoryError(
+                f"{above} is a file, so {output} cannot be written; name a folder"
+            )
+        for one in read:
+            _refuse_input(output, one)
+        if output.is_dir():
+            raise IsADirectoryError(f"{output} is a folder; give the name of a file")
+        if not output.exists():
+            continue
+        if not overwrite:
+            raise FileExistsError(
+                f"{output} exists already; give another name, or overwrite=True (--overwrite)"
+            )
+        if not is_ours(output):
+            raise FileExistsError(
+                f"{output} was not written by this program, so it is not replaced, whatever "
+                "--overwrite says; move it away, or give another name"
+            )
+
+
+def _refuse_input(output: Path, read: Path) -> None:
+    """Refuse to write a file that is read, or among the frames of a folder that is read."""
+    if not read.exists():
+        return
+    if output.exists() and output.samefile(read) and not read.is_dir():
+        raise FileExistsError(f"{output} is what is read, so it is not replaced; name another")
+    if not read.is_dir():
+        return
+    # A zarr store owns all that lies in it at any depth, a folder of frames its own files.
+    deep = any((read / mark).is_file() for mark in ("zarr.json", ".zarray", ".zgroup"))
+    for parent in output.parents if deep else (output.parent,):
+        if parent.exists() and parent.samefile(read):
+            raise FileExistsError(
+                f"{output} would lie in {read}, which is what is read; name a folder outside it"
+            )
+
+
+def is_ours(path: Path) -> bool:
+    """Tell by its content whether this program has written a file."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix in _HDF5:
+            return _is_our_hdf5(path)
+        if suffix in _TIFF:
+            return _is_our_tiff(path)
+        if suffix == ".tlt":  # has no room for a mark: it is ours where the stack beside it is
+            return any(is_ours(path.with_suffix(stack)) for stack in _BESIDE)
+        with path.open("rb") as file:
+            if suffix == ".npz":  # its table of contents is at the end
+                file.seek(max(0, path.stat().st_size - _HEAD))
+            head = file.read(_HEAD)
+    except (OSError, ValueError, KeyError, RuntimeError):
+        return False
+    if suffix == ".xf":
+        return all(_is_our_transform(line) for line in head.splitlines()[:20])
+    return suffix in _MARKS and _MARKS[suffix] in head
+
+
+def _is_our_transform(line: bytes) -> bool:
+    parts = line.split()
+    return tuple(parts[:4]) == _XF_LINE and all(
+        len(part.partition(b".")[2]) == 6 for part in parts[4:]
+    )
+
+
+def _is_our_hdf5(path: Path) -> bool:
+    import h5py
+
+    with h5py.File(path) as file:
+        own = str(file.attrs.get("creator", "")) == CREATOR
+        return own or str(file.attrs.get("format", "")).startswith(CREATOR)
+
+
+def _is_our_tiff(path: Path) -> bool:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        return CREATOR in str(getattr(page, "description", ""))

@@ -1,0 +1,222 @@
+"""No output is an input, what others wrote is not replaced, and nothing is left lying about."""
+
+import os
+import subprocess
+import sys
+
+import h5py
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+from io_result import make_result
+
+from napari_tomoalign.io import (
+    all_result_files,
+    apply_shifts,
+    atomic_path,
+    check_outputs,
+    export_shifts,
+    read_shifts,
+    write_result,
+    write_scan,
+)
+from napari_tomoalign.io.outputs import is_ours
+
+STACK = np.random.default_rng(5).random((8, 10, 12)).astype(np.float32)
+ANGLES = np.linspace(0, 3, 8)
+
+
+@pytest.fixture(scope="module")
+def result_and_scan():
+    return make_result()
+
+
+def everything_we_write(folder):
+    """Write each kind of file, and return them."""
+    result, scan = make_result()
+    for suffix in (".h5", ".tif", ".mrc"):
+        write_result(folder / suffix[1:], result, scan, suffix=suffix)
+    shifts = folder / "h5" / "shifts.h5"
+    for name in ("a.csv", "a.xf", "a.nxs", "a.npz"):
+        export_shifts(shifts, folder / name)
+    export_shifts(shifts, folder / "b.npz", format="mumott")
+    write_scan(folder / "scan.h5", STACK, ANGLES)
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_what_we_wrote_is_known_again(tmp_path):
+    files = everything_we_write(tmp_path)
+    assert {path.suffix for path in files} == {
+        *(".h5", ".tif", ".mrc", ".tlt", ".csv", ".xf", ".nxs", ".npz"),
+    }
+    assert [path.name for path in files if not is_ours(path)] == []
+    check_outputs(files, overwrite=True)
+
+
+def foreign_files(folder):
+    """Write files of the same names as others would."""
+    with h5py.File(folder / "shifts.h5", "w") as file:
+        file["data"] = STACK
+    (folder / "shifts.csv").write_text("frame,dx,dy\n0,1,2\n")
+    tifffile.imwrite(folder / "aligned.tif", STACK)
+    with mrcfile.new(folder / "aligned.mrc", data=STACK):
+        pass
+    np.savetxt(folder / "aligned.tlt", ANGLES)
+    (folder / "series.xf").write_text(
+        "   1.0000000   0.0000000   0.0000000   1.0000000      -1.234       2.345\n"
+    )
+    np.savez(folder / "shifts.npz", sx=ANGLES, sy=ANGLES)
+    (folder / "report.html").write_text("<html>mine</html>")
+    (folder / "report.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
+    (folder / "run.toml").write_text("[mine]\n")
+    (folder / "aligned.h5").write_bytes(b"no HDF5 at all")
+    return sorted(folder.iterdir())
+
+
+def test_what_others_wrote_is_never_replaced(tmp_path):
+    for path in foreign_files(tmp_path):
+        with pytest.raises(FileExistsError, match="was not written by this program"):
+            check_outputs([path], overwrite=True)
+
+
+def test_an_export_never_replaces_the_record_it_reads(tmp_path, result_and_scan):
+    shifts = write_result(tmp_path, *result_and_scan)["shifts"]
+    before = shifts.read_bytes()
+    with pytest.raises(FileExistsError, match="is what is read"):
+        export_shifts(shifts, shifts, format="csv", overwrite=True)
+    os.link(shifts, tmp_path / "link.h5")
+    with pytest.raises(FileExistsError, match="is what is read"):
+        export_shifts(shifts, tmp_path / "link.h5", format="csv", overwrite=True)
+    assert shifts.read_bytes() == before
+
+
+def test_applying_never_replaces_a_frame_or_the_angles_that_were_read(tmp_path, result_and_scan):
+    result, scan = result_and_scan
+    shifts = write_result(tmp_path / "run", result, scan)["shifts"]
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index, image in enumerate(scan.projections):
+        tifffile.imwrite(frames / f"img_{index:03}.tif", image)
+    for name in ("img_003.tif", "new.tif"):
+        with pytest.raises(FileExistsError, match="which is what is read"):
+            apply_shifts(shifts, frames, frames / name, overwrite=True)
+    series = tmp_path / "series.mrc"
+    with mrcfile.new(series, data=np.asarray(scan.projections, np.float32)):
+        pass
+    angles = tmp_path / "series.tlt"
+    np.savetxt(angles, np.rad2deg(scan.angles))
+    before = angles.read_bytes()
+    with pytest.raises(FileExistsError, match=r"series\.tlt was not written by this program"):
+        apply_shifts(shifts, series, tmp_path / "series.ali", overwrite=True, check=False)
+    assert angles.read_bytes() == before
+    assert not (tmp_path / "series.ali").exists()
+
+
+def test_results_do_not_lie_among_the_frames(tmp_path):
+    with pytest.raises(FileExistsError, match="name a folder outside it"):
+        check_outputs(all_result_files(tmp_path), inputs=[tmp_path], overwrite=True)
+    check_outputs(all_result_files(tmp_path / "aligned"), inputs=[tmp_path])  # a folder below may
+    (tmp_path / "zarr.json").write_text("{}")  # but a zarr store is one thing
+    with pytest.raises(FileExistsError, match="name a folder outside it"):
+        check_outputs(all_result_files(tmp_path / "aligned"), inputs=[tmp_path])
+
+
+def test_the_record_says_where_it_was_applied_once_that_is_true(
+    tmp_path, monkeypatch, result_and_scan
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_tomoalign.io.writers._moved_blocks", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_result(tmp_path, *result_and_scan)
+    assert read_shifts(tmp_path / "shifts.h5").applied == ""
+    write_result(tmp_path, *result_and_scan, overwrite=True)
+    assert read_shifts(tmp_path / "shifts.h5").applied == "aligned.h5"
+
+
+def test_stacks_of_an_older_run_in_another_format_go(tmp_path, result_and_scan):
+    write_result(tmp_path, *result_and_scan, suffix=".mrc")
+    write_result(tmp_path, *result_and_scan, suffix=".h5", overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == [
+        *("aligned.h5", "reconstruction.h5", "shifts.csv", "shifts.h5")
+    ]
+
+
+BEGUN = """
+import sys, time
+from napari_tomoalign.io import atomic_path
+with atomic_path(sys.argv[1]) as aside:
+    aside.write_bytes(b"half")
+    print(flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "volume.h5"
+    command = [sys.executable, "-c", BEGUN, str(path)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for writer in writers:
+            writer.stdout.readline()
+        assert len(os.listdir(tmp_path)) == 2
+        writers[0].kill()
+        writers[0].wait()
+        with atomic_path(path) as aside:
+            aside.write_bytes(b"whole")
+        left = set(os.listdir(tmp_path)) - {"volume.h5"}
+        assert len(left) == 1
+        assert f"-{writers[1].pid}-" in left.pop()
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+            writer.stdout.close()
+    with atomic_path(path, overwrite=True) as aside:
+        aside.write_bytes(b"whole")
+    assert os.listdir(tmp_path) == ["volume.h5"]
+
+
+def test_a_file_is_synced_through_a_handle_that_can_write(tmp_path, monkeypatch):
+    """Windows syncs nothing else."""
+    import fcntl
+
+    synced = []
+
+    def fsync(descriptor):
+        synced.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_path(tmp_path / "a") as aside:
+        aside.write_bytes(b"x")
+    assert synced == [os.O_RDWR, os.O_RDONLY]  # the file, then its folder
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from napari_tomoalign.io import folder_lock
+with folder_lock(Path(sys.argv[1])):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_runs_into_one_folder(tmp_path):
+    from napari_tomoalign.io import FolderInUse, folder_lock
+
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as first:
+        first.stdout.readline()
+        said = f"another run .process {first.pid} on .*, since "
+        with pytest.raises(FolderInUse, match=said), folder_lock(tmp_path):
+            pass
+        first.kill()
+        first.wait()
+    with folder_lock(tmp_path):  # the dead hold nothing
+        assert os.listdir(tmp_path) != []
+    assert os.listdir(tmp_path) == []
