@@ -1,17 +1,19 @@
 """Everything that can be set about an alignment, in one frozen, validated class.
 
+Ranges stand once, in the annotations, and are enforced from there.
+
 The command line, the widget and the record in the shifts file are generated from it, so a
 parameter that exists here exists everywhere.
 """
 
 # No ``from __future__ import annotations``: the ranges in ``Annotated`` are read at run time.
 import itertools
-import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +108,7 @@ class AlignmentParameters:
         A value of the wrong type.
     """
 
-    maxiter: Annotated[int, {"min": 1, "max": 1000}] = 40
+    maxiter: Annotated[int, {"min": 1, "max": 1_000_000}] = 40
     reconstruction_pipeline: str | Callable[..., Any] | None = None
     center_estimation: bool = True
     reconstruction_pipeline_kwargs: Mapping[str, Any] = _advanced(factory=dict)
@@ -116,10 +118,10 @@ class AlignmentParameters:
     transmission: bool = _advanced(False)
     use_absorbances: bool = _advanced(True)
     upsampling: Annotated[int, {"min": 1, "max": 1000}] = _advanced(100)
-    shift_tolerance: Annotated[float | None, {"min": 0.0, "max": 100.0, "step": 0.01}] = _advanced(
-        None
+    shift_tolerance: Annotated[float | None, {"min": 1e-12, "max": 100.0, "step": 0.01}] = (
+        _advanced(None)
     )
-    shift_cutoff: Annotated[float | None, {"min": 0.0, "max": 1000.0, "step": 0.5}] = _advanced(
+    shift_cutoff: Annotated[float | None, {"min": 1e-3, "max": 1000.0, "step": 0.5}] = _advanced(
         None
     )
     relative_sample_size: Annotated[float, {"min": 0.01, "max": 1.0, "step": 0.05}] = _advanced(1.0)
@@ -141,50 +143,12 @@ class AlignmentParameters:
     def __post_init__(self) -> None:
         """Bring every value into its one form and refuse what cannot be."""
         put = object.__setattr__
-        for name in (
-            "center_estimation",
-            "transmission",
-            "use_absorbances",
-            "align_vertical",
-            "align_horizontal",
-            "gauss_newton",
-            "initial_estimate",
-            "down_weight",
-            "use_gpu",
-        ):
-            put(self, name, _boolean(name, getattr(self, name)))
-        put(self, "maxiter", _integer("maxiter", self.maxiter, 1))
-        put(self, "upsampling", _integer("upsampling", self.upsampling, 1))
-        put(self, "seed", _integer("seed", self.seed, 0))
-        if self.workers is not None:
-            put(self, "workers", _integer("workers", self.workers, 1))
-        for name in ("shift_tolerance", "shift_cutoff"):
+        for name, hint in _hints().items():
             value = getattr(self, name)
-            if value is not None:
-                put(self, name, _number(name, value, low=0.0, low_included=False))
-        put(
-            self,
-            "relative_sample_size",
-            _number(
-                "relative_sample_size",
-                self.relative_sample_size,
-                low=0.0,
-                low_included=False,
-                high=1.0,
-            ),
-        )
-        put(
-            self,
-            "relaxation_weight",
-            _number("relaxation_weight", self.relaxation_weight, low=0.0),
-        )
-        put(
-            self,
-            "center_of_mass_shift_weight",
-            _number(
-                "center_of_mass_shift_weight", self.center_of_mass_shift_weight, low=0.0, high=1.0
-            ),
-        )
+            if hint is bool:
+                put(self, name, _boolean(name, value))
+            elif get_origin(hint) is Annotated:
+                put(self, name, _in_range(name, hint, value))
         if not (self.align_vertical or self.align_horizontal):
             raise ValueError(
                 "align_vertical and align_horizontal are both off, so there is nothing to align: "
@@ -272,32 +236,48 @@ def _boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _integer(name: str, value: Any, low: int) -> int:
+@cache
+def _hints() -> Mapping[str, Any]:
+    """Return the types of the fields, with their ranges."""
+    return get_type_hints(AlignmentParameters, include_extras=True)
+
+
+def _in_range(name: str, hint: Any, value: Any) -> Any:
+    """Return a number of the annotated kind, or refuse what is none or lies outside the range."""
+    kind, limits = get_args(hint)
+    if value is None and kind in (int | None, float | None):
+        return None
+    number = _integer(name, value) if kind in (int, int | None) else _number(name, value)
+    if not limits["min"] <= number <= limits["max"]:
+        raise ValueError(
+            f"{name} must be between {limits['min']:.12g} and {limits['max']:.12g}, got {value}"
+        )
+    return number
+
+
+def _integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {value}")
     return int(value)
 
 
-def _number(
-    name: str, value: Any, *, low: float, low_included: bool = True, high: float = math.inf
-) -> float:
+def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
-    fits = (number >= low if low_included else number > low) and number <= high
-    if not fits or math.isinf(number):
-        lower = f"{'at least' if low_included else 'above'} {low:g}"
-        upper = "" if math.isinf(high) else f" and at most {high:g}"
-        raise ValueError(f"{name} must be finite, {lower}{upper}; got {value}")
+    return float(value)
+
+
+def _at_least(name: str, value: Any, low: int) -> int:
+    number = _integer(name, value)
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")
     return number
 
 
 def _indices(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{name} must be a sequence of indices such as (0, 5, 6), got {value!r}")
-    return tuple(sorted({_integer(f"each index in {name}", index, 0) for index in value}))
+    return tuple(sorted({_at_least(f"each index in {name}", index, 0) for index in value}))
 
 
 def _cropping(value: Any) -> Cropping | None:
@@ -326,7 +306,7 @@ def _window(value: Any) -> slice:
 def _levels(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"levels must be a sequence such as (4, 2, 1), got {value!r}")
-    levels = tuple(_integer("each binning in levels", level, 1) for level in value)
+    levels = tuple(_at_least("each binning in levels", level, 1) for level in value)
     if not levels or any(a <= b for a, b in itertools.pairwise(levels)):
         raise ValueError(f"levels must fall from coarse to fine, such as (4, 2, 1); got {levels}")
     return levels

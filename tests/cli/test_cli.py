@@ -613,7 +613,7 @@ def stack(tmp_path: Path, values: np.ndarray) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--maxiter", "0"], "maxiter must be at least 1, got 0"),
+        (["--maxiter", "0"], "maxiter must be between 1 and 1000000, got 0"),
         (["--maxiter", "x"], "--maxiter: expected a whole number, got 'x'"),
         (["--shift-cutoff", "wide"], "--shift-cutoff: expected a number, got 'wide'"),
         (["--no-align-vertical", "--no-align-horizontal"], "nothing to align"),

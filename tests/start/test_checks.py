@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -376,20 +377,28 @@ def test_resuming_nothing():
 @pytest.mark.parametrize(
     ("values", "error", "said"),
     [
-        ({"maxiter": 0}, ValueError, "maxiter must be at least 1, got 0"),
+        ({"maxiter": 0}, ValueError, "maxiter must be between 1 and 1000000, got 0"),
         ({"maxiter": 2.5}, TypeError, "maxiter must be a whole number, got 2.5"),
         ({"maxiter": True}, TypeError, "maxiter must be a whole number"),
-        ({"upsampling": 0}, ValueError, "upsampling must be at least 1, got 0"),
-        ({"seed": -1}, ValueError, "seed must be at least 0"),
-        ({"workers": 0}, ValueError, "workers must be at least 1"),
-        ({"shift_tolerance": 0}, ValueError, "shift_tolerance must be finite, above 0; got 0"),
-        ({"shift_tolerance": np.nan}, ValueError, "shift_tolerance must be finite"),
-        ({"shift_cutoff": -1}, ValueError, "shift_cutoff must be finite, above 0; got -1"),
-        ({"shift_cutoff": np.inf}, ValueError, "shift_cutoff must be finite"),
-        ({"relative_sample_size": 0}, ValueError, "above 0 and at most 1; got 0"),
-        ({"relative_sample_size": 1.1}, ValueError, "above 0 and at most 1; got 1.1"),
-        ({"relaxation_weight": -0.1}, ValueError, "relaxation_weight must be finite, at least 0"),
-        ({"center_of_mass_shift_weight": 2}, ValueError, "at least 0 and at most 1; got 2"),
+        ({"upsampling": 0}, ValueError, "upsampling must be between 1 and 1000, got 0"),
+        ({"seed": -1}, ValueError, "seed must be between 0 and .*, got -1"),
+        ({"workers": 0}, ValueError, "workers must be between 1 and 1024, got 0"),
+        (
+            {"shift_tolerance": 0},
+            ValueError,
+            "shift_tolerance .* between 1e-12 and 100, got 0",
+        ),
+        ({"shift_tolerance": np.nan}, ValueError, "shift_tolerance must be between .*, got nan"),
+        ({"shift_cutoff": -1}, ValueError, "shift_cutoff must be between 0.001 and 1000, got -1"),
+        ({"shift_cutoff": np.inf}, ValueError, "shift_cutoff must be between .*, got inf"),
+        ({"relative_sample_size": 0}, ValueError, "must be between 0.01 and 1, got 0"),
+        ({"relative_sample_size": 1.1}, ValueError, "must be between 0.01 and 1, got 1.1"),
+        (
+            {"relaxation_weight": -0.1},
+            ValueError,
+            "relaxation_weight .* between 0 and 10, got -0.1",
+        ),
+        ({"center_of_mass_shift_weight": 2}, ValueError, "must be between 0 and 1, got 2"),
         ({"align_vertical": 1}, TypeError, "align_vertical must be True or False, got 1"),
         (
             {"align_vertical": False, "align_horizontal": False},
@@ -418,6 +427,18 @@ def test_values_out_of_range(values, error, said):
     with pytest.raises(error, match=said):
         AlignmentParameters(**values)
     refuse(error, said, **values)
+
+
+def test_every_stated_range_is_the_enforced_one():
+    hints = get_type_hints(AlignmentParameters, include_extras=True)
+    ranges = {name: get_args(hint) for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+    assert len(ranges) >= 8
+    for name, (kind, limits) in ranges.items():
+        step = 1 if int in (kind, *get_args(kind)) else 1e-6
+        for end, outside in ((limits["min"], -step), (limits["max"], step)):
+            assert getattr(AlignmentParameters(**{name: end}), name) == end
+            with pytest.raises(ValueError, match=f"{name} must be between"):
+                AlignmentParameters(**{name: end + outside})
 
 
 def test_numpy_numbers_are_numbers():
