@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis, turn_projections
+from ..images.absorbance import absorbance
 from ..io.scan import Scan
 from ..parameters import AlignmentParameters
 from ._frames import Placement
@@ -106,9 +107,7 @@ class ScanSource:
         data = np.asarray(self.data)
         if not (parameters.transmission and parameters.use_absorbances):
             return data
-        dark = data <= 0
-        absorbance: NDArray[Any] = -np.log(np.where(dark, np.float32(1), data))
-        return absorbance
+        return absorbance(data)[0]
 
 
 @dataclass(frozen=True, eq=False)

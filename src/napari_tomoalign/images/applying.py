@@ -8,11 +8,14 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
+from .filtering import taper
 from .shifting import shift_stack
 
 __all__ = ["Order", "binning_between", "check_order", "common_view", "fourier_shift_stack", "move"]
 
 Order = Literal[3, "fourier"]
+
+_MARGIN = 32  # pixels: a step that is cut off rings by ``1 / (pi 32)``, 1 %, that far away
 
 
 def check_order(order: Any) -> None:
@@ -153,14 +156,14 @@ def fourier_shift_stack(
     (n_angles, n_rows, n_columns) array of float32
         Edge values where the image does not reach.
     """
+    from scipy.ndimage import fourier_shift
+
     n_rows, n_columns = stack.shape[1:]
-    margins = [min(32, max(4, size // 2)) for size in (n_rows, n_columns)]
-    tapers = [_taper(size, margin) for size, margin in zip(stack.shape[1:], margins, strict=True)]
-    taper = np.outer(*tapers)
-    frequencies = (
-        np.fft.fftfreq(n_rows + 2 * margins[0])[:, np.newaxis],
-        np.fft.rfftfreq(n_columns + 2 * margins[1])[np.newaxis],
-    )
+    margins = [min(_MARGIN, max(4, size // 2)) for size in (n_rows, n_columns)]
+    sizes = [size + 2 * margin for size, margin in zip((n_rows, n_columns), margins, strict=True)]
+    # Flat over the image and a quarter of the margin, so that no fall is moved into the image.
+    falls = [margin - max(1, margin // 4) for margin in margins]
+    fade = np.outer(*(taper(size, fall) for size, fall in zip(sizes, falls, strict=True)))
     moved = np.empty(stack.shape, dtype=np.float32)
     window = tuple(slice(m, m + n) for m, n in zip(margins, (n_rows, n_columns), strict=True))
     for index, (image, shift) in enumerate(zip(stack, shifts, strict=True)):
@@ -169,19 +172,11 @@ def fourier_shift_stack(
         image = image.astype(np.float64)
         edges = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
         level = edges.mean()
-        padded = np.pad(image - level, [(m, m) for m in margins], mode="symmetric") * taper
-        ramp = np.exp(-2j * np.pi * (frequencies[0] * rest[0] + frequencies[1] * rest[1]))
-        spectrum = scipy.fft.rfft2(padded, workers=workers) * ramp
+        padded = np.pad(image - level, [(m, m) for m in margins], mode="symmetric") * fade
+        spectrum = scipy.fft.rfft2(padded, workers=workers)
+        spectrum = fourier_shift(spectrum, rest, n=padded.shape[1], axis=1)
         fine = scipy.fft.irfft2(spectrum, s=padded.shape, workers=workers)[window] + level
         rows = np.clip(np.arange(n_rows) - whole[0], 0, n_rows - 1)
         columns = np.clip(np.arange(n_columns) - whole[1], 0, n_columns - 1)
         moved[index] = fine[np.ix_(rows, columns)]
     return moved
-
-
-def _taper(size: int, margin: int) -> NDArray[np.float64]:
-    """Return 1 over the image and just beyond it, falling to 0 at the end of the margin."""
-    guard = max(1, margin // 4)
-    fall = 0.5 + 0.5 * np.cos(np.pi * (np.arange(margin - guard) + 0.5) / (margin - guard))
-    side = np.concatenate([np.ones(guard), fall])
-    return np.concatenate([side[::-1], np.ones(size), side])

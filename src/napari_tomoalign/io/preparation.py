@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..images.absorbance import absorbance
 from .raw import RawStack
 
 __all__ = ["Background", "Counts", "Preparation", "estimate_background", "fill_bad"]
@@ -107,8 +108,8 @@ class Preparation:
         elif dark is not None:
             values -= dark
         if self.logarithm:
-            good = self._drop(good, values > 0, counts, "no_transmission")
-            values = -np.log(values, where=good, out=np.zeros_like(values))
+            values, lit = absorbance(values)
+            good = self._drop(good, lit, counts, "no_transmission")
         if np.any(self.background):
             values -= np.asarray(self.background, dtype=np.float32)
         return values, good

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backends import Backend, get_backend
 from ..geometry import ScanGeometry
+from ..images.absorbance import absorbance
 from ..parameters import AlignmentParameters
 from ..results import Resume
 from .run import Loop, Run
@@ -309,13 +310,14 @@ def _line_integrals(
     if not np.isfinite(data.sum(dtype=np.float64)):  # where it does not count, as checked
         data = np.where(np.isfinite(data), data, np.float32(0))
     if settings.transmission and settings.use_absorbances:
-        dark = data <= 0
+        values, lit = absorbance(data)
+        dark = ~lit
         if dark.any():
             where = dark if weights is None else dark & (weights > 0)
             notes = (f"{int(where.sum())} pixels of transmission 0 or less are ignored",)
             weights = np.ones(data.shape, np.float32) if weights is None else weights
             weights[dark] = 0
-        data = -np.log(np.where(dark, np.float32(1), data))
+        data = values
     return data, weights, notes
 
 

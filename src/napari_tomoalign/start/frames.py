@@ -135,7 +135,7 @@ def fit_confidence(
     if angles is not None and candidates.sum() > _FEWEST_FOR_TREND:
         usual = _trend(log, angles, candidates)
     departure = log - usual
-    spread = 1.4826 * float(np.median(np.abs(departure[candidates])))
+    spread = _spread(departure[candidates])
     score = departure / max(spread, _LEAST_SPREAD)
     confidence[candidates] = np.clip((_FOREIGN - score) / (_FOREIGN - _FITS), 0, 1)[candidates]
     return confidence
@@ -152,10 +152,17 @@ def _trend(
     fit = np.array([np.median(values[candidates]), 0.0, 0.0])
     for _ in range(10):  # iteratively reweighted: Cauchy's weights
         departure = values - design @ fit
-        spread = max(1.4826 * float(np.median(np.abs(departure[candidates]))), _LEAST_SPREAD)
+        spread = max(_spread(departure[candidates]), _LEAST_SPREAD)
         robust = weight / (1 + (departure / (2 * spread)) ** 2)
         fit = np.linalg.solve(
             (design.T * robust) @ design + 1e-9 * np.eye(3), design.T @ (robust * values)
         )
     trend: NDArray[np.float64] = design @ fit
     return trend
+
+
+def _spread(departure: NDArray[np.float64]) -> float:
+    """Return a standard deviation that the few which depart far hardly change."""
+    from scipy.stats import median_abs_deviation
+
+    return float(median_abs_deviation(departure, scale="normal"))
