@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,17 +21,14 @@ from numpy.typing import NDArray
 from ..alignment import align as align_projections
 from ..backends import Backend
 from ..backends.mumott import MumottBackend
-from ..images.filtering import noise_level
+from ..geometry import turn_projections, turn_volume
 from ..images.shifting import shift_stack
 from ..io import from_mumott, to_mumott
+from ..io.formats.mumott import absorbance, axis_and_angles
 
 __all__ = ["align"]
 
 Array = NDArray[np.float64]
-
-_OPEN_BEAM, _OPAQUE = 99.9, 1e-4  # percentile, and share of it: mumott's get_transmittivities
-_NOISE_ABOVE = 2.9  # of the noise: the normal distribution's quantile where half is open beam
-_SAME = 1e-6  # of unit vectors: what single precision leaves of them in a file
 
 
 def align(
@@ -105,23 +101,27 @@ def align(
             "reconstruction_pipeline_kwargs has another data_container than the one to be aligned: "
             "give one"
         )
-    view = _View.of(data_container.geometry)
+    geometry = data_container.geometry
+    axis, angles = axis_and_angles(
+        geometry.rotations_as_array, geometry.j_direction_0, geometry.k_direction_0
+    )
     measured, weights = _measured(data_container, use_absorbances, options.pop("absorbances", None))
-    offsets = (data_container.geometry.j_offsets, data_container.geometry.k_offsets)
-    start = view.pair(from_mumott(*offsets))
+    start = turn_projections(from_mumott(geometry.j_offsets, geometry.k_offsets), axis)
+    along_j = axis == "vertical"
+    window = projection_cropping
+    if window is not None and not along_j:
+        window = window[1], window[0]
     backend, pipeline = _engine(reconstruction_pipeline, use_gpu)
-    images = view.images(measured)
+    images = turn_projections(measured, axis)
     result = align_projections(
         images,
-        view.angles,
+        angles,
         center=(images.shape[2] - 1) / 2,  # what is left of the axis' place goes into the offsets
-        weights=None if weights is None else view.images(weights),
+        weights=None if weights is None else turn_projections(weights, axis),
         initial_shifts=start if start.any() else None,
         **{"backend": backend, **more},
         ignored_subset=() if ignored_subset is None else tuple(ignored_subset),
-        projection_cropping=(
-            None if projection_cropping is None else view.in_order(projection_cropping)
-        ),
+        projection_cropping=window,
         reconstruction_pipeline=pipeline,
         reconstruction_pipeline_kwargs=options,
         use_gpu=use_gpu,
@@ -132,73 +132,16 @@ def align(
         relative_sample_size=relative_sample_size,
         relaxation_weight=relaxation_weight,
         center_of_mass_shift_weight=center_of_mass_shift_weight,
-        align_vertical=align_j if view.along_j else align_k,
-        align_horizontal=align_k if view.along_j else align_j,
+        align_vertical=align_j if along_j else align_k,
+        align_horizontal=align_k if along_j else align_j,
     )
-    found = to_mumott(view.pair(result.shifts))
-    data_container.geometry.j_offsets, data_container.geometry.k_offsets = found
+    geometry.j_offsets, geometry.k_offsets = to_mumott(turn_projections(result.shifts, axis))
     predicted = shift_stack(result.projections, result.shifts)
     return {
-        "reconstruction": view.volume(result.reconstruction)[..., None],
-        "projections": view.images(predicted)[..., None],
+        "reconstruction": turn_volume(result.reconstruction, axis)[..., None],
+        "projections": turn_projections(predicted, axis)[..., None],
         "reference": measured[..., None],
     }
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """How mumott's images and volumes lie to ours.
-
-    Attributes
-    ----------
-    along_j : bool
-        The rotation axis runs along j, so that images are transposed; else along k.
-    angles : (n,) array
-        Radians.
-    """
-
-    along_j: bool
-    angles: Array
-
-    @classmethod
-    def of(cls, geometry: Any) -> _View:
-        """Find the axis that the projections have in common.
-
-        Raises
-        ------
-        ValueError
-            There is none, or it is not one of the volume's.
-        """
-        rotations = geometry.rotations_as_array
-        j, k = (
-            np.einsum("nij,i->nj", rotations, direction)
-            for direction in (geometry.j_direction_0, geometry.k_direction_0)
-        )
-        for along_j, fixed, moving, axes in ((False, k, j, (0, 1, 2)), (True, j, k, (2, 1, 0))):
-            x, y, z = axes
-            if np.abs(fixed - np.eye(3)[z]).max() < _SAME:
-                return cls(along_j, np.arctan2(-moving[:, y], moving[:, x]))
-        raise ValueError(
-            "the projections of this container do not share one rotation axis along j or k of its "
-            "images and the volume's axis of that name (inner and outer angles?): such a geometry "
-            "cannot be aligned here yet"
-        )
-
-    def images(self, stack: NDArray[Any]) -> NDArray[Any]:
-        """Turn a stack from one order, (n, j, k) or (n, row, column), into the other."""
-        return stack if self.along_j else stack.swapaxes(1, 2)
-
-    def volume(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """Turn a volume from one order, (x, y, z) or (slice, y, x), into the other."""
-        return volume if self.along_j else volume.transpose(2, 1, 0)
-
-    def pair(self, pairs: Array) -> Array:
-        """Turn (n, 2) pairs from one order, (j, k) or (row, column), into the other."""
-        return pairs if self.along_j else pairs[:, ::-1]
-
-    def in_order(self, pair: tuple[slice, slice]) -> tuple[slice, slice]:
-        """Turn two slices from the order (j, k) into (row, column)."""
-        return pair if self.along_j else pair[::-1]
 
 
 def _measured(
@@ -229,26 +172,12 @@ def _measured(
                 "to align the mean over the detector segments, or give absorbances in "
                 "reconstruction_pipeline_kwargs"
             )
-        images, known = _absorbances(container.diode)
+        images, known = map(np.array, zip(*map(absorbance, container.diode), strict=True))
     weights = container.weights
     if weights.size:
         shown = weights > 0 if weights.ndim == 3 else np.all(weights > 0, axis=-1)
         known = shown if known is None else known & shown
     return images, None if known is None or known.all() else known.astype(np.float32)
-
-
-def _absorbances(diode: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Return ``-log10`` of the transmission, and where the diode saw something.
-
-    As mumott's ``get_absorbances``, but for the noise: nothing is cut off at the open beam, and
-    the percentile that tells it is lowered by as much as noise of that strength raises it. The
-    one-sided cut and the offset shift what surrounds the object (28^3, 20 angles, 1 % noise:
-    0.025 px with both, 0.014 px without).
-    """
-    raised = _NOISE_ABOVE * noise_level(np.asarray(diode, np.float32))
-    open_beam = np.percentile(diode, _OPEN_BEAM, axis=(1, 2), keepdims=True) - raised
-    known = diode >= _OPAQUE * open_beam
-    return -np.log10(np.where(known, diode / open_beam, 1.0)), known
 
 
 def _engine(

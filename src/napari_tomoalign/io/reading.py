@@ -19,7 +19,7 @@ from .angle_files import read_angles
 from .angles import AngleUnit, in_radians, spread_angles
 from .channels import channel_index, joined_channels
 from .errors import NoAngles, ScanFileError, reading
-from .formats import data_exchange, emd, hdf5, hyperspy, mrc, nxtomo, tiff
+from .formats import data_exchange, emd, hdf5, hyperspy, mrc, mumott, nxtomo, tiff
 from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
 from .formats.foreign import advice
@@ -39,6 +39,7 @@ _READERS: tuple[ModuleType, ...] = (
     hyperspy,
     emd,
     nxtomo,
+    mumott,
     hdf5,
     tiff,
     numpy_files,
