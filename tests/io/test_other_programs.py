@@ -1,5 +1,7 @@
 """Each export is applied in the target program's own way and puts the images in place."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ SUFFIX = {"csv": ".csv", "imod": ".xf", "mumott": ".npz", "nxtomo": ".nxs", "tom
 @pytest.fixture(scope="module")
 def case():
     result, scan = make_result(shape=SHAPE)
+    result = replace(result, center=(SHAPE[1] - 1) / 2)
     rng = np.random.default_rng(0)
     rng.uniform(-3, 3, (6, 2))  # the shifts, as make_result draws them
     return result, scan, smooth_stack(SHAPE, np.zeros((6, 2)), rng)
@@ -41,6 +44,11 @@ def stored(tmp_path, request):
     return read_shifts(write_shifts(tmp_path / "shifts.h5", result, scan)), result
 
 
+def about_the_middle(result):
+    """The shifts as they read with the axis in the middle of 30 columns."""
+    return result.shifts + np.array([0, result.center - 14.5])
+
+
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_what_goes_out_comes_back(tmp_path, stored, format):
     found, result = stored
@@ -49,13 +57,13 @@ def test_what_goes_out_comes_back(tmp_path, stored, format):
     assert export_shifts(found, path, format=format) == path
     back = import_shifts(path, rotation_axis=found.rotation_axis)
 
-    np.testing.assert_allclose(back, result.shifts, atol=2e-6)
+    np.testing.assert_allclose(back, about_the_middle(result), atol=2e-6)
 
 
 def test_the_shifts_file_itself_can_be_imported(stored):
     found, result = stored
 
-    np.testing.assert_array_equal(import_shifts(found.path), result.shifts)
+    np.testing.assert_array_equal(import_shifts(found.path), about_the_middle(result))
 
 
 def test_tomopys_own_function_aligns_with_sx_sy(case):
@@ -124,13 +132,17 @@ def test_mumotts_projector_reproduces_the_displaced_images(case):
     np.testing.assert_allclose(projected[inside], scan.projections[inside], atol=0.06)
 
 
-def test_a_mumott_data_container_is_imported(tmp_path):
+@pytest.mark.parametrize("along", ["j", "k"])
+def test_a_mumott_data_container_is_imported(tmp_path, along):
     shifts = np.random.default_rng(2).normal(size=(11, 2))
-    j_offsets, k_offsets = to_mumott(shifts)
+    j_offsets, k_offsets = to_mumott(shifts, rows=along)
+    assert np.array_equal(j_offsets if along == "j" else k_offsets, -shifts[:, 0])
     with h5py.File(tmp_path / "data.h5", "w") as file:
         for index in range(11):  # '10' must not come before '2'
             file[f"projections/{index}/j_offset"] = j_offsets[index]
             file[f"projections/{index}/k_offset"] = [k_offsets[index]]
+            if along == "j":  # else as in mumott's default geometry, whose j is x and k is z
+                file[f"projections/{index}/inner_axis"] = [1.0, 0, 0]
 
     np.testing.assert_allclose(import_shifts(tmp_path / "data.h5"), shifts)
 
@@ -174,21 +186,20 @@ def test_nxtomo_translations_say_where_the_sample_went(case):
 
 
 def test_nxtomo_is_in_metres_and_degrees(tmp_path, stored):
-    found, _ = stored
+    found, result = stored
+    shifts = about_the_middle(result)
+    rows, columns = shifts.T if found.rotation_axis == "vertical" else shifts[:, ::-1].T
     with h5py.File(export_shifts(found, tmp_path / "out.nxs")) as file:
         sample = file["/entry/sample"]
-        np.testing.assert_allclose(
-            sample["x_translation"][()], found.measured_shifts[:, 1] * 3.5e-9
-        )
-        np.testing.assert_allclose(
-            sample["y_translation"][()], -found.measured_shifts[:, 0] * 3.5e-9
-        )
+        np.testing.assert_allclose(sample["x_translation"][()], columns * 3.5e-9)
+        np.testing.assert_allclose(sample["y_translation"][()], -rows * 3.5e-9)
         assert sample["x_translation"].attrs["units"] == "m"
         np.testing.assert_allclose(sample["rotation_angle"][()], np.rad2deg(found.angles))
 
 
 def test_the_csv_explains_itself(tmp_path, stored):
-    found, _ = stored
+    found, result = stored
+    rows = about_the_middle(result)[:, 0 if found.rotation_axis == "vertical" else 1]
 
     lines = export_shifts(found, tmp_path / "out.csv").read_text().splitlines()
 
@@ -196,7 +207,7 @@ def test_the_csv_explains_itself(tmp_path, stored):
     assert lines[1] == (
         "projection,angle_degrees,shift_row,shift_column,error_row,error_column,confidence"
     )
-    assert float(lines[3].split(",")[2]) == pytest.approx(found.measured_shifts[1, 0], abs=1e-9)
+    assert float(lines[3].split(",")[2]) == pytest.approx(rows[1], abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -125,11 +125,11 @@ def test_results_do_not_lie_among_the_frames(tmp_path):
 def test_the_record_says_where_it_was_applied_once_that_is_true(
     tmp_path, monkeypatch, result_and_scan
 ):
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_tomoalign.io.writers._moved_blocks", killed)
+        patch.setattr("napari_tomoalign.io.writers.write_aligned_stack", killed)
         with pytest.raises(KeyboardInterrupt):
             write_result(tmp_path, *result_and_scan)
     assert read_shifts(tmp_path / "shifts.h5").applied == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io import ShiftsFile, export_shifts, import_shifts, read_shifts, write_shifts
+from ..io import ShiftsFile, export_shifts, shifts_for, write_shifts
 from ..results import AlignmentState
 from ._request import ScanSource
 
@@ -60,14 +60,5 @@ def read_for(path: Path, source: ScanSource) -> Loaded:
     OSError, ValueError
         The file cannot be read, or belongs to another scan.
     """
-    scan = source.load()
-    if path.suffix.lower() in _OWN:
-        file = read_shifts(path).for_scan(scan)
-        return Loaded(file.shifts, file.center, path)
-    shifts = import_shifts(path, pixel_size=scan.pixel_size, rotation_axis=source.rotation_axis)
-    if len(shifts) != len(scan.angles):
-        raise ValueError(
-            f"{path} holds shifts of {len(shifts)} projections, but the scan has "
-            f"{len(scan.angles)}: it belongs to another scan"
-        )
-    return Loaded(shifts, None, path)
+    file = shifts_for(path, source.load())
+    return Loaded(file.shifts, file.center, path)

@@ -114,7 +114,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
         parameters = parameters.with_changes(center_estimation=False)
     elif stored and not parameters.center_estimation:
         center = stored.center
-    initial = _shifts(arguments.initial_shifts, "--initial-shifts", scan, arguments)
+    initial = _shifts(arguments.initial_shifts, scan, arguments)
     if arguments.initial_shifts is None:
         initial = scan.initial_shifts
     settings: dict[str, Any] = {
@@ -147,7 +147,7 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
     """Return true shifts that the end of the run can be compared with."""
     if str(arguments.truth) == "none":
         return None
-    truth = _shifts(arguments.truth, "--truth", scan, arguments)
+    truth = _shifts(arguments.truth, scan, arguments)
     if truth is None:
         truth = scan.true_shifts
     if truth is not None and (truth.shape != (len(scan.angles), 2) or not np.isfinite(truth).all()):
@@ -161,19 +161,12 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
 
 
 def _shifts(
-    path: Path | None, option: str, scan: Scan, arguments: argparse.Namespace
+    path: Path | None, scan: Scan, arguments: argparse.Namespace
 ) -> NDArray[np.float64] | None:
-    """Read shifts that belong to the images in the file and bring them to the scan's pixels."""
-    from ..io import import_shifts, read_shifts
+    """Read shifts for the scan, about an axis in the middle of its images."""
+    from ..io import shifts_for
 
     if path is None or str(path) == "none":
         return None
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        return read_shifts(path).for_scan(scan).shifts
-    shifts: NDArray[np.float64] = import_shifts(path, rotation_axis=scan.rotation_axis)
-    if len(shifts) != len(scan.angles):
-        raise ValueError(
-            f"{option} {path} has {len(shifts)} shifts, but the scan has {len(scan.angles)} "
-            "projections: give one line for each projection"
-        )
-    return shifts / float(arguments.binning)
+    found: NDArray[np.float64] = shifts_for(path, scan, binning=arguments.binning).centred.shifts
+    return found

@@ -22,7 +22,7 @@ from .reading import SCAN_SUFFIXES, can_read, load, read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import data_hash
-from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts
+from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts, shifts_for
 from .shifts.record import Checkpoint, read_shifts, write_shifts
 from .writers import (
     all_result_files,
@@ -61,6 +61,7 @@ __all__ = [
     "read_shifts",
     "result_files",
     "scan_for_alignment",
+    "shifts_for",
     "to_imod",
     "to_mumott",
     "to_nxtomo",

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..geometry import turn_projections
-from ..images.applying import Order, check_order, common_view, move
-from ..images.source import as_source, blocks_of
+from ..images.applying import Order, check_order
+from .aligned_stack import write_aligned_stack
 from .outputs import check_outputs
 from .reading import read_scan
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
+from .shifts.other_programs import is_own, shifts_for
 from .shifts.record import note_applied, read_shifts
-from .stack_files import StackInfo, stack_outputs, write_stack
+from .stack_files import stack_outputs
 
 __all__ = ["apply_shifts"]
 
@@ -43,11 +40,14 @@ def apply_shifts(
     Parameters
     ----------
     shifts : ShiftsFile or path
-        What was found, on this scan, another channel or another binning of it.
+        What was found, on this scan, another channel or another binning of it; or another
+        program's shifts (see `import_shifts`) in pixels of this scan, which put the axis in the
+        middle of the images.
     scan : Scan, path or sequence of paths
         What to align.
     out : path
-        ``.h5``, ``.tif`` or ``.mrc``. Its metadata say that it is aligned, and with what.
+        ``.h5``, ``.tif`` or ``.mrc``. Its metadata say that it is aligned, and with what, and in
+        HDF5 where the axis is; in the other two it is in the middle.
     order : {3, "fourier"}
         Cubic spline, or Fourier shift with guarded edges.
     crop : bool
@@ -83,9 +83,10 @@ def apply_shifts(
     if not isinstance(scan, (Scan, str, os.PathLike)):
         read += scan
     check_outputs(stack_outputs(out), inputs=read, overwrite=overwrite)
-    found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
+    stored = shifts if isinstance(shifts, ShiftsFile) else _opened(Path(shifts))
     if not isinstance(scan, Scan):
-        reading.setdefault("rotation_axis", found.rotation_axis)
+        if isinstance(stored, ShiftsFile):
+            reading.setdefault("rotation_axis", stored.rotation_axis)
         scan = read_scan(scan, lazy=True, **reading)
     if "aligned" in scan.source:
         raise ValueError(
@@ -93,40 +94,31 @@ def apply_shifts(
             f"({scan.source['aligned']}); applying shifts twice would spoil it: apply them to the "
             "original scan"
         )
-    fitted = found.for_scan(scan, check=check)
-    shape = scan.projections.shape
-    view = (slice(0, shape[1]), slice(0, shape[2]))
-    if crop:
-        view = common_view(fitted.shifts, shape[1:3])
-    rows, columns = (cut.stop - cut.start for cut in view)
-    turned = (rows, columns) if scan.rotation_axis == "vertical" else (columns, rows)
-    info = StackInfo(
-        angles=scan.angles,
-        pixel_size=scan.pixel_size,
-        pixel_unit=scan.pixel_unit,
-        rotation_axis=scan.rotation_axis,
-        aligned_with=_with_what(fitted, order),
-        channels=scan.channels,
-        extra={"rotation_center": fitted.center - view[1].start},
+    if isinstance(stored, ShiftsFile):
+        found = stored.for_scan(scan, check=check)
+    else:
+        found = shifts_for(stored, scan)
+    path = write_aligned_stack(
+        out,
+        scan,
+        found,
+        aligned_with=_with_what(found, order),
+        order=order,
+        crop=crop,
+        overwrite=overwrite,
     )
-    blocks = _blocks(scan, fitted.shifts, order, view)
-    path = write_stack(out, blocks, (shape[0], *turned, *shape[3:]), info, overwrite=overwrite)
-    if not isinstance(shifts, ShiftsFile):
+    if isinstance(stored, ShiftsFile) and stored is not shifts:
         with suppress(PermissionError):  # shifts on a disk that can only be read
-            note_applied(found, path)
+            note_applied(stored, path)
     return path
+
+
+def _opened(path: Path) -> ShiftsFile | Path:
+    """Return our own shifts, or the path of another program's."""
+    return read_shifts(path) if is_own(path) else path
 
 
 def _with_what(found: ShiftsFile, order: Order) -> str:
     how = "cubic spline" if order == 3 else "Fourier"
     name = found.path.name if found.path is not None else "shifts"
     return f"{name} {digest_of(found.measured_shifts)}, {how}"
-
-
-def _blocks(
-    scan: Scan, shifts: NDArray[np.float64], order: Order, view: tuple[slice, slice]
-) -> Iterator[NDArray[np.float32]]:
-    source = as_source(scan.projections)
-    for start, stop in blocks_of(scan.projections.shape):
-        moved = move(source.read(slice(start, stop)), shifts[start:stop], order=order)
-        yield turn_projections(moved[:, *view], scan.rotation_axis)

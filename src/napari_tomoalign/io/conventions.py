@@ -2,7 +2,8 @@
 
 Every program has its own sign and order. Here each is one pair of functions, from our shifts
 (how far the measured image is displaced, (row, column), positive towards larger index) to theirs
-and back:
+and back. A program without a place for the column of the axis takes it in the middle of the
+images: it is given shifts of `ShiftsFile.centred`.
 
 =========  ==============================================================================
 TomoPy     ``sx`` is the row and ``sy`` the column shift, as `align_joint` returns and
@@ -10,6 +11,7 @@ TomoPy     ``sx`` is the row and ``sy`` the column shift, as `align_joint` retur
            c + sy)``. The same sign as ours.
 mumott     ``j_offsets`` (first image axis) and ``k_offsets`` (second): the ray of pixel
            ``(j, k)`` goes through ``(j + j_offset, k + k_offset)`` of the model. Minus ours.
+           Its default geometry has the rotation axis along k.
 IMOD       ``A11 A12 A21 A22 DX DY`` a line: ``newstack`` moves the image by ``(DX, DY)``
            columns and rows, so these are minus ours. Rows count as they lie in the MRC file.
 NXtomo     ``x_translation``, ``y_translation`` of the sample, metres: x towards larger column,
@@ -19,6 +21,8 @@ CSV        ours, with a header line.
 """
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +37,9 @@ __all__ = [
     "to_nxtomo",
     "to_tomopy",
 ]
+
+ImageAxis = Literal["j", "k"]
+"""The first and the second axis of mumott's images."""
 
 Shifts = NDArray[np.float64]
 Pair = tuple[Shifts, Shifts]
@@ -58,15 +65,31 @@ def from_tomopy(sx: ArrayLike, sy: ArrayLike) -> Shifts:
     return _columns(sx, sy)
 
 
-def to_mumott(shifts: ArrayLike) -> Pair:
-    """Return ``(j_offsets, k_offsets)`` for a mumott geometry whose j runs along the rows."""
-    shifts = np.asarray(shifts, dtype=np.float64)
-    return -shifts[:, 0], -shifts[:, 1]
+def to_mumott(shifts: ArrayLike, rows: ImageAxis = "j") -> Pair:
+    """Return ``(j_offsets, k_offsets)`` for a mumott geometry.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        (row, column), pixels.
+    rows : {"j", "k"}
+        Which of mumott's image axes the rows of our images are counted along. The rotation axis
+        is along our rows, and in mumott's default geometry it is along k: there, ``"k"``.
+    """
+    along_rows, along_columns = -np.asarray(shifts, dtype=np.float64).T
+    return (along_rows, along_columns) if _checked(rows) == "j" else (along_columns, along_rows)
 
 
-def from_mumott(j_offsets: ArrayLike, k_offsets: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from a mumott geometry's offsets."""
-    return -_columns(j_offsets, k_offsets)
+def from_mumott(j_offsets: ArrayLike, k_offsets: ArrayLike, rows: ImageAxis = "j") -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from a mumott geometry's offsets, see `to_mumott`."""
+    pair = (j_offsets, k_offsets) if _checked(rows) == "j" else (k_offsets, j_offsets)
+    return -_columns(*pair)
+
+
+def _checked(rows: str) -> str:
+    if rows not in get_args(ImageAxis):
+        raise ValueError(f"rows must be 'j' or 'k', the image axis that rows are, got {rows!r}")
+    return rows
 
 
 def to_imod(shifts: ArrayLike) -> Shifts:

@@ -17,7 +17,7 @@ from .atomic import atomic_path, refuse_existing, require_room
 from .outputs import CREATOR
 from .units import METRES
 
-__all__ = ["StackInfo", "stack_outputs", "write_stack"]
+__all__ = ["StackInfo", "holds_center", "stack_outputs", "write_stack"]
 
 PathLike = str | os.PathLike[str]
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
@@ -71,6 +71,11 @@ def stack_outputs(path: PathLike) -> tuple[Path, ...]:
     """Return the files that a stack with angles is written to: beside TIFF and MRC, a ``.tlt``."""
     path = Path(path)
     return (path,) if path.suffix.lower() in _HDF5 else (path, path.with_suffix(".tlt"))
+
+
+def holds_center(path: PathLike) -> bool:
+    """Tell whether a stack's format, by its suffix, can say where the rotation axis is."""
+    return Path(path).suffix.lower() in _HDF5
 
 
 def write_stack(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections, turn_volume
-from ..images.applying import move
-from ..images.source import as_source, blocks_of
 from ..results import AlignmentResult
+from .aligned_stack import write_aligned_stack
 from .atomic import atomic_path, require_room
 from .errors import DiskFull
 from .outputs import CREATOR, check_outputs, is_ours
@@ -23,7 +21,7 @@ from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
 from .shifts.other_programs import export_shifts
 from .shifts.record import note_applied, write_shifts
-from .stack_files import StackInfo, stack_outputs, write_stack
+from .stack_files import StackInfo, holds_center, stack_outputs, write_stack
 
 __all__ = [
     "all_result_files",
@@ -99,15 +97,21 @@ def write_aligned(
     aligned_with : str
         With which shifts, and how.
     center : float, optional
-        Column of the rotation axis in ``stack``.
+        Column of the rotation axis in ``stack``, default the middle.
     overwrite : bool
         Replace a file that is there.
 
     Raises
     ------
     FileExistsError, DiskFull, ValueError
-        See `write_stack`.
+        See `write_stack`; or an axis that is not in the middle, in a format that cannot say so.
     """
+    middle = (stack.shape[2] - 1) / 2
+    if center is not None and center != middle and not holds_center(path):
+        raise ValueError(
+            f"{path}: the axis is at column {center:g} and not in the middle, {middle:g}, which "
+            "TIFF and MRC cannot say; write HDF5, or apply the shifts to the scan with apply_shifts"
+        )
     turned = turn_projections(stack, scan.rotation_axis)
     info = _info_of(scan, aligned_with, center)
     return write_stack(path, [turned], turned.shape, info, overwrite=overwrite)
@@ -226,14 +230,8 @@ def write_result(
             overwrite=overwrite,
         )
         saved.append(paths["reconstruction"].name)
-        shape = scan.projections.shape
-        turned = shape[:3] if scan.rotation_axis == "vertical" else (shape[0], shape[2], shape[1])
-        write_stack(
-            paths["aligned"],
-            _moved_blocks(scan, result.shifts),
-            (*turned, *shape[3:]),
-            _info_of(scan, with_what, result.center),
-            overwrite=overwrite,
+        write_aligned_stack(
+            paths["aligned"], scan, found, aligned_with=with_what, overwrite=overwrite
         )
         note_applied(replace(found, path=paths["shifts"]), paths["aligned"])
         saved.append(paths["aligned"].name)
@@ -248,13 +246,6 @@ def write_result(
     for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
         old.unlink()  # of an older run, in another format: it would be taken for this run's
     return paths
-
-
-def _moved_blocks(scan: Scan, shifts: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
-    source = as_source(scan.projections)
-    for start, stop in blocks_of(scan.projections.shape):
-        moved = move(source.read(slice(start, stop)), shifts[start:stop])
-        yield turn_projections(moved, scan.rotation_axis)
 
 
 def write_scan(

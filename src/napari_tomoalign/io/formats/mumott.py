@@ -69,9 +69,8 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         except ValueError as error:
             raise ScanFileError(f"{path}: {error}") from error
         source["angles"] = "the rotations of the projections"
-        offsets = from_mumott(
-            *([_number(file, f"{g}/{name}", old) for g in groups] for name, old in _OFFSETS)
-        )
+        j, k = ([_number(file, f"{g}/{name}", old) for g in groups] for name, old in _OFFSETS)
+        offsets = from_mumott(j, k)
     store = _ContainerStore(path, named, (count, *first.shape), masked)
     return RawScan(
         stack_of(store, n_angles=count, where=f"{path}: {named}"),

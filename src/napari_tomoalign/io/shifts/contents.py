@@ -151,10 +151,71 @@ class ShiftsFile:
             applied="",
         )
 
+    @classmethod
+    def given(cls, shifts: NDArray[np.float64], scan: Scan, path: Path) -> ShiftsFile:
+        """Return shifts that another program found, about an axis in the middle of the images.
+
+        Parameters
+        ----------
+        shifts : (n_angles, 2) array
+            Pixels of the scan, its axis vertical.
+        scan : Scan
+            What they belong to.
+        path : Path
+            Of the file that they came from.
+
+        Raises
+        ------
+        ValueError
+            Another number of projections.
+        """
+        n_angles, n_rows, n_columns = scan.projections.shape[:3]
+        if len(shifts) != n_angles:
+            raise ValueError(
+                f"{path} has {len(shifts)} shifts, but the scan has {n_angles} projections: give "
+                "one for each"
+            )
+        return cls(
+            shifts=shifts,
+            angles=scan.angles,
+            center=(n_columns - 1) / 2,
+            n_rows=n_rows,
+            n_columns=n_columns,
+            confidence=np.ones(n_angles),
+            standard_error=np.full((n_angles, 2), np.nan),
+            pixel_size=scan.pixel_size,
+            pixel_unit=scan.pixel_unit,
+            rotation_axis=scan.rotation_axis,
+            history=(),
+            generator_state={},
+            parameters={},
+            backend="",
+            versions={},
+            converged=False,
+            message=f"given in {path.name}",
+            diagnosis=(),
+            data_hash="",
+            source=dict(scan.source),
+            preparation=tuple(scan.preparation),
+            applied="",
+            path=path,
+        )
+
     @property
     def iterations(self) -> int:
         """Number of iterations that led to the shifts."""
         return self.history[-1].iteration if self.history else 0
+
+    @property
+    def middle(self) -> float:
+        """Column in the middle of the images, where programs without a center have the axis."""
+        return (self.n_columns - 1) / 2
+
+    @property
+    def centred(self) -> ShiftsFile:
+        """The same shifts with the axis in the middle: its distance from there goes into them."""
+        offset = np.array([0.0, self.center - self.middle])
+        return replace(self, shifts=self.shifts + offset, center=self.middle)
 
     @property
     def measured_shifts(self) -> NDArray[np.float64]:

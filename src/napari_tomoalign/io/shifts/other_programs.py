@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,10 @@ from ..conventions import (
     to_nxtomo,
     to_tomopy,
 )
-from ..errors import ScanFileError
+from ..errors import ScanFileError, reading
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
 from ..outputs import CREATOR, check_outputs
+from ..scan import Scan
 from ..units import METRES
 from .contents import ShiftsFile
 from .layout import FORMAT
@@ -35,14 +37,18 @@ __all__ = [
     "EXPORT_FORMATS",
     "export_shifts",
     "import_shifts",
+    "is_own",
+    "shifts_for",
 ]
 
 PathLike = str | os.PathLike[str]
 Shifts = NDArray[np.float64]
-Pair = tuple[Shifts, Shifts]
 
 EXPORT_FORMATS = ("csv", "imod", "mumott", "nxtomo", "tomopy")
 _BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".xf": "imod", ".nxs": "nxtomo", ".nx": "nxtomo"}
+_MUMOTT_ROWS: Literal["j", "k"] = "k"
+"""The image axis along which mumott's default geometry has the rotation axis, as ours is along the
+rows."""
 _NX_SAMPLE = "/entry/sample"
 
 
@@ -54,6 +60,10 @@ def export_shifts(
     overwrite: bool = False,
 ) -> Path:
     """Write shifts for another program, in the axes of the image as measured.
+
+    They put the rotation axis in the middle of the images, where those programs have it that have
+    no place for its column. TomoPy's file carries it as ``center`` beside the shifts as found.
+    mumott's are along and across the axis, as its default geometry has the images.
 
     Parameters
     ----------
@@ -77,6 +87,7 @@ def export_shifts(
     found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
     out = Path(out)
     write = _WRITERS[_format_of(out, format, "export")]
+    found = found if write is _write_tomopy else found.centred
     check_outputs([out], inputs=[found.path] if found.path else (), overwrite=overwrite)
     with atomic_path(out, overwrite=overwrite) as aside:
         write(aside, found)
@@ -107,7 +118,8 @@ def import_shifts(
     Returns
     -------
     (n_angles, 2) array of float64
-        The rotation axis vertical, fit for ``initial_shifts``.
+        The rotation axis vertical, and in the middle of the images: fit for ``initial_shifts``
+        with ``center=(n_columns - 1) / 2``.
 
     Raises
     ------
@@ -117,15 +129,44 @@ def import_shifts(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of shifts at {path}")
-    with path.open("rb") as file:
-        head = file.read(8)
-    if format is None and is_hdf5(head) and _is_own(path):
-        return read_shifts(path).shifts
+    if format is None and is_own(path):
+        return read_shifts(path).centred.shifts
     reader = _READERS[_format_of(path, format, "import")]
-    shifts = reader(path, pixel_size)
+    with reading(path):
+        shifts = reader(path, _Images(pixel_size, rotation_axis))
     if not np.all(np.isfinite(shifts)):
         raise ScanFileError(f"{path} holds shifts that are not finite; correct them")
     return np.ascontiguousarray(turn_projections(shifts, rotation_axis))
+
+
+def shifts_for(path: PathLike, scan: Scan, *, binning: int = 1, check: bool = True) -> ShiftsFile:
+    """Read shifts of any format for a scan, in its pixels, together with the axis.
+
+    Parameters
+    ----------
+    path : path
+        A shifts file of this program, or a file of `import_shifts`.
+    scan : Scan
+        What they are to be used on.
+    binning : int
+        Pixels of the images that other programs' shifts belong to which make one of the scan.
+    check : bool
+        See `ShiftsFile.for_scan`.
+
+    Raises
+    ------
+    FileNotFoundError, ScanFileError, ValueError
+        They do not fit the scan; the message says what was expected.
+    """
+    path = Path(path)
+    if path.is_file() and is_own(path):
+        return read_shifts(path).for_scan(scan, check=check)
+    metres = METRES.get(scan.pixel_unit)
+    pixel = (
+        None if scan.pixel_size is None or metres is None else scan.pixel_size * metres / binning
+    )
+    shifts = import_shifts(path, pixel_size=pixel, rotation_axis=scan.rotation_axis) / binning
+    return ShiftsFile.given(shifts, scan, path)
 
 
 def _format_of(path: Path, format: str | None, doing: str) -> str:
@@ -133,7 +174,7 @@ def _format_of(path: Path, format: str | None, doing: str) -> str:
     if format is None and suffix == ".npz":
         format = "tomopy"
         if doing == "import":
-            with np.load(path) as file:
+            with reading(path), np.load(path, allow_pickle=False) as file:
                 format = "mumott" if "j_offsets" in file else "tomopy"
     if format is None and doing == "import" and suffix in (".h5", ".hdf5"):
         format = "mumott"
@@ -151,7 +192,8 @@ def _write_csv(path: Path, found: ShiftsFile) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         file.write(
             "# how far each measured image is displaced, pixels of the image as measured, positive "
-            "towards larger index; to align an image move it by minus this\n"
+            "towards larger index; to align an image move it by minus this, which puts the "
+            "rotation axis in the middle of the images\n"
         )
         writer = csv.writer(file)
         names = ["shift_row", "shift_column", "error_row", "error_column", "confidence"]
@@ -167,18 +209,19 @@ def _write_imod(path: Path, found: ShiftsFile) -> None:
     np.savetxt(path, to_imod(found.measured_shifts), fmt=["%12.7f"] * 4 + ["%12.6f"] * 2)
 
 
-def _write_npz(path: Path, names: tuple[str, str], pair: Pair) -> None:
+def _write_npz(path: Path, **arrays: Any) -> None:
     with path.open("wb") as file:
-        arrays: dict[str, Any] = dict(zip(names, pair, strict=True))
         np.savez(file, creator=np.array(CREATOR), **arrays)
 
 
 def _write_tomopy(path: Path, found: ShiftsFile) -> None:
-    _write_npz(path, ("sx", "sy"), to_tomopy(found.measured_shifts))
+    sx, sy = to_tomopy(found.measured_shifts)
+    _write_npz(path, sx=sx, sy=sy, center=found.center, detector_width=found.n_columns)
 
 
 def _write_mumott(path: Path, found: ShiftsFile) -> None:
-    _write_npz(path, ("j_offsets", "k_offsets"), to_mumott(found.measured_shifts))
+    j, k = to_mumott(found.shifts, rows=_MUMOTT_ROWS)
+    _write_npz(path, j_offsets=j, k_offsets=k, rotation_axis_along=_MUMOTT_ROWS)
 
 
 def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
@@ -211,7 +254,15 @@ def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
             detector[name].attrs["units"] = "m"
 
 
-def _read_csv(path: Path, _: float | None) -> Shifts:
+@dataclass(frozen=True)
+class _Images:
+    """What a file of shifts may leave open about the images: metres a pixel, and the axis."""
+
+    pixel_size: float | None
+    rotation_axis: RotationAxis
+
+
+def _read_csv(path: Path, _: _Images) -> Shifts:
     def lines(file: TextIO) -> list[str]:
         return [line for line in file if line.strip() and not line.startswith("#")]
 
@@ -230,28 +281,37 @@ def _read_csv(path: Path, _: float | None) -> Shifts:
         raise ScanFileError(f"{path} is no table of shifts: {error}") from error
 
 
-def _read_imod(path: Path, _: float | None) -> Shifts:
+def _read_imod(path: Path, _: _Images) -> Shifts:
     try:
         return from_imod(np.loadtxt(path, ndmin=2))
     except (ValueError, UnicodeDecodeError) as error:
         raise ScanFileError(f"{path} is no .xf file of shifts: {error}") from error
 
 
-def _read_npz(path: Path, names: tuple[str, str]) -> Pair:
-    try:
-        with np.load(path) as file:
-            return file[names[0]], file[names[1]]
-    except (KeyError, ValueError, OSError) as error:
-        raise ScanFileError(f"{path} holds no {names[0]} and {names[1]}: {error}") from error
+def _read_npz(path: Path, *names: str) -> dict[str, Any]:
+    """Return what is in the file under these names, of which the first two must be there."""
+    with np.load(path, allow_pickle=False) as file:
+        if not set(names[:2]) <= set(file.files):
+            raise ScanFileError(f"{path} holds no {names[0]} and {names[1]}")
+        return {name: file[name] for name in names if name in file.files}
 
 
-def _read_tomopy(path: Path, _: float | None) -> Shifts:
-    return from_tomopy(*_read_npz(path, ("sx", "sy")))
+def _read_tomopy(path: Path, images: _Images) -> Shifts:
+    found = _read_npz(path, "sx", "sy", "center", "detector_width")
+    shifts = from_tomopy(found["sx"], found["sy"])
+    if "center" in found and "detector_width" in found:
+        across = 1 if images.rotation_axis == "vertical" else 0
+        shifts[:, across] += float(found["center"]) - (float(found["detector_width"]) - 1) / 2
+    return shifts
 
 
-def _read_mumott(path: Path, _: float | None) -> Shifts:
+def _read_mumott(path: Path, images: _Images) -> Shifts:
     if path.suffix.lower() == ".npz":
-        return from_mumott(*_read_npz(path, ("j_offsets", "k_offsets")))
+        found = _read_npz(path, "j_offsets", "k_offsets", "rotation_axis_along")
+        rows: Any = str(found.get("rotation_axis_along", _MUMOTT_ROWS))
+        shifts = from_mumott(found["j_offsets"], found["k_offsets"], rows)
+        return turn_projections(shifts, images.rotation_axis)
+    rows = _MUMOTT_ROWS
     with Hdf5File(path) as file:
         group = file.find("projections")
         if group is None or isinstance(group, Hdf5Dataset):
@@ -261,10 +321,14 @@ def _read_mumott(path: Path, _: float | None) -> Shifts:
             [_number(file.optional(f"{name}/{offset}")) or 0.0 for name in names]
             for offset in ("j_offset", "k_offset")
         ]
-    return from_mumott(*offsets)
+        turned_about = file.optional(f"{names[0]}/inner_axis") if names else None
+        if turned_about is not None and np.argmax(np.abs(turned_about.values().ravel())) == 0:
+            rows = "j"  # about x, along which mumott has j
+    return turn_projections(from_mumott(offsets[0], offsets[1], rows), images.rotation_axis)
 
 
-def _read_nxtomo(path: Path, pixel_size: float | None) -> Shifts:
+def _read_nxtomo(path: Path, images: _Images) -> Shifts:
+    pixel_size = images.pixel_size
     with Hdf5File(path) as file:
         entry = next((key for key in file.root if file.has(f"{key}/sample")), "entry")
         pair = []
@@ -279,7 +343,13 @@ def _read_nxtomo(path: Path, pixel_size: float | None) -> Shifts:
     return from_nxtomo(pair[0], pair[1], pixel_size)
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
+    """Tell whether a file of shifts is this program's own."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of shifts at {path}")
+    with path.open("rb") as head:
+        if not is_hdf5(head.read(8)):
+            return False
     with Hdf5File(path) as file:
         return text_of(file.root, "format") == FORMAT
 
@@ -305,7 +375,7 @@ _WRITERS: dict[str, Callable[[Path, ShiftsFile], None]] = {
     "nxtomo": _write_nxtomo,
     "tomopy": _write_tomopy,
 }
-_READERS: dict[str, Callable[[Path, float | None], Any]] = {
+_READERS: dict[str, Callable[[Path, _Images], Shifts]] = {
     "csv": _read_csv,
     "imod": _read_imod,
     "mumott": _read_mumott,

@@ -1,0 +1,112 @@
+"""The one writer of aligned stacks: block by block, with the axis where the format can say it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import turn_projections
+from ..images.applying import Order, common_view, move
+from ..images.source import as_source, blocks_of
+from .scan import Scan
+from .shifts.contents import ShiftsFile
+from .stack_files import StackInfo, holds_center, write_stack
+
+__all__ = ["write_aligned_stack"]
+
+
+def write_aligned_stack(
+    path: str | os.PathLike[str],
+    scan: Scan,
+    shifts: ShiftsFile,
+    *,
+    aligned_with: str,
+    order: Order = 3,
+    crop: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a scan of any size moved by minus its shifts, in one interpolation.
+
+    HDF5 says where the rotation axis is. TIFF and MRC have no place for that, and whoever opens
+    them takes it in the middle: there, the images are moved so that it is in the middle.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5``, ``.tif`` or ``.mrc``.
+    scan : Scan
+        Read block by block.
+    shifts : ShiftsFile
+        In pixels of the scan.
+    aligned_with : str
+        With which shifts, and how, for the metadata.
+    order : {3, "fourier"}
+        Of the interpolation.
+    crop : bool
+        Cut to the field of view that all images cover.
+    overwrite : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    ValueError, FileExistsError, DiskFull
+        See `write_stack`; or no field of view in common.
+    """
+    placed = shifts if holds_center(path) else shifts.centred
+    moved = _Moved(scan, placed.shifts, order, _view(scan, placed, crop, holds_center(path)))
+    info = StackInfo(
+        angles=scan.angles,
+        pixel_size=scan.pixel_size,
+        pixel_unit=scan.pixel_unit,
+        rotation_axis=scan.rotation_axis,
+        aligned_with=aligned_with,
+        channels=scan.channels,
+        extra={"rotation_center": placed.center - moved.view[1].start},
+    )
+    return write_stack(path, moved.blocks(), moved.shape, info, overwrite=overwrite)
+
+
+def _view(scan: Scan, placed: ShiftsFile, crop: bool, anywhere: bool) -> tuple[slice, slice]:
+    """Return the rows and columns that are written; the middle stays where it has to."""
+    n_rows, n_columns = scan.projections.shape[1:3]
+    if not crop:
+        return slice(0, n_rows), slice(0, n_columns)
+    rows, columns = common_view(placed.shifts, (n_rows, n_columns))
+    if anywhere:
+        return rows, columns
+    edge = max(columns.start, n_columns - columns.stop)
+    if 2 * edge >= n_columns:
+        raise ValueError(
+            f"no columns remain on both sides of the axis within the field of view that all images "
+            f"cover, {columns.start} to {columns.stop - 1}; write HDF5, or do not crop"
+        )
+    return rows, slice(edge, n_columns - edge)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """A scan that is moved when it is read, in the axes of the image as measured."""
+
+    scan: Scan
+    shifts: NDArray[np.float64]
+    order: Order
+    view: tuple[slice, slice]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        rows, columns = (cut.stop - cut.start for cut in self.view)
+        n_angles, *_ = shape = self.scan.projections.shape
+        image = (rows, columns) if self.scan.rotation_axis == "vertical" else (columns, rows)
+        return (n_angles, *image, *shape[3:])
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        source = as_source(self.scan.projections)
+        for start, stop in blocks_of(source.shape):
+            images = source.read(slice(start, stop))
+            moved = move(images, self.shifts[start:stop], order=self.order)
+            yield turn_projections(moved[:, *self.view], self.scan.rotation_axis)
