@@ -239,6 +239,22 @@ class AlignmentResult:
         """Binning of the images: above 1 only where a run was stopped at a coarse level."""
         return self.history[-1].binning
 
+    def __repr__(self) -> str:
+        """Say in a line what was found."""
+        n, rows, columns = self.projections.shape
+        ended = "converged" if self.converged else "not converged"
+        return (
+            f"<AlignmentResult: {n} projections of {rows} x {columns} pixels, {ended} after "
+            f"{len(self.history)} iterations, axis at {self.center:.2f}, residual "
+            f"{self.residual:.4f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the picture of the run where a notebook asks for it."""
+        from .report.page import picture_html
+
+        return picture_html(self)
+
     @property
     def residual(self) -> float:
         """``||measured - reprojection|| / ||measured||`` of the last iteration's trusted frames."""

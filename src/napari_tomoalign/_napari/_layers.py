@@ -132,7 +132,7 @@ class AlignmentLayers:
             metadata=frame.metadata,
             contrast_limits=self._contrast(role, frame),
         )
-        layer.name_overlay.visible = True
+        _title(layer)
         if role == "difference":
             layer.colormap = "RdBu_r"  # white at 0
             layer.events.contrast_limits.connect(self._keep_symmetric)
@@ -173,7 +173,7 @@ class AlignmentLayers:
             return
         dims.axis_labels = AXIS_LABELS
         if self._source is not None:
-            self._source.name_overlay.visible = True
+            _title(self._source)
         volume = frames["reconstruction"]
         dims.set_point(0, volume.translate[0] + volume.scale[0] * (len(volume.data) // 2))
         self._viewer.canvas.grid.enabled = True
@@ -214,6 +214,8 @@ class AlignmentLayers:
             self._flat_contrast = float(low), float(high)
         volume.contrast_limits = solid_range(finest(volume))
         volume.bounding_box.visible = True
+        volume.bounding_box.line_color = "gray"
+        volume.bounding_box.points = False
         volume.rendering = "attenuated_mip"
         viewer.reset_view()
         viewer.scene.camera.set_view_direction(**_VIEW)
@@ -262,6 +264,12 @@ def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Plac
         source=layer.name,
         shape=(finest(layer).shape[1], finest(layer).shape[2]),
     )
+
+
+def _title(layer: Image) -> None:
+    """Write a layer's name over its view, small enough for a cell of a small window."""
+    layer.name_overlay.visible = True
+    layer.name_overlay.font_size = 9
 
 
 def _update(layer: Image, frame: Frame) -> None:

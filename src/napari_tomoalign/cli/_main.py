@@ -31,6 +31,7 @@ COMMANDS = {
     "apply": ("_apply", "move a scan, or another channel or binning of it, by shifts once found"),
     "export": ("_export", "write shifts for another program"),
     "verify": ("_verify", "inject known shifts into an aligned scan and report what comes back"),
+    "report": ("_report", "draw a finished run anew, and make a film of it"),
     "view": ("_view", "open a finished run in napari"),
     "backends": ("_backends", "list the reconstruction engines: installed, or how to install"),
 }

@@ -21,7 +21,7 @@ from .figure import Comparison, flagged_projections, listed, plot_run
 if TYPE_CHECKING:
     from ..io.scan import Scan
 
-__all__ = ["describe", "write_report"]
+__all__ = ["describe", "picture_html", "write_report"]
 
 
 def describe(
@@ -128,6 +128,17 @@ def write_report(
     with atomic_path(page, overwrite=True) as aside:
         aside.write_text(text, encoding="utf-8")
     return picture, page
+
+
+def picture_html(result: AlignmentResult) -> str:
+    """Return what happened and the picture of a run as a piece of HTML, for a notebook."""
+    buffer = io.BytesIO()
+    plot_run(result).savefig(buffer, format="png", dpi=70, metadata={"Software": None})
+    image = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f"{_table(describe(result))}\n"
+        f'<img alt="Shifts, convergence, confidence" src="data:image/png;base64,{image}">'
+    )
 
 
 _STYLE = (
