@@ -99,7 +99,7 @@ def test_from_a_folder_of_tiffs_to_a_saved_verified_alignment(
     with qtbot.waitSignal(widget.files.written, timeout=60_000):
         hand.click(widget.verdict.save)
     found = read_shifts(tmp_path / "images-aligned" / "shifts.h5")
-    assert alignment_error(found.shifts, scan.shifts, scan.angles) < 0.1
+    assert alignment_error(found, scan) < 0.1
     assert (tmp_path / "images-aligned" / "report.html").is_file()
     assert not [text for text in told() if "error" in text.lower()]
     assert hand.clicks < MOST

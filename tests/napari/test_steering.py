@@ -132,8 +132,8 @@ def test_a_frozen_projection_stays_put_in_the_real_loop(widget, phantom, run, qt
     put = widget.session.course.shifts[5].copy()
     run(widget)
     assert np.abs(widget.session.course.shifts[5] - put).max() < 1  # but for the gauge
-    others, found = np.arange(24) != 5, widget.session.course
-    assert alignment_error(found, phantom, phantom.angles, others) < 0.3
+    others = np.arange(24) != 5
+    assert alignment_error(widget.session.course, phantom, subset=others) < 0.3
 
 
 def test_the_projection_in_view_is_described(done, viewer):
