@@ -160,3 +160,18 @@ def test_every_result_is_checked_before_any_work(
     assert main([*words, "--overwrite"]) == 2
     assert f"{name} was not written by this program" in capsys.readouterr().err
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_is_text_whatever_it_is(scan: Path, tmp_path: Path) -> None:
+    """Neither a formula, nor markup, nor necessarily UTF-8."""
+    odd = os.fsencode(tmp_path) + b"/a$^^$<b>\xff.h5"
+    Path(os.fsdecode(odd)).write_bytes(scan.read_bytes())
+    command = [sys.executable, "-m", "napari_tomoalign", "align", odd, *QUICK, "--maxiter", "1"]
+    done = subprocess.run([*command, "-o", tmp_path / "out"], capture_output=True)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == b""
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "a$^^$&lt;b&gt;\\udcff.h5" in page
+    done = subprocess.run([*command, "--resume", tmp_path / "out"], capture_output=True)
+    assert done.returncode == 3, done.stderr

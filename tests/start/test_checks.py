@@ -474,3 +474,28 @@ def test_initial_shifts_that_are_no_numbers():
 def test_a_callback_that_cannot_be_called():
     with pytest.raises(TypeError, match="callback must be callable with each state, got 3"):
         align(STACK, ANGLES, backend="builtin", callback=3, progress=False)
+
+
+# --- what makes no sense ------------------------------------------------------------------------
+
+
+def test_complex_angles():
+    refuse(TypeError, "angles must be real numbers, radians; got complex", angles=ANGLES + 0j)
+
+
+def test_initial_shifts_beyond_the_image():
+    shifts = np.zeros((N, 2))
+    shifts[3] = 1, COLUMNS + 1
+    refuse(
+        ValueError,
+        r"displace 1 of 6 projections by more than their 10 x 16 pixels \(projection 3: 1, 17\)",
+        initial_shifts=shifts,
+    )
+
+
+def test_data_whose_squares_are_out_of_range():
+    refuse(ValueError, r"reach .*e\+30, .* divide them", projections=1e30 * STACK)
+    garbage = with_value((2, 3, 4), 1e30)
+    weights = np.ones(STACK.shape)
+    weights[2, 3, 4] = 0
+    iterate_alignment(garbage, ANGLES, weights=weights, backend="builtin")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from ._compiling import compiled
 
 __all__ = ["cross", "scatter"]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _columns(image: Any, r: int, c: int, out: Any) -> None:
     """Write how a pixel answers to a shift in rows and in columns, to gain and to offset.
 
@@ -27,7 +29,7 @@ def _columns(image: Any, r: int, c: int, out: Any) -> None:
     out[3] = 1.0
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def cross(measured: Any, template: Any, model: Any, weights: Any) -> Any:
     """Return the sums of template's columns times the model's, and times the difference."""
     n, n_rows, n_columns = measured.shape
@@ -49,7 +51,7 @@ def cross(measured: Any, template: Any, model: Any, weights: Any) -> Any:
     return out
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def scatter(
     measured: Any, template: Any, model: Any, weights: Any, solution: Any, block: int
 ) -> Any:

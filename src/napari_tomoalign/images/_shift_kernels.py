@@ -6,14 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ._compiling import compiled
 from ._rounding import FAST
 
 __all__ = ["evaluate", "evaluate_weights", "inside"]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
     """Write, for every output position on a line, four coefficients' indices and weights."""
     for i in range(n):
@@ -31,7 +32,7 @@ def _taps(n: int, shift: float, index: Any, weight: Any) -> None:
             index[i, k] = max(j, 0)
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def evaluate(coefficients: Any, shifts: Any, first: int, last: int) -> Any:
     """Evaluate cubic splines at positions moved by minus the shifts, in rows first to last - 1."""
     n_images, n_rows, n_columns = coefficients.shape
@@ -64,7 +65,7 @@ def evaluate(coefficients: Any, shifts: Any, first: int, last: int) -> Any:
     return out
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def evaluate_weights(weights: Any, shifts: Any, first: int, last: int) -> Any:
     """Interpolate weights linearly, 0 outside, in rows first to last - 1."""
     n_images, n_rows, n_columns = weights.shape
@@ -90,7 +91,7 @@ def evaluate_weights(weights: Any, shifts: Any, first: int, last: int) -> Any:
     return out
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def inside(shifts: Any, n_rows: int, n_columns: int, first: int, last: int) -> Any:
     """Return 1 where a moved image reaches and 0 elsewhere, in rows first to last - 1."""
     n_images = len(shifts)

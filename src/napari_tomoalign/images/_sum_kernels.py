@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ._compiling import compiled
 from ._rounding import FAST
 
 __all__ = ["add_up"]
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def add_up(columns: Any, difference: Any, weights: Any, normal: Any, right: Any, rest: Any) -> None:
     """Add the products of a least squares to the sums of each image.
 

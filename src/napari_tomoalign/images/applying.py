@@ -8,8 +8,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from .filtering import taper
-from .shifting import shift_stack
+from .arrays import as_array
+from .filtering import fill_ignored, taper
+from .shifting import shift_stack, shift_weights
 
 __all__ = ["Order", "binning_between", "check_order", "common_view", "fourier_shift_stack", "move"]
 
@@ -64,7 +65,8 @@ def move(
     Parameters
     ----------
     stack : (n_angles, n_rows, n_columns[, n_channels]) array
-        Any real type; not modified. Channels are moved one by one.
+        Any real type; not modified. Channels are moved one by one. What a masked array masks
+        follows from its surroundings first, for an interpolation spreads what pixels hold.
     shifts : (n_angles, 2) array
         How far each image is displaced, (row, column), pixels of this stack.
     order : {3, "fourier"}
@@ -78,14 +80,17 @@ def move(
     Returns
     -------
     array of float32
-        Edge values where an image does not reach.
+        Edge values where an image does not reach. Of a masked array, a masked array.
 
     Raises
     ------
+    TypeError
+        An array that cannot become one of NumPy.
     ValueError
         Shapes that do not fit, or no common field of view.
     """
     check_order(order)
+    stack, good = as_array(stack, "the stack")
     shifts = np.asarray(shifts, dtype=np.float64)
     if stack.ndim not in (3, 4) or shifts.shape != (len(stack), 2):
         raise ValueError(
@@ -100,10 +105,22 @@ def move(
             return fourier_shift_stack(images, -shifts, workers=workers)
         return shift_stack(images, -shifts, workers=workers)
 
+    def one(images: NDArray[np.generic], good: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        if good is None:
+            return np.ascontiguousarray(moved(images)[:, *view])
+        known = good.astype(np.float32)
+        values = moved(fill_ignored(images.astype(np.float32), known))
+        left = shift_weights(known, -shifts, good.shape, workers=workers)
+        masked: NDArray[np.float32] = np.ma.MaskedArray(values, left < 0.5)[:, *view]
+        return masked
+
     if stack.ndim == 3:
-        return np.ascontiguousarray(moved(stack)[:, *view])
-    channels = [moved(stack[..., channel])[:, *view] for channel in range(stack.shape[3])]
-    return np.stack(channels, axis=-1)
+        return one(stack, good)
+    channels = [
+        one(stack[..., channel], None if good is None else good[..., channel])
+        for channel in range(stack.shape[3])
+    ]
+    return np.stack(channels, axis=-1) if good is None else np.ma.stack(channels, axis=-1)
 
 
 def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -26,6 +26,8 @@ class SplineStack:
     """
 
     def __init__(self, stack: NDArray[np.generic]) -> None:
+        if stack.dtype.kind == "f" and stack.dtype.itemsize not in (4, 8):
+            stack = stack.astype(np.float32)  # SciPy knows neither half nor extended precision
         coefficients: Stack = np.empty(stack.shape, np.float32)
         for axis, size in ((1, stack.shape[1]), (2, stack.shape[2])):
             source = stack if axis == 1 else coefficients

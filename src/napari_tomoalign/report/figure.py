@@ -103,7 +103,7 @@ def plot_run(
         axes = [figure.add_subplot(grid[3, column]) for column in range(4)]
         _draw_comparison(axes, comparison, result)
     words = f"{title}: {result.message}" if title else result.message
-    figure.suptitle(words, fontsize=12, wrap=True)
+    figure.suptitle(words.replace("$", r"\$"), fontsize=12, wrap=True)  # a name is no formula
     return figure
 
 

@@ -126,7 +126,7 @@ def write_report(
         aside.write_bytes(buffer.getvalue())
     text = _page(result, buffer.getvalue(), true_shifts, scan, title or "Alignment")
     with atomic_path(page, overwrite=True) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")  # odd file names
     return picture, page
 
 

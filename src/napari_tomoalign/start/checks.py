@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..backends import Backend, get_backend
 from ..geometry import ScanGeometry
 from ..images.absorbance import absorbance
+from ..images.arrays import as_array
 from ..parameters import AlignmentParameters
 from ..results import Resume
 from .run import Loop, Run
 
 __all__ = ["check"]
 
+_LARGEST_VALUE = 1e15  # the sum of the squares of 1e8 pixels, float32, is then 1e38: in range
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
@@ -42,13 +44,15 @@ def check(
         The backend, or its GPU, is not here.
     """
     settings = AlignmentParameters.from_dict(parameters)
-    stack = _stack(projections)
+    stack, good = _stack(projections)
     n, n_rows, n_columns = stack.shape[:3]
     radians = _angles(angles, n)
     given = _weights(weights, (n, n_rows, n_columns))
+    if good is not None:
+        given = good.astype(np.float32) if given is None else given * good
     axis = _center(center, n_columns)
     geometry = ScanGeometry(radians, n_rows, n_columns, axis)
-    start = _shifts(initial_shifts, n)
+    start = _shifts(initial_shifts, n, (n_rows, n_columns))
     held, excluded = _subsets(settings, n)
     _check_cropping(settings, n_rows, n_columns)
     _check_levels(settings.levels, n_columns)
@@ -75,11 +79,9 @@ def check(
     )
 
 
-def _stack(projections: ArrayLike) -> NDArray[Any]:
-    try:
-        stack = np.asarray(projections)
-    except ValueError as error:
-        raise ValueError(f"projections must be images of one size: {error}") from error
+def _stack(projections: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return the stack and, of a masked one, the pixels that are good in all channels."""
+    stack, good = as_array(projections, "projections")
     if stack.dtype.kind not in "fiub":
         raise TypeError(
             "projections must be real numbers (float, integer or boolean), got dtype "
@@ -99,12 +101,16 @@ def _stack(projections: ArrayLike) -> NDArray[Any]:
             f"projections must be at least 8 columns wide, got {stack.shape[2]}: are the axes in "
             "the order (n_angles, n_rows, n_columns)?"
         )
-    return stack
+    if good is not None and good.ndim == 4:
+        good = np.asarray(good.all(axis=3))
+    return stack, good
 
 
 def _angles(angles: ArrayLike, n: int) -> NDArray[np.float64]:
+    if np.iscomplexobj(angles):
+        raise TypeError(f"angles must be real numbers, radians; got complex ones: {angles!r:.60}")
     try:
-        radians = np.array(angles, dtype=np.float64)
+        radians = np.array(np.ma.filled(angles, np.nan), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"angles must be numbers in radians, got {angles!r:.60}") from error
     if radians.shape != (n,):
@@ -167,7 +173,7 @@ def _center(center: float | None, n_columns: int) -> float:
     return float(center)
 
 
-def _shifts(shifts: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
+def _shifts(shifts: ArrayLike | None, n: int, size: tuple[int, int]) -> NDArray[np.float64] | None:
     if shifts is None:
         return None
     try:
@@ -182,6 +188,14 @@ def _shifts(shifts: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).any(axis=1).sum())
         raise ValueError(f"initial_shifts must be finite; {bad} of {n} are not: set those to 0")
+    beyond = np.flatnonzero((np.abs(array) >= size).any(axis=1))
+    if len(beyond):
+        row, column = array[beyond[0]]
+        raise ValueError(
+            f"initial_shifts displace {len(beyond)} of {n} projections by more than their "
+            f"{size[0]} x {size[1]} pixels (projection {beyond[0]}: {row:g}, {column:g}): are they "
+            "pixels of these images, not of others or of a length?"
+        )
     return array
 
 
@@ -328,9 +342,9 @@ def _check_finite(
     given: NDArray[Any],
 ) -> None:
     with np.errstate(invalid="ignore"):
-        if np.isfinite(data.sum(dtype=np.float64)):  # cheap: no stack of booleans
+        if max(data.max(), -data.min()) < _LARGEST_VALUE:  # cheap: no stack of booleans
             return
-    bad = ~np.isfinite(data)
+        bad = ~(np.abs(data) < _LARGEST_VALUE)
     bad[excluded] = False
     if weights is not None:
         bad &= weights > 0
@@ -338,8 +352,8 @@ def _check_finite(
         return
     if np.isfinite(given).all():
         raise ValueError(
-            f"projections reach {np.abs(given).max():.3g}, more than single precision holds: "
-            "divide them"
+            f"projections reach {np.abs(given).max():.3g}, and sums of their squares are more than "
+            "single precision holds: divide them"
         )
     frames = np.flatnonzero(bad.any(axis=(1, 2)))
     first = tuple(int(i) for i in np.argwhere(bad)[0])

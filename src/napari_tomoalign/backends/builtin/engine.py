@@ -106,9 +106,14 @@ class BuiltinBackend:
 
     def startup_note(self) -> str | None:
         """Return what the user should know while the first call takes long, or None."""
-        cache = Path(str(kernels.project.stats.cache_path))
-        if kernels.project.signatures or any(cache.glob("kernels.*.nbi")):
+        kept = kernels.project.stats.cache_path
+        if kernels.project.signatures or (kept and any(Path(kept).glob("kernels.*.nbi"))):
             return None
+        if kept is None:
+            return (
+                "compiling the kernels, about half a minute in every run, for no folder can be "
+                "written to: give one in NUMBA_CACHE_DIR"
+            )
         return "compiling the kernels, once: about half a minute"
 
     def operator(self, geometry: ScanGeometry) -> Operator:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from ...images._compiling import compiled
 from ...images._rounding import FAST
 
 __all__ = ["back_project", "project"]
@@ -50,7 +51,7 @@ def _half_chord(distance: Any, radius: Any) -> Any:
     return f32(math.sqrt(radius * radius - distance * distance))
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def project(volume: Any, cosines: Any, sines: Any, center: Any, n_columns: int, radius: Any) -> Any:
     """Project at every angle; threads over angles.
 
@@ -156,7 +157,7 @@ def _column_taps(position: Any, last: Any, width: Any, scale: Any) -> Any:
     )
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def back_project(
     projections: Any,
     cosines: Any,

@@ -1,0 +1,91 @@
+"""A mask is weights, and arrays of other libraries work or are refused by name."""
+
+import numpy as np
+import pytest
+
+from napari_tomoalign import align, iterate_alignment, verify
+from napari_tomoalign.images.applying import move
+from napari_tomoalign.simulation import simulate
+
+OPTIONS = {"backend": "builtin", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(size=32, n_angles=24, n_rows=20, masked_fraction=0.2, jitter=1.5, seed=3)
+
+
+def test_a_mask_is_weights(scan):
+    masked = np.ma.MaskedArray(scan.projections, scan.weights == 0)
+    before = masked.copy()
+    with_weights = align(scan.projections, scan.angles, weights=scan.weights, **OPTIONS)
+    with_mask = align(masked, scan.angles, **OPTIONS)
+    np.testing.assert_array_equal(with_mask.shifts, with_weights.shifts)
+    np.testing.assert_array_equal(masked.mask, before.mask)
+    np.testing.assert_array_equal(masked.data, before.data)
+    checked = verify(with_mask, masked, progress=False)
+    assert (
+        checked.error == verify(with_mask, scan.projections, weights=scan.weights, **OPTIONS).error
+    )
+
+
+def test_a_mask_and_weights_are_both_heeded(scan):
+    half = np.ones_like(scan.projections)
+    half[:, :3] = 0.5
+    masked = np.ma.MaskedArray(scan.projections, scan.weights == 0)
+    run = iterate_alignment(masked, scan.angles, weights=half, backend="builtin")
+    np.testing.assert_array_equal(run.weights, half * scan.weights)
+
+
+def test_a_pixel_that_is_masked_in_one_channel_counts_in_none():
+    stack = np.ma.MaskedArray(np.ones((5, 8, 9, 2)), mask=False)
+    stack[1, 2, 3, 1] = np.ma.masked
+    run = iterate_alignment(stack, np.linspace(0, 3, 5), backend="builtin")
+    assert np.argwhere(run.weights == 0).tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("order", [3, "fourier"])
+def test_what_is_masked_does_not_spread_as_a_stack_is_moved(order):
+    rows, columns = np.mgrid[:20, :24]
+    image = (rows + 2.0 * columns).astype(np.float32)
+    stack = np.ma.MaskedArray(np.stack([image, image]), mask=False)
+    stack[:, 8:11, 10:12] = 1e6
+    stack[:, 8:11, 10:12] = np.ma.masked
+    moved = move(stack, [[0.5, 0.5], [-2.0, 1.0]], order=order)
+    assert np.abs(moved.compressed()).max() < 100
+    inside = moved[1, 4:16, 4:16]
+    truth = (rows - 2.0 + 2.0 * (columns + 1.0))[4:16, 4:16]
+    assert np.abs(inside - truth).max() < 0.5
+    assert inside.mask.sum() == 6  # three rows of two
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.longdouble, bool, np.uint8, ">f4", np.int64])
+def test_any_real_type_is_moved(kind):
+    stack = np.ones((3, 9, 10), kind)
+    np.testing.assert_allclose(move(stack, np.zeros((3, 2))), 1, atol=1e-5)
+
+
+def test_arrays_of_dask_and_xarray_work(scan):
+    expected = iterate_alignment(scan.projections, scan.angles, backend="builtin").projections
+    for package, make in (
+        ("dask.array", lambda module: module.from_array(scan.projections, chunks=(5, 20, 32))),
+        ("xarray", lambda module: module.DataArray(scan.projections)),
+    ):
+        module = pytest.importorskip(package)
+        run = iterate_alignment(make(module), scan.angles, backend="builtin")
+        np.testing.assert_array_equal(run.projections, expected)
+
+
+def test_an_array_that_cannot_be_one_of_numpy_is_refused_by_name(scan):
+    class Tensor:
+        """As torch's on a GPU."""
+
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    for call in (
+        lambda: iterate_alignment(Tensor(), scan.angles),
+        lambda: move(Tensor(), np.zeros((24, 2))),
+    ):
+        with pytest.raises(TypeError, match=r"Tensor cannot become an array of NumPy .*cuda:0"):
+            call()

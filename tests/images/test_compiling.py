@@ -1,0 +1,68 @@
+"""Kernels are kept where one may write, and run where one may not."""
+
+import subprocess
+import sys
+
+import pytest
+
+# Where the file system lets nobody write but in the folders that are given; root may always.
+SCRIPT = """
+import os, sys, tempfile, warnings
+allowed = tuple(sys.argv[1:])
+real = tempfile.TemporaryFile, os.mkdir
+
+def refuse(function):
+    def checked(*words, **settings):
+        folder = str(settings.get("dir") or words[0])
+        if not folder.startswith(allowed):
+            raise PermissionError(13, "Permission denied", folder)
+        return function(*words, **settings)
+    return checked
+
+tempfile.TemporaryFile, os.mkdir = map(refuse, real)
+import numpy as np
+from napari_tomoalign.backends import get_backend
+from napari_tomoalign.backends.builtin import kernels
+from napari_tomoalign import ScanGeometry
+note = get_backend("builtin").startup_note()
+geometry = ScanGeometry(np.linspace(0, 3, 5), 4, 16, 7.5)
+operator = get_backend("builtin").operator(geometry)
+images = operator(np.ones(operator.domain_shape, np.float32))
+print(kernels.project.stats.cache_path)
+print(note)
+print(float(images.mean()) > 1)
+"""
+
+
+def run(tmp_path, monkeypatch, *allowed):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, allowed or ("/nowhere",))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("user", ["unset", "unwritable"])
+def test_the_temporary_folder_keeps_them_where_nothing_else_can_be_written(
+    tmp_path, monkeypatch, user
+):
+    if user == "unset":
+        monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    else:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    kept, note, right = run(tmp_path, monkeypatch, tmp_path)
+    assert kept.startswith(str(tmp_path / "napari-tomoalign-"))
+    assert (tmp_path / kept).stat().st_mode & 0o022 == 0  # what lies there is executed
+    assert note == "compiling the kernels, once: about half a minute"
+    assert right == "True"
+
+
+def test_they_run_where_nothing_at_all_can_be_written(tmp_path, monkeypatch):
+    kept, note, right = run(tmp_path, monkeypatch)
+    assert kept == "None"
+    assert "in every run, for no folder can be written to: give one in NUMBA_CACHE_DIR" in note
+    assert right == "True"
+    assert list(tmp_path.iterdir()) == []
