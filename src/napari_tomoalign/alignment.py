@@ -143,7 +143,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     used = start.taking_part(confidence)
     model = evaluate(run, level, truncation, shifts, center, used, coarser)
     if schedule.finished:  # a run that had ended: what is missing are its images
-        ended = judge(run, start, truncation, schedule, history[-1])
+        misfit = standard_errors(run, start, level, model, confidence).misfit
+        ended = judge(run, start, truncation, schedule, history[-1], misfit)
         yield make_state(run, start, truncation, ended, model, history, rng)
     while not schedule.finished:
         drawn = draw(run, start, rng)
@@ -158,6 +159,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         used = start.taking_part(confidence)
         del model  # make room for the next one
         model = evaluate(run, level, truncation, shifts, center, used, coarser)
+        known = standard_errors(run, start, level, model, confidence)
         record = make_record(
             model,
             iteration=len(history) + 1,
@@ -167,7 +169,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             moves=moves,
             gauge_free=schedule.gauge_free(moves, drawn, confidence),
             drawn=drawn,
-            standard_error=standard_errors(run, start, level, model, confidence),
+            standard_error=known.errors,
             confidence=confidence,
             seconds=time.perf_counter() - began,
             notes=notes,
@@ -180,7 +182,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                     run, start, level, truncation, model, shifts, center, confidence, coarser
                 )
                 record = replace(record, standard_error=widened(record.standard_error, shares))
-            verdict = judge(run, start, truncation, schedule, record)
+            verdict = judge(run, start, truncation, schedule, record, known.misfit)
         history = (*history, record)
         yield make_state(run, start, truncation, verdict, model, history, rng)
         began = time.perf_counter()

@@ -7,7 +7,9 @@ import numpy as np
 from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
+from .distortion import measure_distortion
 from .model import Model
+from .trials import explained_by
 from .truncation import Truncation
 from .verdict import Verdict
 
@@ -31,7 +33,7 @@ def diagnose(
     found += _frames(run, start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])
-    found += _course(run, start, truncation, verdict, history)
+    found += _course(run, start, truncation, verdict, model, history)
     return tuple(found)
 
 
@@ -122,6 +124,7 @@ def _course(
     start: Start,
     truncation: Truncation,
     verdict: Verdict,
+    model: Model,
     history: tuple[IterationRecord, ...],
 ) -> list[str]:
     found = []
@@ -135,7 +138,11 @@ def _course(
     if not verdict.certain:
         error = verdict.uncertainty
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
-        found.append(f"uncertain: the standard error of a shift {known}; {truncation.reason}")
+        reason = truncation.reason
+        if verdict.misfit > error / 2:
+            reason = "more of it is misfit than noise, so more exposure would not help"
+        found.append(f"uncertain: the standard error of a shift {known}; {reason}")
+    found += _misfit(run, start, verdict, model, record)
     if verdict.poor:
         reason = (
             "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
@@ -151,3 +158,37 @@ def _course(
             "shift_tolerance, or look at those frames"
         )
     return found
+
+
+def _misfit(
+    run: Run, start: Start, verdict: Verdict, model: Model, record: IterationRecord
+) -> list[str]:
+    """Say what makes neighbouring pixels miss alike, as far as it can be told."""
+    if not (verdict.smooth or verdict.poor):
+        return []
+    other = None if verdict.converged else explained_by(run, start)
+    if other is not None:
+        return [f"geometry: the images fit much better with {other}"]
+    if not verdict.smooth:
+        return []
+    distortion = measure_distortion(model, start.registered & (record.confidence >= TRUSTED))
+    likely = []
+    if distortion.turn:
+        likely.append(
+            f"images turned in their plane by {abs(np.rad2deg(distortion.turn)):.2g} degrees or "
+            "more (the column shift has a slope over the rows): turn them until the axis is upright"
+        )
+    if distortion.growth:
+        grows = "grows" if distortion.growth > 0 else "shrinks"
+        likely.append(
+            f"a sample that {grows} by {abs(distortion.growth):.1%} or more from first to last: "
+            "leave out what was measured while it changed"
+        )
+    reason = " and ".join(likely) or (
+        "a sample that changed during the scan, or angles that are wrong: check them, or align "
+        "parts of the scan"
+    )
+    return [
+        "no rigid object: what the reprojections miss is smooth, which noise is not, and may carry "
+        f"the shifts by {verdict.misfit:.2g} px; it looks like {reason}"
+    ]

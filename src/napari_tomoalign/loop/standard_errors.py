@@ -8,6 +8,8 @@ that the reconstruction follows (`second_look`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .._typing import Array
@@ -19,25 +21,36 @@ from .level import Level
 from .matching import AT_ONCE, windows
 from .model import Model
 
-__all__ = ["standard_errors"]
+__all__ = ["Known", "standard_errors"]
 
-# Both from tests/benchmarks/storm_foreign.py, developing set, the first 200 scans:
-_RIGID = (
-    1.3  # blocks over pixels: sound scans of rigid objects reach it, half of the others pass it
-)
-_CARRIED = 4.0  # times what blocks add: the geometric mean of the true errors of scans that pass it
+# Both from tests/benchmarks/storm_foreign.py, first 200 scans of the developing set:
+_RIGID = 1.3  # blocks over pixels that sound scans of rigid objects reach
+_CARRIED = 4.0  # true error over what blocks add, geometric mean of the scans that pass that
 
 
-def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Array:
-    """Return the standard errors (n_angles, 2) of the shifts of a model, full pixels.
+@dataclass(frozen=True, eq=False)
+class Known:
+    """How well shifts are known, pixels of the full image.
 
-    NaN for frames that are not registered or not trusted, and for directions that show nothing
-    or are held.
+    Attributes
+    ----------
+    errors : (n_angles, 2) array
+        Standard errors. NaN for frames that are not registered or not trusted, and for directions
+        that show nothing or are held.
+    misfit : float
+        The part of them, RMS of both directions together, that is no noise.
     """
+
+    errors: Array
+    misfit: float
+
+
+def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Known:
+    """Return the standard errors of the shifts of a model."""
     errors = np.full((len(confidence), 2), np.nan)
     which = np.flatnonzero(start.registered & (confidence >= TRUSTED))
     if not len(which):
-        return errors
+        return Known(errors, 0.0)
     # Noise is independent from pixel to pixel, so binning averages it.
     noise = start.frame_noise[which] / np.sqrt(np.prod(level.pixel))
     unit, pixels, blocks = np.empty((3, len(which), 2))
@@ -53,7 +66,7 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     count = np.maximum(known.sum(axis=0), 1)
     shared = np.sum(blocks**2, axis=0, where=known) / count
     shared -= _RIGID**2 * np.sum(pixels**2, axis=0, where=known) / count
-    variance += _CARRIED**2 * np.maximum(shared, 0)
-    errors[which] = np.sqrt(variance) * level.pixel
+    shared = _CARRIED**2 * np.maximum(shared, 0) * (known.sum(axis=0) > 0)
+    errors[which] = np.sqrt(variance + shared) * level.pixel
     errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
-    return errors
+    return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))))

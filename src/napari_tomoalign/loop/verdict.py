@@ -16,6 +16,7 @@ from .truncation import Truncation
 __all__ = ["Verdict", "judge", "uncertainty"]
 
 _CERTAIN = 0.11  # pixels of the level: with a larger standard error (RMS), shifts are not known
+_SMOOTH = 0.5  # of what is certain: more misfit than that is worth a reason
 _POOR_FIT = 0.35  # of the data: a residual above it, beside the noise, is no good explanation
 
 
@@ -35,6 +36,10 @@ class Verdict:
         What the reprojections miss of the data beside the noise, 0 to 1.
     poor : bool
         That is too much for the object to be explained.
+    smooth : bool
+        The reprojections miss what neighbouring pixels share: no noise, and nothing rigid.
+    misfit : float
+        How far that carries shifts, pixels.
     overfits : bool
         The images, at full size, are explained better than their noise allows.
     """
@@ -44,6 +49,8 @@ class Verdict:
     certain: bool
     missed: float
     poor: bool
+    smooth: bool
+    misfit: float
     overfits: bool
 
     @property
@@ -53,17 +60,25 @@ class Verdict:
 
 
 def judge(
-    run: Run, start: Start, truncation: Truncation, schedule: Schedule, record: IterationRecord
+    run: Run,
+    start: Start,
+    truncation: Truncation,
+    schedule: Schedule,
+    record: IterationRecord,
+    misfit: float,
 ) -> Verdict:
-    """Judge a run by its last record."""
+    """Judge a run by its last record, and by the misfit in it (see `Known`)."""
+    certain = _CERTAIN * record.binning
     error = uncertainty(run, start, record.standard_error, record.confidence)
     missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
     return Verdict(
         rests=schedule.rests,
         uncertainty=error,
-        certain=error <= _CERTAIN * record.binning,
+        certain=error <= certain,
         missed=missed,
         poor=missed > _POOR_FIT,
+        smooth=misfit > _SMOOTH * certain,
+        misfit=misfit,
         overfits=record.binning == 1 and record.residual < truncation.least_residual,
     )
 

@@ -1,0 +1,142 @@
+"""What a run says of itself is true, on scans of an independent generator."""
+
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_tomoalign import align
+
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
+if not (CASES / "foreign.py").is_file():
+    pytest.skip(f"{CASES / 'foreign.py'} is not here", allow_module_level=True)
+sys.path.insert(0, str(CASES))
+import foreign  # noqa: E402
+
+SIZE = {"n": 40, "angles": 40}
+
+
+@functools.cache
+def scan(kind="porous", **settings):
+    return foreign.make(kind, **{**SIZE, **settings})
+
+
+def run(case, **options):
+    return align(case["prj"], case["theta"], backend="builtin", progress=False, **options)
+
+
+def error(case, result):
+    return foreign.error(case, result.shifts, result.center)[2]
+
+
+def stated(result):
+    return float(np.sqrt(np.nanmean(result.standard_error**2, axis=0).sum()))
+
+
+def heads(result):
+    return {sentence.split(":")[0] for sentence in result.diagnosis}
+
+
+def transposed(case):
+    images = np.ascontiguousarray(case["prj"].transpose(0, 2, 1))
+    return {**case, "prj": images, "dy": case["dx"], "dx": case["dy"]}
+
+
+@pytest.mark.parametrize("kind", ["porous", "slab", "symmetric", "rod"])
+def test_a_sound_scan_converges_states_its_error_and_nothing_else(kind):
+    case = scan(kind)
+    result = run(case)
+    assert result.converged
+    assert error(case, result) < 0.05
+    assert 0.5 < stated(result) / error(case, result) < 2
+    assert not result.diagnosis
+
+
+@pytest.mark.parametrize("i0", [30.0, 300.0])
+def test_noise_is_stated(i0):
+    case = scan(i0=i0)
+    result = run(case)
+    assert 0.5 < stated(result) / error(case, result) < 1.6
+
+
+@pytest.mark.parametrize("levels", [(2,), (1,)])
+def test_the_error_is_as_true_on_a_binned_level(levels):
+    case = scan(n=64, angles=50)
+    result = run(case, levels=levels)
+    assert 0.5 < stated(result) / error(case, result) < 2
+
+
+def test_angles_in_another_order_are_not_converged_and_named():
+    case = scan()
+    told = np.random.default_rng(3).permutation(case["theta"])
+    result = run({**case, "theta": told})
+    assert not result.converged
+    assert any(
+        "fit much better with the same angles in rising order" in text for text in result.diagnosis
+    )
+
+
+def test_angles_over_twice_the_range_are_not_converged_and_named():
+    case = scan()
+    result = run({**case, "theta": 2 * case["theta"]})
+    assert not result.converged
+    assert any("fit much better with half of the angles told" in text for text in result.diagnosis)
+
+
+@pytest.mark.parametrize("kind", ["porous", "slab"])
+def test_another_axis_is_not_converged_and_named(kind):
+    result = run(transposed(scan(kind)))
+    assert not result.converged
+    assert any('rotation_axis="horizontal"' in text for text in result.diagnosis)
+
+
+def test_reversed_angles_are_a_mirrored_object_and_right():
+    case = scan()
+    mirrored = {**case, "theta": case["theta"][::-1].copy()}
+    result = run(mirrored)
+    assert result.converged
+    assert error(mirrored, result) < 0.05
+    assert "geometry" not in heads(result)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({"expansion": 0.06}, "a sample that grows by"),
+        ({"inplane": 4.0}, "images turned in their plane by"),
+        ({"moving": 4.0}, "no rigid object"),
+    ],
+    ids=["expansion", "in-plane", "moving"],
+)
+def test_what_is_no_rigid_object_is_not_converged_and_named(trouble, words):
+    case = scan(n=48, **trouble)
+    result = run(case)
+    assert not result.converged
+    assert stated(result) > error(case, result) / 2
+    assert any(words in sentence for sentence in result.diagnosis)
+
+
+def test_the_word_excludes_a_poor_fit():
+    case = scan(zingers=0.02)
+    result = run(case)
+    assert not (result.converged and "poor fit" in heads(result))
+    assert not result.converged or error(case, result) < 0.2
+
+
+def test_few_angles_of_a_noisy_tall_object_state_what_they_do_not_know():
+    case = scan("vial", n=64, angles=17, i0=173.0)
+    result = run(case)
+    assert not result.converged or error(case, result) < 0.2
+    assert not stated(result) < error(case, result) / 2 or not result.converged
+
+
+def test_frames_that_show_nothing_state_nothing():
+    case = scan()
+    images = case["prj"].copy()
+    images[[4, 21]] = 0.0
+    result = run({**case, "prj": images})
+    assert np.isnan(result.standard_error[[4, 21]]).all()
+    assert not result.history[-1].confidence[[4, 21]].any()
+    assert np.isfinite(np.delete(result.standard_error, [4, 21], axis=0)).all()
