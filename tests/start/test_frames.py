@@ -139,3 +139,12 @@ def test_frames_that_may_not_be_trusted_get_none():
 
 def test_equal_misfits_do_not_divide_by_nothing():
     np.testing.assert_array_equal(fit_confidence(np.full(6, 2.0), np.ones(6, bool)), np.ones(6))
+
+
+def test_a_frame_that_misses_little_of_itself_fits_however_even_the_others_are():
+    misfit = np.full(40, 0.01)
+    misfit[[3, 9]] = 0.1, 0.3
+    confidence = fit_confidence(misfit, np.ones(40, bool), size=np.ones(40))
+    assert confidence[3] == 1
+    assert confidence[9] == 0
+    assert fit_confidence(misfit, np.ones(40, bool))[3] == 0

@@ -9,7 +9,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .distortion import measure_distortion
 from .model import Model
-from .trials import explained_by
+from .trials import TRIAL_ITERATIONS, explained_by
 from .truncation import Truncation
 from .verdict import Verdict
 
@@ -166,7 +166,9 @@ def _misfit(
     """Say what makes neighbouring pixels miss alike, as far as it can be told."""
     if not (verdict.smooth or verdict.poor):
         return []
-    other = None if verdict.converged else explained_by(run, start)
+    # What was told must have had no less chance than what is tried.
+    settled = verdict.rests or record.iteration >= TRIAL_ITERATIONS
+    other = explained_by(run, start) if settled and not verdict.converged else None
     if other is not None:
         return [f"geometry: the images fit much better with {other}"]
     if not verdict.smooth:

@@ -21,10 +21,11 @@ from ..images.binning import bin_stack
 from ..start.prepare import Start
 from ..start.run import Run
 
-__all__ = ["explained_by"]
+__all__ = ["TRIAL_ITERATIONS", "explained_by"]
+
+TRIAL_ITERATIONS = 6  # as many as bring a coarse level to rest, mostly
 
 _COLUMNS = 24  # pixels: enough for a residual, and a trial takes a fraction of a second
-_ITERATIONS = 6  # as many as bring a coarse level to rest, mostly
 _BETTER = 0.5  # of the power that is missed as told: less is no chance
 _SOME = 1e-4  # of the data's power: less is no misfit; all of it and more is no alignment
 _FEWEST_ROWS = 8  # as many make an axis along the columns worth a trial
@@ -75,7 +76,7 @@ def _coarse(run: Run, start: Start) -> Run:
         parameters=replace(
             run.parameters,
             levels=(1,),
-            maxiter=_ITERATIONS + 1,
+            maxiter=TRIAL_ITERATIONS + 1,
             shift_tolerance=1e-9,
             projection_cropping=None,
         ),
@@ -115,5 +116,5 @@ def _other_angles(angles: Array) -> Iterator[tuple[str, Array]]:
 
 def _missed(run: Run) -> float:
     """Return the power that the reprojections miss of the data, over all frames."""
-    (state,) = deque(islice(run, _ITERATIONS), maxlen=1)
+    (state,) = deque(islice(run, TRIAL_ITERATIONS), maxlen=1)
     return state.record.residual**2

@@ -24,8 +24,9 @@ def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: 
     """
     if not captured or not run.parameters.down_weight:
         return start.usable.astype(np.float64)
-    misfit = np.sqrt(model.sums.difference / np.maximum(model.sums.pixels, 1.0))
-    confidence = fit_confidence(misfit, start.usable, run.geometry.angles)
+    pixels = np.maximum(model.sums.pixels, 1.0)
+    misfit, size = np.sqrt(model.sums.difference / pixels), np.sqrt(model.sums.power / pixels)
+    confidence = fit_confidence(misfit, start.usable, run.geometry.angles, size)
     confidence[model.sums.pixels < LEAST_OVERLAP * np.median(model.sums.pixels[start.usable])] = 0.0
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]

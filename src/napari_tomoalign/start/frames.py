@@ -22,6 +22,9 @@ _SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
 _COARSE = 16  # pixels along the longer side of the image over which the fit of copies is averaged
 _LEAST_SPREAD = 0.03  # of the misfit, relative: no scan is more even
 _FEWEST_FOR_TREND = 10  # frames
+_HARMLESS = (
+    0.15  # of a frame (RMS): views of another object or angle miss 0.2 and more beyond usual
+)
 _FITS, _FOREIGN = 4.0, 8.0  # robust standard scores of the residual: confidence 1, confidence 0
 
 
@@ -110,6 +113,7 @@ def fit_confidence(
     misfit: NDArray[np.float64],
     candidates: NDArray[np.bool_],
     angles: NDArray[np.float64] | None = None,
+    size: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return how well each frame fits, compared with the others: 1 (well) to 0 (foreign).
 
@@ -125,6 +129,9 @@ def fit_confidence(
         The frames that may be trusted at all; the others get 0.
     angles : (n,) array, optional
         Radians. None: the same misfit is expected of all.
+    size : (n,) array, optional
+        RMS of each frame. Even scans of low noise have scores that are large and mean little: a
+        frame that misses little more of itself than is usual fits.
     """
     confidence = np.zeros(len(misfit))
     if not candidates.any():
@@ -138,6 +145,9 @@ def fit_confidence(
     spread = _spread(departure[candidates])
     score = departure / max(spread, _LEAST_SPREAD)
     confidence[candidates] = np.clip((_FOREIGN - score) / (_FOREIGN - _FITS), 0, 1)[candidates]
+    if size is not None:
+        beyond = np.sqrt(np.maximum(misfit**2 - np.exp(2 * usual), 0))
+        confidence[candidates & (beyond < _HARMLESS * size)] = 1.0
     return confidence
 
 
