@@ -9,6 +9,7 @@ import h5py
 import mrcfile
 import numpy as np
 import pytest
+import tifffile
 from npe2 import PluginManifest, read, write
 
 from napari_tomoalign import alignment_error
@@ -127,6 +128,48 @@ def test_an_mrc_file_is_opened_with_its_tilts(plugin, windowless, phantom, tmp_p
     (layer,) = windowless.open(path, plugin="napari-tomoalign")
     assert layer.data.shape == phantom.projections.shape
     np.testing.assert_allclose(layer.metadata["angles"], phantom.angles, atol=1e-6)
+
+
+@pytest.fixture
+def images(phantom, tmp_path):
+    """A folder of TIFFs without angles."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, image in enumerate(phantom.projections):
+        tifffile.imwrite(folder / f"image_{index:04d}.tif", image)
+    return folder
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_folder_of_tiffs_is_opened_with_the_angles_beside_it(
+    plugin, windowless, phantom, images, tmp_path, inside
+):
+    angles = (images if inside else tmp_path) / "tilts.txt"
+    np.savetxt(angles, np.degrees(phantom.angles), fmt="%.4f")
+    (layer,) = windowless.open(images, plugin="napari-tomoalign")
+    np.testing.assert_allclose(layer.data, phantom.projections, atol=1e-6)
+    np.testing.assert_allclose(layer.metadata["angles"], phantom.angles, atol=1e-5)
+    assert any("tilts.txt" in line for line in layer.metadata["preparation"])
+
+
+def test_numpy_and_tiff_stacks_with_angles_beside_them_are_opened(
+    plugin, windowless, phantom, tmp_path
+):
+    np.savetxt(tmp_path / "angles.txt", np.degrees(phantom.angles), fmt="%.4f")
+    np.save(tmp_path / "scan.npy", phantom.projections)
+    tifffile.imwrite(tmp_path / "scan.tif", phantom.projections)
+    for name in ("scan.npy", "scan.tif"):
+        (layer,) = windowless.open(tmp_path / name, plugin="napari-tomoalign")
+        np.testing.assert_allclose(layer.metadata["angles"], phantom.angles, atol=1e-5)
+
+
+def test_what_may_be_no_scan_is_left_to_others(images, tmp_path, phantom):
+    from napari_tomoalign._napari._readers import get_reader
+
+    np.save(tmp_path / "array.npy", phantom.projections)
+    (tmp_path / "notes.txt").write_text("no numbers here")
+    for path in (images, tmp_path / "array.npy", next(images.iterdir())):
+        assert get_reader(str(path)) is None
 
 
 def test_other_files_are_left_to_others(plugin, tmp_path):

@@ -51,6 +51,7 @@ class Keys:
             "Undo": actions.undo,
             "Redo": actions.redo,
         }
+        form.freeze.setToolTip(f"{form.freeze.toolTip()} ({KEYS['Freeze']})")
         for name, do in does.items():
             shortcut = QShortcut(QKeySequence(KEYS[name]), actions)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

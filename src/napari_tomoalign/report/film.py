@@ -189,7 +189,8 @@ def _words(record: IterationRecord | None, count: int) -> str:
 def _write_gif(path: Path, frames: list[NDArray[np.uint8]]) -> None:
     from PIL import Image
 
-    pictures = [Image.fromarray(frame).quantize(64) for frame in frames]
+    colours = Image.fromarray(frames[-1]).quantize(128)  # of all pictures: they do not flicker
+    pictures = [Image.fromarray(frame).quantize(palette=colours) for frame in frames]
     times = [int(1000 * _SECONDS)] * (len(frames) - 1) + [int(1000 * _LAST)]
     pictures[0].save(
         path, format="GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0
