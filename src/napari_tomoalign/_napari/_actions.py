@@ -24,7 +24,7 @@ from ._frames import Frame, frames_of
 from ._keys import KEYS
 from ._layers import AlignmentLayers, finest
 from ._parameter_form import ParameterForm, ReconstructionForm
-from ._request import RunRequest
+from ._request import RunRequest, ScanSource
 from ._result_form import ResultForm
 from ._run import Arrival, Runner
 from ._run_bar import RunBar
@@ -145,7 +145,8 @@ class Actions(QWidget):
             raise ValueError("a run or a verification is under way: stop it first")
         if state is None or course.scan is None:
             raise ValueError("there are no shifts yet to verify: run first")
-        self.verifier.start(state, course.scan)
+        scan = self._measured()
+        self.verifier.start(state, scan)
         self.run_bar.show_verifying(self.verifier.limit, _finest(state.parameters))
         self._allow()
 
@@ -179,7 +180,7 @@ class Actions(QWidget):
             )
         else:
             course, request = course.going_on(request)
-        self.session.expect(what, replace(course, scan=source))
+        self.session.expect(what, replace(course, scan=source, has_scan=True))
         self._begin_layers(self.scan.layer.value)
         self.evaluator.forget()
         self.blink.forget()
@@ -343,14 +344,14 @@ class Actions(QWidget):
         else:
             self.drawing.start(self.scan.layer.value, layer)
 
+    @told
     def blink_on(self) -> None:
         """Show the slice in view as it would be without the alignment."""
-        layer, course = self.layers.get("reconstruction"), self.session.course
-        state = course.shown_state()
-        if layer is not None and state is not None and course.scan is not None:
+        layer, state = self.layers.get("reconstruction"), self.session.course.shown_state()
+        if layer is not None and state is not None:
             index = round((self._viewer.dims.point[0] - layer.translate[0]) / layer.scale[0])
             index = min(max(index, 0), len(finest(layer)) - 1)
-            self.blink.on(layer, state, course.scan, index)
+            self.blink.on(layer, state, self._measured(), index)
 
     def blink_off(self) -> None:
         """Show the aligned slice again."""
@@ -369,10 +370,14 @@ class Actions(QWidget):
         course = self.session.course
         if course.scan is None:
             return
+        try:
+            scan = self._measured()
+        except ValueError:  # said beside the verdict: the layers are not those of these shifts
+            return
         state = course.shown_state()
         parameters = self.settings()[2] if state is None else state.parameters
         wanted = self.result.difference.isChecked()
-        self.evaluator.ask(Evaluation(course.scan, parameters, course.shifts, state, wanted))
+        self.evaluator.ask(Evaluation(scan, parameters, course.shifts, state, wanted))
 
     def _on_moved(self, frames: Mapping[str, Frame]) -> None:
         self.layers.show(frames)
@@ -423,12 +428,20 @@ class Actions(QWidget):
         assert place.shape is not None  # a layer has one
         self.files.apply(layer, course.shifts, place.shape, place.rotation_axis)
 
-    def _to_write(self) -> tuple[AlignmentState, Any]:
+    def _to_write(self) -> tuple[AlignmentState, ScanSource]:
         course = self.session.course
         state = course.shown_state()
         if state is None or course.scan is None:
             raise ValueError("there are no shifts yet to write: run first")
-        return state, course.scan
+        return state, self._measured()
+
+    def _measured(self) -> ScanSource:
+        """Return the scan that the result belongs to, as it was measured."""
+        course = self.session.course
+        if not course.has_scan:
+            course = self.session.course = course.with_scan(self.scan.source())
+        assert course.scan is not None  # asked where there is a result only
+        return course.scan
 
     def _on_loaded(self, loaded: Loaded) -> None:
         source = self.scan.source()

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 
 from ..geometry import RotationAxis, turn_projections
 from ..images.applying import move
+from ..io import ScanFileError
 from ..results import AlignmentState
 from ._metadata import KEY, is_aligned
 from ._readers import open_scan
@@ -43,6 +44,8 @@ class Files(QObject):
         A run was read.
     written(path)
         Something was written.
+    unknown(path)
+        An HDF5 file of unknown layout: which dataset is what?
     """
 
     loaded = Signal(object)
@@ -50,10 +53,18 @@ class Files(QObject):
     scan_opened = Signal(object)
     run_opened = Signal(object)
     written = Signal(object)
+    unknown = Signal(object)
 
-    def open_scan(self, path: Path) -> None:
-        """Read a scan: a file, or a folder of images."""
-        self._work(lambda: open_scan(str(path)), self.scan_opened.emit)
+    def open_scan(self, path: Path, **parts: str) -> None:
+        """Read a scan: a file, or a folder of images; of an HDF5 file, these datasets."""
+
+        def refused(error: Exception) -> None:
+            if not parts and isinstance(error, ScanFileError) and path.is_file() and _is_hdf5(path):
+                self.unknown.emit(path)
+            else:
+                show_error(text_of(error))
+
+        self._work(lambda: open_scan(str(path), **parts), self.scan_opened.emit, refused)
 
     def save(self, path: Path, state: AlignmentState, source: ScanSource) -> None:
         """Write the shifts of a state; the format is that of the name's suffix."""
@@ -134,14 +145,25 @@ class Files(QObject):
 
         return tell
 
-    def _work(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+    def _work(
+        self,
+        job: Callable[[], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         worker = create_worker(
             job,
             _start_thread=False,
             _connect={
                 "returned": done,
-                "errored": lambda error: show_error(text_of(error)),
+                "errored": failed or (lambda error: show_error(text_of(error))),
                 "warned": tell_warning,
             },
         )
         worker.start()
+
+
+def _is_hdf5(path: Path) -> bool:
+    import h5py
+
+    return bool(h5py.is_hdf5(path))

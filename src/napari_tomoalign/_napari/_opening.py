@@ -1,16 +1,47 @@
-"""Ask for a scan: a file, or a folder of images."""
+"""Ask for a scan: a file, or a folder of images; and for the datasets of an unknown HDF5 file."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["ask_scan"]
+from magicgui.widgets import Container
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHeaderView,
+    QMenu,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..io.hdf5_file import Hdf5File
+from ._forms import OptionalChoice
+from ._layout import hint
+
+__all__ = ["DatasetPicker", "ask_scan", "datasets_of"]
 
 _FILES = (
-    "Scans (*.h5 *.hdf5 *.hdf *.nxs *.nx *.mrc *.ali *.st *.tif *.tiff *.npy *.npz *.zarr);;"
+    "Scans (*.h5 *.hdf5 *.hdf *.nxs *.nx *.hspy *.emd *.mrc *.ali *.st *.tif *.tiff *.npy *.npz);;"
     "All files (*)"
 )
+_PARTS = {  # argument of read_scan: (label, fewest axes, most axes)
+    "data": ("Projections", 3, 4),
+    "angles_path": ("Angles", 1, 1),
+    "flats": ("Flat fields", 2, 3),
+    "darks": ("Dark fields", 2, 3),
+    "keys": ("Image keys", 1, 1),
+}
+_WORDS = {
+    "data": ("data", "proj", "image", "tomo"),
+    "angles_path": ("angle", "theta", "rot", "tilt"),
+}
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def ask_scan(parent: QWidget, button: QWidget) -> str:
@@ -23,3 +54,125 @@ def ask_scan(parent: QWidget, button: QWidget) -> str:
     if chosen is folder:
         return str(QFileDialog.getExistingDirectory(parent, "Open a folder of TIFFs"))
     return ""
+
+
+def datasets_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the datasets of an HDF5 file that have axes, with their shapes."""
+    with Hdf5File(path) as file:
+        return {dataset.name: dataset.shape for dataset in file.walk() if dataset.shape}
+
+
+class DatasetPicker(QDialog):
+    """Says what is what in an HDF5 file of unknown layout; OK only where the lengths match.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        The datasets, by name.
+    title : str
+        Name of the file.
+    """
+
+    def __init__(self, shapes: Shapes, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"What is what in {title}?")
+        self._shapes = shapes
+        self.tree = _tree(shapes)
+        self.parts = {
+            name: OptionalChoice(
+                name=name,
+                label=label,
+                choices=[key for key, shape in shapes.items() if low <= len(shape) <= high],
+            )
+            for name, (label, low, high) in _PARTS.items()
+        }
+        self._form = Container(widgets=list(self.parts.values()))
+        self.verdict = hint()
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        for widget in (self.tree, self._form.native, self.verdict, self.buttons):
+            layout.addWidget(widget)
+        self.resize(520, 560)
+        self._propose()
+        for part in self.parts.values():
+            part.changed.connect(self._judge)
+        self._judge()
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Arguments of `read_scan`: the datasets that were chosen."""
+        return {name: part.value for name, part in self.parts.items() if part.value is not None}
+
+    def _propose(self) -> None:
+        """Take what has a telling name and, of angles, as many as a stack is long."""
+        stacks = self._named("data")
+        if stacks:
+            self.parts["data"].value = max(stacks, key=lambda name: _size(self._shapes[name]))
+        data = self.parts["data"].value
+        for name in self._named("angles_path"):
+            if data is not None and self._shapes[name][0] in self._shapes[data]:
+                self.parts["angles_path"].value = name
+                return
+
+    def _named(self, part: str) -> list[str]:
+        return [
+            name
+            for name in self.parts[part].choices
+            if name is not None and any(word in name.lower() for word in _WORDS[part])
+        ]
+
+    def _judge(self, _: object = None) -> None:
+        fault = self._fault()
+        self.verdict.setText(f"⚠ {fault}" if fault else "The lengths match.")
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(not fault)
+
+    def _fault(self) -> str:
+        chosen = {name: self._shapes[key] for name, key in self.chosen.items()}
+        if "data" not in chosen:
+            return "Choose the projections."
+        data = chosen["data"]
+        if "keys" in chosen and chosen["keys"][0] != data[0]:
+            return f"There are {chosen['keys'][0]} keys for {data[0]} images."
+        angles = chosen.get("angles_path")
+        if angles is not None and angles[0] not in data[:3]:
+            return f"There are {angles[0]} angles, but no axis of {data} is so long."
+        for name in ("flats", "darks"):
+            field = chosen.get(name)
+            if field is not None and sorted(field[-2:]) not in _faces(data):
+                return f"{_PARTS[name][0]} of {field[-2:]} pixels do not fit images of {data}."
+        return ""
+
+
+def _tree(shapes: Shapes) -> QTreeWidget:
+    """Return the datasets as a tree of their groups."""
+    tree = QTreeWidget()
+    tree.setHeaderLabels(["dataset", "shape"])
+    tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    groups: dict[tuple[str, ...], QTreeWidget | QTreeWidgetItem] = {(): tree}
+    for name, shape in shapes.items():
+        parts = tuple(part for part in name.split("/") if part)
+        for depth in range(1, len(parts) + 1):
+            if parts[:depth] not in groups:
+                text = " x ".join(map(str, shape)) if depth == len(parts) else ""
+                groups[parts[:depth]] = QTreeWidgetItem(
+                    groups[parts[: depth - 1]], [parts[depth - 1], text]
+                )
+    tree.expandAll()
+    return tree
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _faces(data: tuple[int, ...]) -> list[list[int]]:
+    """Return the two lengths that images of the stack may have, whichever axis is the angle."""
+    first = data[:3]
+    return [sorted(first[:at] + first[at + 1 :]) for at in range(3)]

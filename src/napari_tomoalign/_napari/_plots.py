@@ -37,7 +37,7 @@ class _Plot(FigureCanvasQTAgg):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._redraw)
+        self._timer.timeout.connect(self._redraw_if_seen)
 
     def sizeHint(self) -> QSize:
         """Return the height that the plot needs, at any width."""
@@ -50,6 +50,16 @@ class _Plot(FigureCanvasQTAgg):
     def _redraw_soon(self) -> None:
         if not self._timer.isActive():
             self._timer.start(_EVERY)
+
+    def _redraw_if_seen(self) -> None:
+        """Draw but on a canvas without height: matplotlib finds no way back from its pixels."""
+        if min(self._figure.bbox.size) > 1:
+            self._redraw()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Draw what could not be drawn before there was room."""
+        super().resizeEvent(event)
+        self._redraw_soon()
 
     def _redraw(self) -> None:
         self.draw_idle()

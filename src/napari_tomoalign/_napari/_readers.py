@@ -48,18 +48,27 @@ def _is_scan(path: Path) -> bool:
     return path.is_file() and can_read(path)
 
 
-def open_scan(path: str) -> list[LayerData]:
+def open_scan(path: str, **parts: str) -> list[LayerData]:
     """Read a scan as layers; a large one of one channel stays on disk, and is read as shown.
 
     Where it has no angles and one list beside it has as many numbers as there are projections,
     these are its angles, and it is said; else the layer carries none.
+
+    Parameters
+    ----------
+    path : str
+        A file, or a folder of images.
+    **parts
+        Datasets of an HDF5 file, by the names of `read_scan`: data, angles_path, flats, darks,
+        keys.
     """
     place = Path(path)
     lazy = place.is_file() and place.stat().st_size > IN_MEMORY
+    options: dict[str, Any] = dict(parts)
     try:
-        scan = read_scan(path, lazy=lazy)
+        scan = read_scan(path, lazy=lazy, **options)
     except NoAngles:
-        scan = read_scan(path, lazy=lazy, first_last=(0, 0))  # taken off again below
+        scan = read_scan(path, lazy=lazy, first_last=(0, 0), **options)  # taken off again below
         return _without_angles(scan, place)
     if lazy and scan.projections.ndim > 3:
         scan = load(scan)

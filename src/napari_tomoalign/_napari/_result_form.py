@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from ..geometry import turn_projections
 from ._files import FILTER
 from ._forms import LayerChooser
+from ._keys import KEYS
 from ._layout import SPACING, form, hint, row, small_button
 from ._plots import RunPlots, SinogramPlot, VerificationPlot
 
@@ -78,6 +79,7 @@ class ResultForm(QWidget):
         self.apply = QPushButton("Apply")
         self.difference = QCheckBox("Show the difference")
         self.new_layers = QCheckBox("New layers on the next run")
+        self.blink = QPushButton("Blink")
         self._arrows = [
             small_button(text, f"Move the projection in view {word}") for text, _, word in _ARROWS
         ]
@@ -137,7 +139,7 @@ class ResultForm(QWidget):
         """Let the user steer while the loop is not at work, and keep what there is."""
         for widget in (self.slider, self.load, self.open_run, self.step, *self._arrows):
             widget.setEnabled(steering)
-        for widget in (self.save, self.film):
+        for widget in (self.save, self.film, self.blink):
             widget.setEnabled(steering and result)
 
     def set_theme(self, theme: str) -> None:
@@ -173,6 +175,11 @@ class ResultForm(QWidget):
             ),
             (self.apply, "Move that layer by the shifts on show, into a new layer"),
             (self.difference, "A layer of the aligned data minus the reprojections"),
+            (
+                self.blink,
+                f"While it is held: the slice as it would be without the alignment "
+                f"({KEYS['Blink']})",
+            ),
             (self.new_layers, "Leave the layers of this run, and add new ones on the next"),
         ):
             widget.setToolTip(f"<qt>{text}</qt>")
@@ -187,7 +194,7 @@ class ResultForm(QWidget):
                 button.setMinimumWidth(10)
             layout.addRow(row(*pair, stretch=None))
         layout.addRow("Apply to", row(self.other.native, self.apply))
-        layout.addRow(self.difference)
+        layout.addRow(row(self.difference, self.blink))
         layout.addRow(self.new_layers)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

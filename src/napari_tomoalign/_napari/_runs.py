@@ -153,7 +153,7 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     if scan is None:  # the run can be looked at, but there is no scan to go on with
         place = _place_of(file, folder.name)
         scan = ScanSource(turn_projections(stack, axis), file.angles, place)
-        course = Course.starting(scan, file.shifts, file.center, folder.name)
+        course = replace(Course.starting(scan, origin=folder.name), has_scan=False)
     else:
         course = Course.starting(scan, origin=folder.name)
     request = RunRequest(scan, None, file.backend, images.parameters)

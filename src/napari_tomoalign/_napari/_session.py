@@ -60,6 +60,8 @@ class Course:
         Where loaded shifts came from.
     scan : ScanSource or None
         What this belongs to, with the masks that were there, and its own direction of the axis.
+    has_scan : bool
+        Its images are at hand as they were measured; not of a run that was opened without them.
     request : RunRequest or None
         Of the latest run.
     state : AlignmentState or None
@@ -82,6 +84,7 @@ class Course:
     edited: bool = False
     origin: str = ""
     scan: ScanSource | None = None
+    has_scan: bool = True
     request: RunRequest | None = None
     state: AlignmentState | None = None
     verified: Verified | None = None
@@ -147,6 +150,27 @@ class Course:
         """Take in what a state says beside its record, without its images."""
         bare = replace(state, reconstruction=_NONE, projections=_NONE, reference=_NONE)
         return replace(self, state=bare, scan=scan)
+
+    def with_scan(self, scan: ScanSource) -> Course:
+        """Give a run that was opened without its scan the scan, where it can be this one.
+
+        Raises
+        ------
+        ValueError
+            Another number of projections, another size or another axis.
+        """
+        own = self.scan
+        same = own is not None and (own.place.shape, own.rotation_axis, len(own.angles)) == (
+            scan.place.shape,
+            scan.rotation_axis,
+            len(scan.angles),
+        )
+        if not same:
+            raise ValueError(
+                "the scan that these shifts belong to is not open: open it, and choose it as "
+                "Projections"
+            )
+        return replace(self, scan=scan, has_scan=True)
 
     @property
     def is_result(self) -> bool:

@@ -15,7 +15,8 @@ from ._actions import Actions
 from ._keys import Keys
 from ._layers import finest
 from ._layout import CalmWheel, Scrolled, folding
-from ._opening import ask_scan
+from ._opening import DatasetPicker, ask_scan, datasets_of
+from ._telling import told
 
 if TYPE_CHECKING:
     import napari
@@ -74,7 +75,7 @@ class AlignmentWidget(Actions):
     def _show_rows(self, event: Any = None) -> None:
         """Show the sinogram of the slice in view, before and after."""
         course, reference = self.session.course, self.layers.get("reference")
-        if course.scan is None or reference is None or not self.isVisible():
+        if course.scan is None or not course.has_scan or reference is None or not self.isVisible():
             return
         axis = 1 if course.scan.rotation_axis == "vertical" else 2
         data = course.scan.data
@@ -155,6 +156,13 @@ class AlignmentWidget(Actions):
         if path:
             self.files.open_scan(Path(path))
 
+    @told
+    def ask_datasets(self, path: Path) -> None:
+        """Ask which dataset of an HDF5 file is what, and open it."""
+        picker = DatasetPicker(datasets_of(path), path.name, self)
+        if picker.exec():
+            self.files.open_scan(path, **picker.chosen)
+
     # ---- coming and going ----
 
     def event(self, event: QEvent) -> bool:
@@ -234,6 +242,9 @@ class AlignmentWidget(Actions):
             (self.files.applied, self.layers.add_applied),
             (self.files.scan_opened, self._on_scan_opened),
             (self.files.run_opened, self.show_run),
+            (self.files.unknown, self.ask_datasets),
+            (self.result.blink.pressed, self.blink_on),
+            (self.result.blink.released, self.blink_off),
             (self.scan.changed, self._on_scan),
             (self.scan.open_asked, self.ask_scan),
             (self.scan.draw_asked, self.draw),
