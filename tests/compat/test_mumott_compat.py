@@ -186,6 +186,30 @@ def test_a_pipeline_of_mumott_reconstructs(scan):
     assert error < 2 * cramer_rao_bound(scan)
 
 
+@pytest.mark.parametrize("along_j", [False, True])
+def test_a_pipeline_of_mumott_reconstructs_the_segments(scan, along_j):
+    container = make_container(scan, along_j=along_j)
+    found = align(
+        container,
+        reconstruction_pipeline=run_mitra,
+        reconstruction_pipeline_kwargs={"maxiter": 10},
+        use_absorbances=False,
+        maxiter=6,
+        progress=False,
+    )
+    reference, predicted = found["reference"], found["projections"]
+    assert found["reconstruction"].shape[:3] == tuple(container.geometry.volume_shape)
+    assert found["reconstruction"].shape[3] > 1
+    np.testing.assert_allclose(reference, container.data.mean(axis=-1)[..., None])
+    assert predicted.shape == reference.shape
+    inside = np.s_[:, 4:-4, 4:-4]
+    assert np.std((predicted - reference)[inside]) < 0.1 * np.std(reference)
+    error = alignment_error(
+        shifts_of(container, along_j=along_j), truth_of(scan), scan.angles, centers=MIDDLE
+    )
+    assert error < 2 * cramer_rao_bound(scan)
+
+
 def test_the_file_that_mumott_writes_is_read(scan, tmp_path):
     offsets = np.random.default_rng(0).normal(size=(len(scan.angles), 2))
     for along_j in (False, True):

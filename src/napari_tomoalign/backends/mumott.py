@@ -12,19 +12,33 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import ScanGeometry
+from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
+from ..images.binning import bin_stack
+from ..images.shifting import SplineStack, shift_weights
 from .base import Frames, Operator
+from .slab import SlabDone, SlabWork
 
-__all__ = ["MumottBackend"]
+__all__ = ["MumottBackend", "TensorBackend", "Tensors"]
 
 Array = NDArray[np.float32]
 
+_OF_ALL = (  # a geometry's, beside its projections'
+    "p_direction_0",
+    "j_direction_0",
+    "k_direction_0",
+    "detector_direction_origin",
+    "detector_direction_positive_90",
+    "detector_angles",
+    "two_theta",
+    "full_circle_covered",
+)
 _GEOMETRIES = 8  # whose compiled projectors are kept: the levels of a run, and subsets of frames
 
 
@@ -44,13 +58,13 @@ class MumottBackend:
     name = "mumott"
 
     def __init__(self, pipeline: Callable[..., Any], *, use_gpu: bool = False) -> None:
-        self._pipeline, self._use_gpu = pipeline, use_gpu
+        self.pipeline, self._use_gpu = pipeline, use_gpu
         self._projector_of = lru_cache(_GEOMETRIES)(_compiled)
 
     @property
     def algorithms(self) -> Sequence[str]:
         """The pipeline's name."""
-        return (self._pipeline.__name__,)
+        return (self.pipeline.__name__,)
 
     def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
         """Return the pipeline, with its own defaults (see `Backend.default_for`)."""
@@ -63,7 +77,7 @@ class MumottBackend:
                 f"unknown algorithm {algorithm!r} for backend 'mumott'; known are "
                 f"{', '.join(self.algorithms)}"
             )
-        parameters = inspect.signature(self._pipeline).parameters
+        parameters = inspect.signature(self.pipeline).parameters
         unknown = sorted(set(options) - set(parameters))
         if unknown and not self._takes_more:
             raise ValueError(
@@ -73,7 +87,7 @@ class MumottBackend:
 
     @property
     def _takes_more(self) -> bool:
-        kinds = [one.kind for one in inspect.signature(self._pipeline).parameters.values()]
+        kinds = [one.kind for one in inspect.signature(self.pipeline).parameters.values()]
         return inspect.Parameter.VAR_KEYWORD in kinds
 
     def accepts_weights(self, algorithm: str) -> bool:
@@ -114,7 +128,7 @@ class MumottBackend:
         settings: dict[str, Any] = copy.deepcopy(options)  # mumott fills in what is missing
         if self._takes_more and not self._use_gpu:
             settings.setdefault("Projector", lambda _: projector)
-        done = self._pipeline(
+        done = self.pipeline(
             data_container=_container(projector, images, weights),
             use_absorbances=True,
             absorbances=images,
@@ -124,6 +138,174 @@ class MumottBackend:
         )
         volume: Array = done["result"]["x"][..., 0].transpose(2, 1, 0).astype(np.float32)
         return volume
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """What a tensor pipeline made of segments that were moved.
+
+    Attributes
+    ----------
+    coefficients : (x, y, z, n_coefficients) array
+    basis_set : mumott's
+        What turns projected coefficients into segments.
+    moved : (n_angles, n_rows, n_columns, n_segments) array of float32
+    weights : (n_angles, n_rows, n_columns) array of float32
+    """
+
+    coefficients: NDArray[np.float64]
+    basis_set: Any
+    moved: Array
+    weights: Array
+
+
+class TensorBackend(MumottBackend):
+    """A pipeline of mumott that reconstructs the detector segments, coefficients in each voxel.
+
+    The loop sees their mean: of the measurements, of what the reconstruction predicts for them,
+    and of the volume its first coefficient. The segments are moved here, by as much as the loop
+    moves the mean.
+
+    Parameters
+    ----------
+    pipeline, use_gpu
+        As for `MumottBackend`; the pipeline is called with ``use_absorbances=False`` and gives
+        ``basis_set`` as well.
+    container : mumott.data_handling.DataContainer
+        Geometry and measurements; not modified.
+    rotation_axis : {"vertical", "horizontal"}
+        Along which axis of its images (j, k) the rotation axis runs: the first, or the second.
+    """
+
+    n_devices = 1
+
+    def __init__(
+        self,
+        pipeline: Callable[..., Any],
+        container: Any,
+        rotation_axis: RotationAxis,
+        *,
+        use_gpu: bool = False,
+    ) -> None:
+        super().__init__(pipeline, use_gpu=use_gpu)
+        self._axis: RotationAxis = rotation_axis
+        self._geometry = container.geometry
+        self._segments = turn_projections(np.asarray(container.data, np.float32), rotation_axis)
+        self._prepared = lru_cache(_GEOMETRIES)(self._prepare)
+
+    def slab_height(self, geometry: ScanGeometry) -> int:
+        """Return all rows: slices are no slices of their own to a tensor pipeline."""
+        return geometry.n_rows
+
+    def reconstruct(self, projections: Array, geometry: ScanGeometry, **options: Any) -> NoReturn:
+        """Refuse to reconstruct from the mean alone.
+
+        Raises
+        ------
+        ValueError
+            Always: the loop asks for it where the object leaves the images.
+        """
+        raise ValueError(
+            "the object leaves the images, where a tensor pipeline has no grid wide enough: align "
+            "the absorbances (use_absorbances=True), or without reconstruction_pipeline"
+        )
+
+    def evaluate(self, work: SlabWork) -> SlabDone:
+        """Move, reconstruct, reproject (see `SlabBackend.evaluate`)."""
+        found = self.at(work.back, work.weights, work.trusted, work.geometry, work.options)
+        _, projector = self._prepared(
+            np.ones(len(work.back), bool).tobytes(), *found.moved.shape[1:3], work.geometry.center
+        )
+        predicted = found.basis_set.forward(projector.forward(found.coefficients)).mean(axis=-1)
+        volume = turn_volume(found.coefficients[..., 0], self._axis)
+        return SlabDone(
+            found.moved.mean(axis=-1),
+            found.weights,
+            np.ascontiguousarray(volume, np.float32),
+            np.ascontiguousarray(turn_projections(predicted, self._axis), np.float32),
+            None,
+        )
+
+    def at(
+        self,
+        back: NDArray[np.float64],
+        weights: Array | None,
+        trusted: NDArray[np.bool_],
+        geometry: ScanGeometry,
+        options: Mapping[str, Any],
+    ) -> Tensors:
+        """Return what the pipeline makes of the segments, moved by ``back``.
+
+        Parameters
+        ----------
+        back, weights, trusted, options
+            As in `SlabWork`; the geometry is that of whole images.
+        """
+        shape = geometry.projections_shape
+        whole = self._segments.shape
+        segments = bin_stack(self._segments, whole[1] // shape[1], whole[2] // shape[2])
+        moved = np.stack(
+            [SplineStack(segments[..., c]).moved(back) for c in range(whole[3])], axis=-1
+        )
+        shares = np.asarray(shift_weights(weights, back, shape), np.float32)
+        done = self._run_pipeline(moved, shares, trusted, geometry.center, options)
+        return Tensors(done["result"]["x"], done["basis_set"], moved, shares)
+
+    def _run_pipeline(
+        self,
+        moved: Array,
+        weights: Array,
+        trusted: NDArray[np.bool_],
+        center: float,
+        options: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        from mumott.core.projection_stack import Projection
+        from mumott.data_handling import DataContainer
+
+        geometry, projector = self._prepared(trusted.tobytes(), *moved.shape[1:3], center)
+        container = DataContainer()
+        images, shares = (turn_projections(one[trusted], self._axis) for one in (moved, weights))
+        for one, share, place in zip(images, shares, geometry, strict=True):
+            container.append(
+                Projection(
+                    data=np.ascontiguousarray(one, np.float64),
+                    diode=np.ones(one.shape[:2]),
+                    weights=np.repeat(share[..., None], one.shape[2], axis=2).astype(np.float64),
+                    **place._asdict(),
+                )
+            )
+        for name in (*_OF_ALL, "volume_shape"):
+            setattr(container.geometry, name, getattr(geometry, name))
+        settings: dict[str, Any] = copy.deepcopy(dict(options))
+        if self._takes_more and not self._use_gpu:
+            settings.setdefault("Projector", lambda _: projector)
+        done: Mapping[str, Any] = self.pipeline(
+            data_container=container,
+            use_absorbances=False,
+            use_gpu=self._use_gpu,
+            no_tqdm=True,
+            **settings,
+        )
+        return done
+
+    def _prepare(
+        self, trusted: bytes, n_rows: int, n_columns: int, center: float
+    ) -> tuple[Any, Any]:
+        """Return geometry and projector of some of the projections, offsets but for the axis 0."""
+        from mumott.core.geometry import Geometry
+
+        geometry, given = Geometry(), self._geometry
+        off = (n_columns - 1) / 2 - center
+        j_offset, k_offset = (off, 0.0) if self._axis == "horizontal" else (0.0, off)
+        for m in np.flatnonzero(np.frombuffer(trusted, bool)):
+            geometry.append(given[m]._replace(j_offset=j_offset, k_offset=k_offset))
+        for name in _OF_ALL:
+            setattr(geometry, name, getattr(given, name))
+        shape = (n_rows, n_columns) if self._axis == "vertical" else (n_columns, n_rows)
+        geometry.projection_shape = np.array(shape)
+        volume = (n_rows, n_columns, n_columns)
+        geometry.volume_shape = np.array(volume if self._axis == "vertical" else volume[::-1])
+        return geometry, _keeping_projector(geometry)
 
 
 class _MumottOperator(Operator):
@@ -160,7 +342,6 @@ def _to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
 def _compiled(angles: bytes, n_rows: int, n_columns: int, volume_width: int, center: float) -> Any:
     """Return mumott's projector of a geometry."""
     from mumott.core.geometry import Geometry, GeometryTuple
-    from mumott.methods.projectors import SAXSProjector
 
     geometry = Geometry()
     geometry.projection_shape = np.array([n_columns, n_rows])
@@ -170,7 +351,33 @@ def _compiled(angles: bytes, n_rows: int, n_columns: int, volume_width: int, cen
         rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
         offset = (n_columns - 1) / 2 - center
         geometry.append(GeometryTuple(rotation=rotation, j_offset=offset, k_offset=0.0))
-    return SAXSProjector(geometry)
+    return _keeping_projector(geometry)
+
+
+def _keeping_projector(geometry: Any) -> Any:
+    """Return mumott's projector, which compiles once for each number of channels and keeps all.
+
+    mumott's own keeps the last one only, and pipelines of tensors take turns.
+    """
+    from mumott.core.hashing import list_to_hash
+    from mumott.methods.projectors import SAXSProjector
+
+    class KeepingProjector(SAXSProjector):  # type: ignore[misc]
+        def _kept(self, field: Any, projections: Any, args: Any) -> tuple[Any, Any]:
+            key = list_to_hash([field.shape[-1], *args])
+            if key not in kept:
+                self._compile_john_transform(field, projections, *args)
+                kept[key] = self._compiled_john_transform, self._compiled_john_transform_adjoint
+            return kept[key]
+
+        def _john_transform(self, field: Any, projections: Any, *args: Any) -> Any:
+            return self._kept(field, projections, args)[0](field, projections)
+
+        def _john_transform_adjoint(self, field: Any, projections: Any, *args: Any) -> Any:
+            return self._kept(field, projections, args)[1](field, projections)
+
+    kept: dict[str, tuple[Any, Any]] = {}
+    return KeepingProjector(geometry)
 
 
 def _container(projector: Any, images: NDArray[np.float64], weights: Array | None) -> Any:

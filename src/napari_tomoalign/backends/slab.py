@@ -1,6 +1,7 @@
 """What an engine with memory of its own is asked for: a whole slab, moved to compared, there.
 
-Without it, each step of a slab's evaluation would cross to that memory and back. Any engine may go
+Without it, each step of a slab's evaluation would cross to that memory and back; and an engine that
+has more measurements than the loop sees would not know by how much to move them. Any engine may go
 without: the loop then takes the steps itself (`loop.model`, `loop.slabs`).
 """
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
 
-__all__ = ["SlabBackend", "SlabDone", "SlabWork"]
+__all__ = ["SlabBackend", "SlabDone", "SlabSums", "SlabWork"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,11 @@ class SlabWork:
 
 
 @dataclass(frozen=True, eq=False)
-class SlabDone:
-    """What came of it, with the rows around the slab; the sums are over the slab's own.
+class SlabSums:
+    """Sums over the pixels of a slab's own rows, projection by projection.
 
     Attributes
     ----------
-    measured, weights, reprojected : (n_angles, n_around, n_columns) array of float32
-    volume : (n_around, volume_width, volume_width) array of float32
     normal, right, squares, count : array of float64
         As in `images.refining.NormalEquations`: for the slopes along rows and columns.
     difference, power, pixels : (n_angles,) array of float64
@@ -76,10 +75,6 @@ class SlabDone:
         As of `images.moments.image_moments`.
     """
 
-    measured: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    volume: NDArray[np.float32]
-    reprojected: NDArray[np.float32]
     normal: NDArray[np.float64]
     right: NDArray[np.float64]
     squares: NDArray[np.float64]
@@ -88,6 +83,26 @@ class SlabDone:
     power: NDArray[np.float64]
     pixels: NDArray[np.float64]
     moments: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SlabDone:
+    """What came of it, with the rows around the slab.
+
+    Attributes
+    ----------
+    measured, weights, reprojected : (n_angles, n_around, n_columns) array of float32
+    volume : (n_around, volume_width, volume_width) array of float32
+        What the loop is to see of it: mass in voxels.
+    sums : SlabSums or None
+        None: the loop adds them up.
+    """
+
+    measured: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    volume: NDArray[np.float32]
+    reprojected: NDArray[np.float32]
+    sums: SlabSums | None
 
 
 @runtime_checkable

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from ..alignment import align as align_projections
 from ..backends import Backend
-from ..backends.mumott import MumottBackend
-from ..geometry import turn_projections, turn_volume
+from ..backends.mumott import MumottBackend, TensorBackend
+from ..geometry import ScanGeometry, turn_projections, turn_volume
 from ..images.shifting import shift_stack
 from ..io import from_mumott, to_mumott
 from ..io.formats.mumott import absorbance, axis_and_angles
+from ..results import TRUSTED
 
 __all__ = ["align"]
 
@@ -71,7 +72,8 @@ def align(
         Reconstruct on a GPU.
     use_absorbances : bool
         Align the absorbances of the diode, as mumott's ``get_absorbances`` has them. False: the
-        mean over the detector segments.
+        mean over the detector segments; a pipeline of mumott reconstructs the segments
+        themselves.
     maxiter, upsampling, shift_tolerance, shift_cutoff, relative_sample_size, relaxation_weight,
     center_of_mass_shift_weight
         As in `AlignmentParameters`.
@@ -83,7 +85,8 @@ def align(
     Returns
     -------
     dict
-        ``reconstruction``, (x, y, z, 1): of the offsets that were found. ``projections`` and
+        ``reconstruction``, (x, y, z, 1), of the offsets that were found; its last axis counts the
+        coefficients where a pipeline of mumott reconstructed the segments. ``projections`` and
         ``reference``, (n, j, k, 1): what it predicts for each measured image, and the measured
         images.
 
@@ -111,7 +114,10 @@ def align(
     window = projection_cropping
     if window is not None and not along_j:
         window = window[1], window[0]
+    tensors: TensorBackend | None = None
     backend, pipeline = _engine(reconstruction_pipeline, use_gpu)
+    if isinstance(backend, MumottBackend) and not use_absorbances:
+        backend = tensors = TensorBackend(backend.pipeline, data_container, axis, use_gpu=use_gpu)
     images = turn_projections(measured, axis)
     result = align_projections(
         images,
@@ -137,8 +143,16 @@ def align(
     )
     geometry.j_offsets, geometry.k_offsets = to_mumott(turn_projections(result.shifts, axis))
     predicted = shift_stack(result.projections, result.shifts)
+    reconstruction = turn_volume(result.reconstruction, axis)[..., None]
+    if tensors is not None:
+        n_rows, n_columns = images.shape[1:]
+        aligned = ScanGeometry(result.angles, n_rows, n_columns, result.center)
+        trusted = result.history[-1].confidence >= TRUSTED
+        weight = None if weights is None else turn_projections(weights, axis)
+        found = tensors.at(-result.shifts, weight, trusted, aligned, options)
+        reconstruction = found.coefficients
     return {
-        "reconstruction": turn_volume(result.reconstruction, axis)[..., None],
+        "reconstruction": reconstruction,
         "projections": turn_projections(predicted, axis)[..., None],
         "reference": measured[..., None],
     }

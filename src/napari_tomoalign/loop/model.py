@@ -111,18 +111,21 @@ class Evaluation:
             given = measured[self.trusted], weights[self.trusted], part
         volume = _reconstruct(run, self.truncation, *given, initial)
         reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
-        window = level.window(run.parameters.projection_cropping, run.geometry)
-        sums = compare(
-            measured,
-            weights,
-            reprojected,
-            volume,
-            slab,
-            window,
-            whole.n_rows,
-            run.parameters.workers,
-        )
+        sums = self._compared(measured, weights, reprojected, volume, slab)
         return _without_halo(Model(measured, weights, volume, reprojected, whole, sums), slab)
+
+    def _compared(
+        self,
+        measured: Stack,
+        weights: NDArray[Any],
+        reprojected: Stack,
+        volume: Stack,
+        slab: Slab,
+    ) -> Sums:
+        run, level = self.run, self.level
+        window = level.window(run.parameters.projection_cropping, run.geometry)
+        n_rows, workers = level.geometry.n_rows, run.parameters.workers
+        return compare(measured, weights, reprojected, volume, slab, window, n_rows, workers)
 
     @property
     def engine(self) -> SlabBackend | None:
@@ -165,14 +168,19 @@ class Evaluation:
     def _from(self, done: SlabDone, slab: Slab) -> Model:
         """Return what an engine made of a slab as the model of its rows."""
         _check_volume(done.volume, self.level.geometry.rows_of(slab.around))
-        sums = Sums(
-            NormalEquations(done.normal, done.right, done.squares, done.count),
-            done.difference,
-            done.power,
-            done.pixels,
-            done.moments,
-            volume_moments(done.volume[slab.inner], slab.rows.start),
-        )
+        if done.sums is None:
+            images = done.measured, done.weights, done.reprojected
+            sums = self._compared(*images, done.volume, slab)
+        else:
+            found = done.sums
+            sums = Sums(
+                NormalEquations(found.normal, found.right, found.squares, found.count),
+                found.difference,
+                found.power,
+                found.pixels,
+                found.moments,
+                volume_moments(done.volume[slab.inner], slab.rows.start),
+            )
         whole = self.level.centred(self.center)
         weights = done.weights if self.level.weights is not None else done.weights.astype(np.uint8)
         made = Model(done.measured, weights, done.volume, done.reprojected, whole, sums)

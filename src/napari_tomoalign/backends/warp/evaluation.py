@@ -14,7 +14,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from ...images.filtering import smooth
-from ..slab import SlabDone, SlabWork
+from ..slab import SlabDone, SlabSums, SlabWork
 from . import kernels
 from .arrays import DeviceArray
 from .operators import DeviceOperator, slices_from, volume_on
@@ -54,7 +54,7 @@ def evaluate_slab(
         weights.host((0, 2, 1)),
         slices_from(volume),
         reprojected.host((0, 2, 1)),
-        *_parts(sums),
+        _parts(sums),
     )
 
 
@@ -156,9 +156,18 @@ def _filtered(
     return filtered
 
 
-def _parts(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Return normal matrix, right-hand side, squares, count, difference, power, pixels, moments."""
+def _parts(sums: NDArray[np.float64]) -> SlabSums:
+    """Return the sums in their order in `kernels.add_up` by name."""
     normal = np.zeros((len(sums), 4, 4))
     normal[:, *np.tril_indices(4)] = sums[:, :10]
     normal[:, *np.triu_indices(4)] = normal.transpose(0, 2, 1)[:, *np.triu_indices(4)]
-    return normal, sums[:, 10:14], *sums[:, 14:19].T, sums[:, 19:22]
+    return SlabSums(
+        normal=normal,
+        right=sums[:, 10:14],
+        squares=sums[:, 14],
+        count=sums[:, 15],
+        difference=sums[:, 16],
+        power=sums[:, 17],
+        pixels=sums[:, 18],
+        moments=sums[:, 19:22],
+    )
