@@ -1,0 +1,343 @@
+"""Break runs and files on purpose, and count what is lost.
+
+    python tests/benchmarks/storm.py            50 kills, 2,000 mutations, 40 full disks
+    python tests/benchmarks/storm.py --kills 10 --mutations 200 --full-disks 5 --seed 3
+
+- Kills: a run is killed (SIGKILL) at a random moment, half of them by the clock and half at a
+  random operation on a file, the final writing included. What lies there must be whole; the run
+  must go on to the same bits as one that was never killed; nothing may be left lying about.
+- Mutations: files of a scan and of a run with bytes flipped, cut, zeroed, doubled or spliced. Each
+  is read, or refused by an error that names the file; in bounded time and memory; and is unchanged.
+- Full disks: no file may grow beyond a random size (RLIMIT_FSIZE). The error says so; no half file
+  stays, and what was there before is whole; with room, the run goes on to the same bits.
+
+The exit status is 1 where anything was lost. Linux and macOS only. What runs is forked from this
+process, which has imported everything and run nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import matplotlib.pyplot  # noqa: F401  # imported before the forks, as the rest is
+import mrcfile
+import numpy as np
+import tifffile
+from machine import facts, table
+
+from napari_tomoalign.alignment import align  # noqa: F401
+from napari_tomoalign.cli import main as command
+from napari_tomoalign.io import import_shifts, read_scan, read_shifts, write_scan
+from napari_tomoalign.report import write_report  # noqa: F401
+from napari_tomoalign.simulation import simulate
+
+SECONDS = 20
+"""A file that takes longer to read than this hangs; the files here take some milliseconds."""
+
+MEMORY = 4 * 2**30
+"""Bytes of address space for reading a file of some kilobytes: the program itself needs a half."""
+
+OPTIONS = ["--backend", "builtin", "--no-progress", "--workers", "1"]
+EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
+
+
+def in_child(work: Callable[[], int], kill_after: float | None = None) -> tuple[int, str]:
+    """Run in a forked process; return its exit code, or minus the signal, and what it printed."""
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            code = 70
+            try:
+                code = work()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        said.seek(0)
+        return os.waitstatus_to_exitcode(status), said.read().decode(errors="replace")
+
+
+def result_of(folder: Path) -> tuple[bytes, ...]:
+    """Return what a run found, to the bit."""
+    with h5py.File(folder / "reconstruction.h5") as file:
+        volume = file["reconstruction/volume"][()]
+    with h5py.File(folder / "aligned.h5") as file:
+        aligned = file["exchange/data"][()]
+    return read_shifts(folder / "shifts.h5").shifts.tobytes(), volume.tobytes(), aligned.tobytes()
+
+
+def damage(folder: Path) -> list[str]:
+    """Return the files that are not whole."""
+    bad = []
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.name.startswith("."):
+            continue  # being written when it was killed; it is no result
+        try:
+            if path.name == "shifts.h5":
+                read_shifts(path)
+            elif path.suffix == ".h5":
+                with h5py.File(path) as file:
+                    file.visititems(lambda _, item: item[()] if hasattr(item, "shape") else None)
+            elif path.suffix == ".csv":
+                import_shifts(path)
+            elif path.suffix == ".toml":
+                tomllib.loads(path.read_text(encoding="utf-8"))
+            elif path.suffix == ".html":
+                assert path.read_text(encoding="utf-8").endswith("</html>\n")
+            elif path.suffix == ".png":
+                assert path.read_bytes().endswith(b"IEND\xaeB`\x82")
+        except Exception as error:
+            bad.append(f"{path.name}: {error}")
+    return bad
+
+
+def goes_on(scan: Path, folder: Path, whole: tuple[bytes, ...]) -> list[str]:
+    """Finish a run; return what is not as if nothing had happened."""
+    words = ["align", str(scan), *OPTIONS]
+    begun = (folder / "shifts.h5").exists()
+    words += ["--resume", str(folder)] if begun else ["-o", str(folder), "--overwrite"]
+    code, said = in_child(lambda: command(words))
+    if code not in (0, 3):
+        return [f"it does not go on: {said.strip()[-200:]}"]
+    wrong = damage(folder)
+    if result_of(folder) != whole:
+        wrong.append("it ends elsewhere")
+    wrong += [f"{path.name} is left" for path in folder.iterdir() if path.name.startswith(".")]
+    return wrong
+
+
+def storm_of_kills(
+    count: int, scan: Path, place: Path, rng: np.random.Generator
+) -> list[list[str]]:
+    """Kill runs; return a row of the table for each way."""
+    reference = place / "whole"
+    begin = time.perf_counter()
+    code, said = in_child(lambda: command(["align", str(scan), "-o", str(reference), *OPTIONS]))
+    assert code in (0, 3), said
+    seconds = time.perf_counter() - begin
+    whole = result_of(reference)
+    number = Counter[str]()
+
+    def counted(folder: Path, limit: int | None) -> int:
+        seen = 0
+
+        def hook(event: str, words: tuple[object, ...]) -> None:
+            nonlocal seen
+            if event in EVENTS and str(folder) in str(words[0]):
+                seen += 1
+                if seen == limit:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        code = command(["align", str(scan), "-o", str(folder), *OPTIONS])
+        print(f"events {seen}")
+        return code
+
+    _, said = in_child(lambda: counted(place / "counted", None))
+    events = int(said.split()[-1])
+    rows = []
+    for way in ("by the clock", "at an operation on a file"):
+        lost: list[str] = []
+        for index in range(count // 2):
+            folder = place / f"{way[:2]}{index}"
+            if way == "by the clock":
+                after = float(rng.uniform(0, seconds))
+                words = ["align", str(scan), "-o", str(folder), *OPTIONS]
+                code, _ = in_child(lambda words=words: command(words), after)
+            else:
+                limit = int(rng.integers(1, events + 1))
+                code, _ = in_child(lambda folder=folder, limit=limit: counted(folder, limit))
+            number["killed"] += code == -signal.SIGKILL
+            number["in the final writing"] += (folder / "shifts.csv").exists()
+            wrong = damage(folder) + goes_on(scan, folder, whole)
+            lost += [f"kill {index} {way}: {one}" for one in wrong]
+            shutil.rmtree(folder)
+        rows.append([f"kills {way}", str(count // 2), str(len(lost))])
+        print("\n".join(lost), file=sys.stderr, end="\n" if lost else "")
+    print(f"killed in mid-run: {dict(number)}; {events} operations on files in {seconds:.1f} s")
+    return rows
+
+
+def originals(place: Path, scan: Path) -> list[Path]:
+    """Write small files of every kind that is read."""
+    place.mkdir()
+    stack = simulate(size=16, n_angles=12, seed=1)
+    degrees = np.degrees(stack.angles)
+    images = stack.projections
+    files = [place / name for name in ("scan.h5", "scan.mrc", "scan.tif", "scan.npy", "scan.npz")]
+    write_scan(files[0], images, stack.angles)
+    with mrcfile.new(files[1], data=images):
+        pass
+    tifffile.imwrite(files[2], images, photometric="minisblack")
+    np.save(files[3], images)
+    np.savez(files[4], projections=images, theta=degrees)
+    nexus = place / "scan.nxs"
+    with h5py.File(nexus, "w") as file:
+        file["/entry/definition"] = "NXtomo"
+        file["/entry/instrument/detector/data"] = images
+        file["/entry/instrument/detector/image_key"] = np.zeros(len(images), int)
+        file["/entry/sample/rotation_angle"] = degrees
+        file["/entry/sample/rotation_angle"].attrs["units"] = "degree"
+    run = place / "run"
+    in_child(lambda: command(["align", str(scan), "-o", str(run), *OPTIONS]))
+    return [*files, nexus, run / "shifts.h5", run / "shifts.csv", run / "aligned.h5"]
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return bytes with some of them changed."""
+    content = bytearray(data)
+    at = int(rng.integers(len(content)))
+    length = int(rng.integers(1, 1 + min(64, len(content) - at)))
+    way = rng.integers(6)
+    if way == 0:
+        for where in rng.integers(len(content), size=rng.integers(1, 9)):
+            content[where] ^= 1 << int(rng.integers(8))
+    elif way == 1:
+        del content[at:]
+    elif way == 2:
+        content[at : at + length] = bytes(length)
+    elif way == 3:
+        content[at:at] = content[at : at + length]
+    elif way == 4:
+        content[at : at + length] = rng.bytes(length)
+    else:
+        del content[at : at + length]
+    return bytes(content)
+
+
+def read_mutation(path: Path, kind: str) -> str:
+    """Read a file; return ``read``, ``refused`` or what else came."""
+    settings = (
+        {}
+        if kind in ("scan.npz", "scan.h5", "scan.nxs", "aligned.h5")
+        else {"first_last": (0.0, 165.0)}
+    )
+    try:
+        if kind == "shifts.h5":
+            read_shifts(path)
+        elif kind == "shifts.csv":
+            import_shifts(path)
+        else:
+            read_scan(path, **settings)
+    except Exception as error:
+        ours = isinstance(error, (ValueError, OSError)) and path.name in str(error)
+        return "refused" if ours else f"no words of ours: {type(error).__name__}: {error}"[:160]
+    return "read"
+
+
+def storm_of_mutations(
+    count: int, scan: Path, place: Path, rng: np.random.Generator
+) -> list[list[str]]:
+    """Read broken files; return a row of the table for each kind of file."""
+    rows = []
+    files = originals(place / "originals", scan)
+    for original in files:
+        data, found = original.read_bytes(), Counter[str]()
+        target = place / f"broken{original.suffix}"
+        for index in range(count // len(files)):
+            target.write_bytes(mutated(data, rng))
+            before = hashlib.sha256(target.read_bytes()).digest()
+
+            def work(target: Path = target, kind: str = original.name) -> int:
+                resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+                signal.alarm(SECONDS)
+                print(read_mutation(target, kind))
+                return 0
+
+            code, said = in_child(work)
+            lines = said.strip().splitlines() or [""]
+            outcome = lines[-1] if code == 0 else f"ended with {code}"
+            if hashlib.sha256(target.read_bytes()).digest() != before:
+                outcome = "changed"
+            if outcome not in ("read", "refused"):
+                print(f"{original.name} {index}: {outcome}", file=sys.stderr)
+            found[outcome.partition(":")[0]] += 1
+        lost = sum(number for what, number in found.items() if what.startswith(("ended", "chang")))
+        kinds = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
+        rows.append([f"mutations of {original.name}: {kinds}", str(found.total()), str(lost)])
+    return rows
+
+
+def storm_of_full_disks(
+    count: int, scan: Path, place: Path, rng: np.random.Generator
+) -> list[list[str]]:
+    """Let files grow to a random size only; return a row of the table."""
+    whole = result_of(place / "whole")
+    largest = max(path.stat().st_size for path in (place / "whole").iterdir())
+    lost: list[str] = []
+    for index in range(count):
+        folder = place / f"full{index}"
+        limit = int(rng.integers(100, largest))
+
+        def work(folder: Path = folder, limit: int = limit) -> int:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            errors = io.StringIO()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            with contextlib.redirect_stdout(errors), contextlib.redirect_stderr(errors):
+                code = command(["align", str(scan), "-o", str(folder), *OPTIONS])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            print(errors.getvalue())
+            return code
+
+        code, said = in_child(work)
+        wrong = damage(folder)
+        if code != 2 or "is full" not in said:
+            wrong.append(f"it ended with {code}, said {said.strip()[-200:]!r}")
+        if folder.exists():
+            hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+            wrong += [f"{name} is left" for name in hidden]
+        lost += [
+            f"disk {index} of {limit} bytes: {one}" for one in wrong + goes_on(scan, folder, whole)
+        ]
+        shutil.rmtree(folder)
+    print("\n".join(lost), file=sys.stderr, end="\n" if lost else "")
+    return [["full disks", str(count), str(len(lost))]]
+
+
+def main() -> int:
+    """Run the storm and print the table."""
+    parser = argparse.ArgumentParser(description="Break things on purpose and count the losses.")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--mutations", type=int, default=2000)
+    parser.add_argument("--full-disks", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    print(facts())
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        scan = place / "scan.h5"
+        small = ["--size", "32", "--n-angles", "30", "--jitter", "2"]
+        in_child(lambda: command(["simulate", "-o", str(scan), *small]))
+        rows = storm_of_kills(arguments.kills, scan, place, rng)
+        rows += storm_of_mutations(arguments.mutations, scan, place, rng)
+        rows += storm_of_full_disks(arguments.full_disks, scan, place, rng)
+    print(table([["storm", "number", "lost"], *rows]))
+    return int(any(row[-1] != "0" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
