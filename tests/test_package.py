@@ -138,7 +138,7 @@ def imported(files: list[Path]) -> set[str]:
 
 
 # What is imported where it is needed only, and installed by other means (see the README).
-ELSEWHERE = {"mumott", "tomopy", "warp", "zarr"}
+ELSEWHERE = {"imageio_ffmpeg", "mumott", "tomopy", "warp", "zarr"}
 
 
 def test_the_dependencies_are_what_is_imported() -> None:
@@ -146,7 +146,8 @@ def test_the_dependencies_are_what_is_imported() -> None:
 
     def declared(requirements: list[str]) -> set[str]:
         names = {re.match(r"[\w-]+", one).group().lower() for one in requirements}
-        return {"skimage" if name == "scikit-image" else name.replace("-", "_") for name in names}
+        called = {"scikit-image": "skimage", "pillow": "PIL"}
+        return {called.get(name, name.replace("-", "_")) for name in names}
 
     plugin = [path for path in FILES if top_level(path) == "_napari"]
     rest = [path for path in FILES if path not in plugin] + [PACKAGE / "__init__.py"]
