@@ -66,3 +66,49 @@ def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):
     assert not result.converged
     assert any("few rows" in found for found in result.diagnosis)
     assert np.isnan(result.standard_error[:, 0]).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "settings",
+    [{"ramp": 0.05}, {"ramp": 0.1, "offset": 0.1}, {"intensity": 0.2}],
+    ids=["ramp", "strong", "intensity"],
+)
+@pytest.mark.parametrize("kind", ["porous", "rod"])
+def test_a_background_in_each_frame(kind, settings, seed):
+    _, _, _, both = run(foreign.make(kind, seed=seed, **settings))
+    assert both < 0.02  # 0.012 to 0.015 without
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_dead_column(seed):
+    _, _, _, both = run(foreign.make("porous", n=48, angles=50, dead=1, seed=seed))
+    assert both < 0.02
+
+
+def _gains(images, rng):
+    return images * (1 + 0.1 * rng.standard_normal((len(images), 1, 1)))
+
+
+def _saturated(images, rng):
+    images[:, 29:35, 29:35] = 1.5
+    return images
+
+
+@pytest.mark.parametrize("spoilt", [np.negative, _gains, _saturated])
+def test_frames_that_are_dark_uneven_or_saturated(spoilt):
+    scan = dict(foreign.make("porous", seed=SEEDS[0]))
+    images = scan["prj"].copy()
+    if spoilt is np.negative:
+        scan["prj"] = -images
+    else:
+        scan["prj"] = spoilt(images, np.random.default_rng(0)).astype(np.float32)
+    _, _, _, both = run(scan)
+    assert both < 0.02
+
+
+def test_counts_as_transmission():
+    scan = dict(foreign.make("porous", seed=SEEDS[0]))
+    scan["prj"] = 2000 * np.exp(-scan["prj"])
+    _, _, _, both = run(scan, transmission=True)
+    assert both < 0.02

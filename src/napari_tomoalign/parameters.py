@@ -61,6 +61,15 @@ class AlignmentParameters:
     use_absorbances : bool
         Align ``-log`` of the transmission. When False, the mean over the channels is aligned as
         it comes. Data that are line integrals already are the same either way.
+    invert : bool, optional
+        The object is darker than its background (phases, bright field): turn the images over to
+        align them, and what comes out back. None finds out from the borders.
+    background : {"found", "none", "offset", "plane"}
+        What differs from image to image and is no object: told from the side borders and taken
+        out of the data. ``"found"`` takes what the borders show, where they show vacuum.
+    gain : bool, optional
+        Divide each image by its projected mass, relative to the others, where the object lies
+        inside every image. None does so where the masses differ.
     upsampling : int
         The cross-correlation is resolved to ``1 / upsampling`` pixels.
     shift_tolerance : float, optional
@@ -117,6 +126,9 @@ class AlignmentParameters:
     projection_cropping: Cropping | None = _advanced(None)
     transmission: bool = _advanced(False)
     use_absorbances: bool = _advanced(True)
+    invert: bool | None = _advanced(None)
+    background: Literal["found", "none", "offset", "plane"] = _advanced("found")
+    gain: bool | None = _advanced(None)
     upsampling: Annotated[int, {"min": 1, "max": 1000}] = _advanced(100)
     shift_tolerance: Annotated[float | None, {"min": 1e-12, "max": 100.0, "step": 0.01}] = (
         _advanced(None)
@@ -153,6 +165,14 @@ class AlignmentParameters:
             raise ValueError(
                 "align_vertical and align_horizontal are both off, so there is nothing to align: "
                 "switch at least one of them on"
+            )
+        for name in ("invert", "gain"):
+            if getattr(self, name) is not None:
+                put(self, name, _boolean(name, getattr(self, name)))
+        if self.background not in ("found", "none", "offset", "plane"):
+            raise ValueError(
+                "background must be 'found', 'none', 'offset' or 'plane', got "
+                f"{self.background!r}; 'found' takes out what the borders show"
             )
         if self.normalization not in (None, "phase"):
             raise ValueError(

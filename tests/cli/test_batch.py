@@ -80,7 +80,7 @@ def test_the_settings_beside_a_result_give_it_again(
     out, again = tmp_path / "out", tmp_path / "again"
     options = ["--rows", "4:20", "--maxiter", "3", "--ignored-subset", "0,5-7", "--algorithm"]
     options += ["sirt", "--reconstruction-option", "num_iter=3", "--projection-cropping", "2:14,:"]
-    options += ["--background", "none", "--center", "11.5", "--seed", "7", "--levels", "1"]
+    options += ["--subtract", "none", "--center", "11.5", "--seed", "7", "--levels", "1"]
     code = main(["align", str(scans / "one.h5"), "-o", str(out), *QUICK, *options])
     settings = tomllib.loads((out / "run.toml").read_text())
     assert settings["scan"] == [str(scans / "one.h5")]

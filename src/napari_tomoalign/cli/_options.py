@@ -183,7 +183,8 @@ def _help(option: Option) -> str:
     elif low is not None and option.kind is int:
         notes.append(f"at least {low:g}")
     if option.kind is bool:
-        notes.append(f"default: {'on' if option.default else 'off'}")
+        defaults = {True: "on", False: "off", None: "found from the data"}
+        notes.append(f"default: {defaults[option.default]}")
     elif option.default not in (None, (), {}):
         notes.append(f"default: {option.default}")
     if notes:

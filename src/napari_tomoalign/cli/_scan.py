@@ -92,11 +92,11 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
         help="keep these channels of a scan with several (default: all)",
     )
     group.add_argument(
-        "--background",
+        "--subtract",
         metavar="auto|none|COUNTS",
         type=_background,
         default="auto",
-        help="counts to subtract from every pixel (default: auto)",
+        help="counts to subtract from every pixel on reading (default: auto)",
     )
     group.add_argument(
         "--normalise",
@@ -128,7 +128,7 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "binning": arguments.binning,
         "rows": arguments.rows,
         "channels": arguments.channels,
-        "background": arguments.background,
+        "background": arguments.subtract,
         "normalise": arguments.normalise,
     }
 

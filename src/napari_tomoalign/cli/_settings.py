@@ -90,7 +90,7 @@ def _is_number(value: Any) -> bool:
 def write_settings(
     path: Path, values: Mapping[str, Any], parameters: Mapping[str, Any], overwrite: bool
 ) -> Path:
-    """Write a settings file; what is None is left out, or ``none`` for a parameter.
+    """Write a settings file; what is None is left out: it is the default wherever it is allowed.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ def write_settings(
         if key == "projection_cropping" and value is not None:
             ends = [["" if end is None else end for end in pair] for pair in value]
             value = ",".join(f"{first}:{last}" for first, last in ends)
-        settings[key] = "none" if value is None else _plain(value)
+        if value is not None:
+            settings[key] = _plain(value)
     text = _HEAD.format(name=path.name) + tomli_w.dumps(
         {key.replace("_", "-"): value for key, value in settings.items()}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._typing import Array
+from .._typing import Array, Stack
 from ..results import (
     TRUSTED,
     AlignmentResult,
@@ -78,14 +78,18 @@ def make_state(
     """Return the state after the last record; a verdict makes it the final one."""
     margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
     inside = slice(margin, margin + model.geometry.n_columns)
+
+    def turned_back(images: Stack) -> Stack:
+        return freeze(-images if start.measurement.sign < 0 else images)
+
     diagnosis: tuple[str, ...] = ()
     if verdict is not None:
         diagnosis = diagnose(run, start, truncation, verdict, model, history)
     return AlignmentState(
         history=history,
-        reconstruction=freeze(model.volume[:, inside, inside]),
-        projections=freeze(model.reprojected),
-        reference=freeze(model.measured),
+        reconstruction=turned_back(model.volume[:, inside, inside]),
+        projections=turned_back(model.reprojected),
+        reference=turned_back(model.measured),
         geometry=model.geometry.with_changes(volume_width=model.geometry.n_columns),
         parameters=run.parameters,
         backend=run.backend.name,

@@ -68,7 +68,7 @@ def look_at_outline(survey: Survey, used: NDArray[np.bool_]) -> Outline:
         # The median, so that frames that jitter out of the field do not speak for the others.
         return float(max(np.median(one[used]) for one in means) - noise / np.sqrt(n_pixels))
 
-    left, right = survey.sides.mean(axis=2).T
+    left, _, _, right = survey.strips.mean(axis=2).T
     top, bottom = survey.mass[:, :height], survey.mass[:, -height:]
     ends = top.mean(axis=1) / n_columns, bottom.mean(axis=1) / n_columns
     mass = survey.mass[used].sum(axis=1)

@@ -11,8 +11,10 @@ from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
 from ..images.filtering import fill_ignored
 from ..results import TRUSTED
+from .borders import Borders, look_at_borders
 from .estimate import Estimate, estimate_shifts
 from .frames import FrameReport, inspect_frames
+from .measurement import Measurement, gains_of, measurement_of
 from .outline import Outline, look_at_outline
 from .run import Run
 from .survey import Survey, blocks_of, take_survey
@@ -49,6 +51,10 @@ class Start:
         switched off, and for those that the data cannot tell: frames are held there.
     notes : tuple of str
         What the caller should know of it.
+    measurement : Measurement
+        What was taken out of the images to make them projections.
+    borders : Borders
+        What the borders of the images showed before that.
     """
 
     projections: NDArray[np.float32]
@@ -64,10 +70,19 @@ class Start:
     frame_noise: NDArray[np.float64]
     directions: NDArray[np.float64]
     notes: tuple[str, ...]
+    measurement: Measurement
+    borders: Borders
 
     def taking_part(self, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which frames are reconstructed: the trusted ones, and the ignored ones anyway."""
         return (confidence >= TRUSTED) | self.held
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    projections: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+    survey: Survey
 
 
 def prepare(run: Run) -> Start:
@@ -78,10 +93,9 @@ def prepare(run: Run) -> Start:
     ValueError
         No projection that could be registered shows any contrast.
     """
-    projections, weights, geometry = run.projections, run.weights, run.geometry
-    if weights is not None:
-        projections = fill_ignored(projections, weights)
-    survey = take_survey(blocks_of(projections), geometry.projections_shape)
+    geometry, weights = run.geometry, run.weights
+    images = run.projections if weights is None else fill_ignored(run.projections, weights)
+    survey = take_survey(blocks_of(images), geometry.projections_shape)
     frames = inspect_frames(survey).without(run.excluded)
     usable = ~run.excluded
     usable[list(frames.blank)] = False
@@ -91,9 +105,12 @@ def prepare(run: Run) -> Start:
             "no projection that may be registered shows any contrast: are the projections blank, "
             "or is everything else in ignored_subset or excluded_subset?"
         )
+    seen = _Seen(images, weights, survey)
+    seen, measurement, borders, said = _measured(run, seen, usable)
+    projections, weights, survey = seen.projections, seen.weights, seen.survey
     outline = look_at_outline(survey, usable)
     estimate = _first_estimate(run, survey, usable)
-    directions, notes = _directions(run, outline, estimate)
+    directions, few = _directions(run, outline, estimate)
     shifts = np.zeros((len(projections), 2))
     if run.resume is not None:
         shifts = run.resume.history[-1].shifts.copy()
@@ -118,8 +135,35 @@ def prepare(run: Run) -> Start:
         noise=_noise_share(survey, usable),
         frame_noise=survey.noise,
         directions=directions,
-        notes=notes,
+        notes=said + few,
+        measurement=measurement,
+        borders=borders,
     )
+
+
+def _measured(
+    run: Run, seen: _Seen, usable: NDArray[np.bool_]
+) -> tuple[_Seen, Measurement, Borders, tuple[str, ...]]:
+    """Take out of the images what is no projection; look at them anew where they have changed."""
+    borders = look_at_borders(seen.survey, usable)
+    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable)
+    shape = seen.survey.shape
+    images, weights = seen.projections, measurement.weights(seen.weights, shape)
+    if weights is not None and measurement.stuck.any():
+        images = fill_ignored(images, weights)
+
+    def look() -> _Seen:
+        projections = measurement.projections(images)
+        if projections is seen.projections:
+            return seen
+        return _Seen(projections, weights, take_survey(blocks_of(projections), shape))
+
+    after = look()
+    gains, said = gains_of(run.parameters, after.survey, usable)
+    if said:
+        measurement = replace(measurement, gains=gains)
+        after = look()
+    return after, measurement, borders, notes + said
 
 
 def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Estimate:

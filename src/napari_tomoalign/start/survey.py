@@ -35,8 +35,11 @@ class Survey:
         (n_angles, n_rows, n_columns) of the scan.
     mass, moment : (n_angles, n_rows) array
         Sums over the columns of each row: of the values, and of the values times the column.
-    sides : (n_angles, 2, n_rows) array
-        Means over the columns along the left and the right border, see `border_width`.
+    strips : (n_angles, 4, n_rows) array
+        Means over the columns along the left and the right border, see `border_width`: outermost
+        left, beside it, beside the outermost right, outermost right.
+    mean, spread : (n_rows, n_columns) array
+        Over the frames, of each pixel: mean and standard deviation.
     power : (n_angles,) array
         Sum of squares.
     contrast : (n_angles,) array
@@ -54,7 +57,9 @@ class Survey:
     shape: tuple[int, int, int]
     mass: Array
     moment: Array
-    sides: Array
+    strips: Array
+    mean: Array
+    spread: Array
     power: Array
     contrast: Array
     at_largest: Array
@@ -90,12 +95,16 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         Of the whole.
     """
     n, n_rows, n_columns = shape
-    width = min(border_width(n_columns), n_columns)
+    width = border_width(n_columns)
     binning = max(1, -(-max(n_rows, n_columns) // _COARSE))
     columns = np.arange(n_columns, dtype=np.float64)
     middle = slice(max(0, (n_rows - _NOISE_ROWS) // 2), (n_rows + _NOISE_ROWS) // 2)
     mass, moment = np.empty((2, n, n_rows))
-    sides = np.empty((n, 2, n_rows))
+    strips = np.empty((n, 4, n_rows))
+    cuts = [slice(k * width, (k + 1) * width) for k in (0, 1)]
+    cuts += [slice(n_columns - (k + 1) * width, n_columns - k * width) for k in (1, 0)]
+    total, squares = np.zeros((2, n_rows, n_columns))
+    origin: Stack | None = None  # of the squares: an image, so that they do not cancel
     power, contrast, at_largest, noise = np.empty((4, n))
     varies = np.empty(n, bool)
     digests = [b""] * n
@@ -103,8 +112,12 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         part = slice(first, first + len(block))
         mass[part] = block.sum(axis=2, dtype=np.float64)
         moment[part] = block @ columns
-        sides[part, 0] = block[:, :, :width].mean(axis=2)
-        sides[part, 1] = block[:, :, -width:].mean(axis=2)
+        for k, cut in enumerate(cuts):
+            strips[part, k] = block[:, :, cut].mean(axis=2)
+        origin = block[0].copy() if origin is None else origin
+        departs = block - origin
+        total += departs.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("nij,nij->ij", departs, departs, dtype=np.float64)
         power[part] = np.einsum("nij,nij->n", block, block, dtype=np.float64)
         coarse = bin_stack(block, min(binning, n_rows), min(binning, n_columns))
         contrast[part] = coarse.std(axis=(1, 2))
@@ -119,7 +132,9 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         shape=shape,
         mass=mass,
         moment=moment,
-        sides=sides,
+        strips=strips,
+        mean=total / n + (0 if origin is None else origin),
+        spread=np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)),
         power=power,
         contrast=contrast,
         at_largest=at_largest,

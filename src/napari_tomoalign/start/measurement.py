@@ -1,0 +1,192 @@
+"""The model of a measurement: image = sign x (gain x displaced projection + plane) + pattern.
+
+What belongs to the detector and the beam is told apart from the object and taken out of the data,
+frame by frame, in one place. What no model explains, such as pixels that say the same in every
+frame, gets weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array, Stack
+from ..parameters import AlignmentParameters
+from .borders import Borders
+from .survey import Survey, blocks_of
+
+__all__ = ["Measurement", "gains_of", "measurement_of"]
+
+_STUCK = 0.1  # of the noise: a pixel that varies less over the frames is no measurement
+_NOISELESS = 1e-3  # of the contrast: simulated, no detector has as little noise
+# Masses of clean whole objects scatter by 0.1 to 0.9 % (foreign.py and simulate, noise to 10 %).
+_UNEVEN = 0.02
+_CERTAIN = 4.0  # standard errors by which gains must scatter to be any
+_OPEN = 0.3  # of absorbance: no open beam is brighter than 1.35 times what it was divided by
+_EDGE = 0.02  # of the mean absorbance, in any frame: where more reaches a border, mass leaves it
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What lies between the object's projections and the images.
+
+    Attributes
+    ----------
+    sign : int
+        -1 where the object is darker than its background.
+    planes : (n_angles, 3) array
+        Each frame's background, of the image turned over: offset, slopes over the rows and the
+        columns, from -1 to 1 across the image.
+    gains : (n_angles,) array
+        Relative, their mean 1.
+    stuck : (n_rows, n_columns) array of bool
+        Pixels that say the same in every frame.
+    """
+
+    sign: int
+    planes: Array
+    gains: Array
+    stuck: NDArray[np.bool_]
+
+    @classmethod
+    def plain(cls, shape: tuple[int, int, int]) -> Measurement:
+        """Return that of images that are projections, and nothing else."""
+        n = shape[0]
+        return cls(1, np.zeros((n, 3)), np.ones(n), np.zeros(shape[1:], bool))
+
+    @property
+    def changes(self) -> bool:
+        """Whether the values of the images are others than the projections'."""
+        return bool(self.sign < 0 or self.planes.any() or (self.gains != 1).any())
+
+    def projections(self, images: Stack) -> Stack:
+        """Return the projections that a stack of images holds; not modified, a copy if need be."""
+        if not self.changes:
+            return images
+        out = np.empty_like(images)
+        for first, block in self._blocks(images):
+            out[first : first + len(block)] = block
+        return out
+
+    def _blocks(self, images: Stack) -> Iterator[tuple[int, Stack]]:
+        n_rows, n_columns = images.shape[1:]
+        down = np.linspace(-1, 1, n_rows, dtype=np.float32)[:, None]
+        across = np.linspace(-1, 1, n_columns, dtype=np.float32)
+        for first, block in blocks_of(images):
+            part = slice(first, first + len(block))
+            offset, over_rows, over_columns = self.planes[part].T.astype(np.float32)[
+                ..., None, None
+            ]
+            plane = offset + over_rows * down + over_columns * across
+            gains = self.gains[part].astype(np.float32)[:, None, None]
+            yield first, (np.float32(self.sign) * block - plane) / gains
+
+    def weights(self, given: Stack | None, shape: tuple[int, int, int]) -> Stack | None:
+        """Return the weights, those of stuck pixels 0; not modified."""
+        if not self.stuck.any():
+            return given
+        base = np.ones(shape, np.float32) if given is None else given
+        return np.where(self.stuck, np.float32(0), base)
+
+
+def measurement_of(
+    parameters: AlignmentParameters, survey: Survey, borders: Borders, used: NDArray[np.bool_]
+) -> tuple[Measurement, tuple[str, ...]]:
+    """Return the model that the parameters ask for or the survey finds, and what to say of it.
+
+    The gains follow later, from the mass of what is left (`gains_of`).
+
+    Raises
+    ------
+    ValueError
+        A transmission that is counts, where no open beam is in view.
+    """
+    found = Measurement.plain(survey.shape)
+    notes: list[str] = []
+    invert = borders.dark if parameters.invert is None else parameters.invert
+    if invert:
+        found = replace(found, sign=-1)
+        notes.append(
+            "inverted: the object is darker than its background, so it was turned over to be "
+            "aligned, and what comes out is turned back"
+        )
+    wanted = borders.background if parameters.background == "found" else parameters.background
+    if wanted != "none":
+        planes = found.sign * borders.planes
+        if wanted == "offset":
+            planes = planes * [1.0, 0.0, 0.0]
+        size = float(np.sqrt(np.mean(np.sum(planes[used] ** 2, axis=1))))
+        contrast = max(float(np.median(survey.contrast[used])), 1e-30)
+        found = replace(found, planes=planes)
+        notes.append(
+            f"background: {'an offset' if wanted == 'offset' else 'a plane'} in each image, "
+            f"{size / contrast:.1%} of the contrast (RMS), was told from the side borders and "
+            "taken out"
+        )
+    beam = float(np.median(borders.level[used]))
+    if parameters.transmission and parameters.use_absorbances and beam < -_OPEN:
+        if not borders.vacuum:
+            raise ValueError(
+                "transmission must be 1 where nothing is in the beam, but it is "
+                f"{np.exp(-beam):.3g} at the borders, so these are counts, and no open beam is in "
+                "view to divide by: divide by flat-field images first"
+            )
+        planes = found.planes.copy()
+        planes[:, 0] = borders.level
+        found = replace(found, planes=planes)
+        notes.append(
+            f"counts: the transmission is {np.exp(-beam):.3g} at the borders, not 1, so each image "
+            "was divided by its own open beam there"
+        )
+    stuck = _stuck(survey, used)
+    if stuck.any():
+        found = replace(found, stuck=stuck)
+        notes.append(
+            f"stuck pixels: {int(stuck.sum())} pixels say the same in every projection and are "
+            "ignored"
+        )
+    return found, tuple(notes)
+
+
+def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels that do not vary though there is something to be seen.
+
+    Where there is no noise, vacuum does not vary either: what is at nothing is taken for that.
+    """
+    noise = survey.noise_of(used)
+    least = _NOISELESS * float(np.median(survey.contrast[used]))
+    still: NDArray[np.bool_] = survey.spread <= _STUCK * max(noise, least)
+    if noise < least:
+        still &= np.abs(survey.mean) > least
+    return still
+
+
+def gains_of(
+    parameters: AlignmentParameters, survey: Survey, used: NDArray[np.bool_]
+) -> tuple[Array, tuple[str, ...]]:
+    """Return each frame's gain, 1 where none is found, and what to say of it.
+
+    The mass of an object that lies inside every image is the same at every angle.
+    """
+    n, n_rows, n_columns = survey.shape
+    gains = np.ones(n)
+    mass = survey.mass.sum(axis=1)
+    usual = float(np.median(mass[used]))
+    borders = [survey.strips[:, k].mean(axis=1) for k in (0, 3)]
+    borders += [survey.mass[:, k] / n_columns for k in (0, -1)]
+    reaches = max(float(np.max(border[used])) for border in borders)
+    error = survey.noise_of(used) * np.sqrt(n_rows * n_columns)
+    allowed = _EDGE * usual / (n_rows * n_columns) + 4 * survey.noise_of(used) / np.sqrt(n_rows)
+    if parameters.gain is False or not (usual > 0 and mass[used].min() > 0) or reaches > allowed:
+        return gains, ()
+    spread = float(mass[used].std())
+    if parameters.gain is None and spread < max(_UNEVEN * usual, _CERTAIN * error):
+        return gains, ()
+    gains[used] = mass[used] / mass[used].mean()
+    return gains, (
+        f"gain: the projected mass differs by {spread / usual:.1%} from image to image (RMS), "
+        "which a gain explains; taken out",
+    )
