@@ -14,6 +14,7 @@ from ..backends import BackendUnavailable, get_backend
 from ..geometry import ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..io import ScanFileError, ShiftsFile, read_scan, read_shifts, write_result
+from ..io.stack_files import holds_center
 from ..parameters import AlignmentParameters
 from ..report import compare, write_film, write_report
 from ..report.comparing import with_images
@@ -137,8 +138,9 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
         )
     file = read_shifts(folder / "shifts.h5")
     axis = file.rotation_axis
+    aligned_path = _one_of(folder, "aligned")
     aligned = read_scan(
-        _one_of(folder, "aligned"),
+        aligned_path,
         rotation_axis=axis,
         angles=file.angles,
         angle_unit="radians",
@@ -146,7 +148,9 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
         transmission=False,
     )
     stack = aligned.projections if aligned.projections.ndim == 3 else aligned.projections[..., 0]
-    images = _state_of(file, np.asarray(stack), _read_volume(_one_of(folder, "reconstruction")))
+    center = file.center if holds_center(aligned_path) else (stack.shape[2] - 1) / 2
+    volume = _read_volume(_one_of(folder, "reconstruction"))
+    images = _state_of(file, np.asarray(stack), center, volume)
     layers: tuple[Any, ...] = ()
     if scan is None or not _fits(scan, file):
         scan, layers = _scan_of(file)
@@ -168,12 +172,18 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     return OpenedRun(folder, course, images, layers)
 
 
-def _state_of(file: ShiftsFile, stack: NDArray[Any], volume: NDArray[Any]) -> AlignmentState:
-    """Return the last state of a run from its files; reprojections are made anew."""
+def _state_of(
+    file: ShiftsFile, stack: NDArray[Any], center: float, volume: NDArray[Any]
+) -> AlignmentState:
+    """Return the last state of a run from its files; reprojections are made anew.
+
+    ``center`` is the axis of the aligned stack: some formats have it in the middle, whatever
+    column the shifts belong to.
+    """
     volume = turn_volume(volume, file.rotation_axis)
     binning = file.history[-1].binning if file.history else 1
     stack = bin_stack(stack, max(stack.shape[1] // len(volume), 1), binning)
-    center = (file.center - (binning - 1) / 2) / binning
+    center = (center - (binning - 1) / 2) / binning
     geometry = ScanGeometry(file.angles, stack.shape[1], stack.shape[2], center, volume.shape[2])
     try:
         parameters = AlignmentParameters.from_dict(file.parameters)
