@@ -497,6 +497,64 @@ def test_no_gpu(name: str) -> None:
         get_backend(name, use_gpu=True)
 
 
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """Put a recorder in TomoPy's place, and an ASTRA that has a GPU."""
+    calls: list[dict[str, object]] = []
+
+    def recon(sinograms: np.ndarray, theta: np.ndarray, **given: object) -> np.ndarray:
+        calls.append({"shape": sinograms.shape, **given})
+        width = given["num_gridx"]
+        return np.ones((len(sinograms), width, width), np.float32)
+
+    tomopy, recon_package, algorithm, astra = map(
+        ModuleType, ("tomopy", "tomopy.recon", "tomopy.recon.algorithm", "astra")
+    )
+    tomopy.recon, tomopy.astra = recon, "tomopy's astra"
+    algorithm.allowed_recon_kwargs = {"sirt": ["num_iter"]}
+    algorithm.allowed_accelerated_kwargs = {"sirt": ["accelerated"]}
+    recon_package.algorithm = algorithm
+    astra.use_cuda = lambda: True
+    for module in (tomopy, recon_package, algorithm, astra):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(_tomopy, "_has_astra", lambda: True)
+    return calls
+
+
+def test_use_gpu_passes_astras_gpu_algorithms_through_tomopy(
+    recorded: list[dict[str, object]],
+) -> None:
+    geometry = make_geometry(32, 1.25, n_rows=2)
+    backend = _tomopy.create(workers=2, use_gpu=True)
+    assert backend.algorithms == ("astra",)
+    algorithm, options = backend.default_for(geometry)
+    backend.reconstruct(
+        blob_projections(geometry), geometry, algorithm=algorithm, **options, gpu_list=[0, 1]
+    )
+    (call,) = recorded
+    assert call["algorithm"] == "tomopy's astra"
+    expected = {"method": "SIRT_CUDA", "proj_type": "cuda", "num_iter": 20, "gpu_list": [0, 1]}
+    assert call["options"] == expected
+    assert call["center"] == call["shape"][2] / 2  # ASTRA's middle
+    backend.check_options("astra", {"method": "FBP_CUDA"})
+    for wrong in ({"method": "SIRT"}, {"proj_type": "linear"}):
+        with pytest.raises(ValueError, match=r"needs.*_CUDA.*proj_type='cuda'; got.*use_gpu=False"):
+            backend.check_options("astra", wrong)
+
+
+def test_tomopy_on_a_gpu_says_what_is_missing(
+    recorded: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["astra"], "use_cuda", lambda: False)
+    with pytest.raises(BackendUnavailable, match=r"finds no CUDA device.*use_gpu=False"):
+        _tomopy.create(use_gpu=True)
+    monkeypatch.setattr(_tomopy, "_has_astra", lambda: False)
+    with pytest.raises(
+        BackendUnavailable, match=r"not installed here: conda install.*backend='warp'"
+    ):
+        _tomopy.create(use_gpu=True)
+
+
 @tomopy_only
 def test_tomopy_offers_what_it_has() -> None:
     algorithms = set(backend_of("tomopy").algorithms) - {"astra"}

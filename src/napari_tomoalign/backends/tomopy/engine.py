@@ -66,6 +66,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "astra": {"method": "SIRT", "proj_type": "linear", "num_iter": 20},
 }
 _GRIDREC_SCALE = 1.117  # of its volumes, measured on discs and blobs, 128 to 512 padded columns
+_ASTRA_ON_GPU = {"method": "SIRT_CUDA", "proj_type": "cuda"}
 _ASTRA_OPTIONS = ("method", "num_iter", "proj_type", "extra_options", "gpu_list")
 
 
@@ -75,13 +76,10 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBacken
     Raises
     ------
     BackendUnavailable
-        TomoPy is there but does not load, or a GPU is asked for.
+        TomoPy does not load; or a GPU is asked for and ASTRA, or its GPU, is not there.
     """
     if use_gpu:
-        raise BackendUnavailable(
-            "use_gpu=True, but TomoPy's projector and the algorithms of it that take part in the "
-            "loop run on the CPU: set use_gpu=False"
-        )
+        _check_gpu()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of optional libraries that it lacks
@@ -91,7 +89,32 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBacken
             f"TomoPy is installed but does not load ({type(error).__name__}: {error}); install "
             "it anew, conda install -c conda-forge tomopy, or choose backend='builtin'"
         ) from error
-    return TomopyBackend(tomopy, workers)
+    return TomopyBackend(tomopy, workers, use_gpu=use_gpu)
+
+
+def _check_gpu() -> None:
+    """Refuse a GPU that TomoPy's algorithms cannot use.
+
+    Raises
+    ------
+    BackendUnavailable
+        What is missing, and how to get it.
+    """
+    reason = "astra-toolbox is not installed here: conda install -c astra-toolbox astra-toolbox"
+    if _has_astra():
+        astra = importlib.import_module("astra")
+        if astra.use_cuda():
+            return
+        reason = "astra-toolbox finds no CUDA device here: an NVIDIA card and its driver are needed"
+    raise BackendUnavailable(
+        "use_gpu=True, but of TomoPy's algorithms that take part in the loop only ASTRA's run on a "
+        f"GPU, and {reason}. The others run on the CPU: set use_gpu=False, or take backend='warp'"
+    )
+
+
+def _has_astra() -> bool:
+    astra = importlib.util.find_spec("astra")
+    return astra is not None and astra.origin is not None  # a mere folder has no origin
 
 
 class TomopyBackend:
@@ -100,7 +123,8 @@ class TomopyBackend:
     An algorithm takes TomoPy's options for it, and ``non_negative``, which clips the volume at 0.
     The grid follows from the geometry. Not offered are the ``accelerated`` variants of sirt and
     mlem, which ignore the rotation centre, and filters given as arrays, whose length depends on
-    how the projections are padded here.
+    how the projections are padded here. On a GPU there are ASTRA's algorithms, called by TomoPy;
+    the projector stays on the CPU.
 
     Parameters
     ----------
@@ -108,11 +132,15 @@ class TomopyBackend:
         TomoPy.
     workers : int, optional
         Number of threads. None takes all cores that the process may use.
+    use_gpu : bool
+        Reconstruct on the GPU.
     """
 
     name = "tomopy"
 
-    def __init__(self, tomopy: ModuleType, workers: int | None = None) -> None:
+    def __init__(
+        self, tomopy: ModuleType, workers: int | None = None, *, use_gpu: bool = False
+    ) -> None:
         from tomopy.recon import algorithm
 
         self._tomopy = tomopy
@@ -123,9 +151,13 @@ class TomopyBackend:
             for name, options in algorithm.allowed_recon_kwargs.items()
             if name in _DEFAULTS
         }
-        astra = importlib.util.find_spec("astra")
-        if astra is not None and astra.origin is not None:  # a mere folder has no origin
+        if _has_astra():
             self._options["astra"] = _ASTRA_OPTIONS
+        self._defaults = dict(_DEFAULTS)
+        self._use_gpu = use_gpu
+        if use_gpu:
+            self._options = {"astra": _ASTRA_OPTIONS}
+            self._defaults["astra"] = {**_DEFAULTS["astra"], **_ASTRA_ON_GPU}
 
     @property
     def algorithms(self) -> Sequence[str]:
@@ -136,8 +168,10 @@ class TomopyBackend:
         """Return the default algorithm and its options (see `Backend.default_for`).
 
         gridrec is by far the fastest. Where angles are missing or few, it makes streaks, which
-        the loop follows: there it is osem.
+        the loop follows: there it is osem. On a GPU it is ASTRA's SIRT.
         """
+        if self._use_gpu:
+            return "astra", self._defaults["astra"]
         if geometry is None or geometry.has_angular_coverage:
             return "gridrec", {"filter_name": "hann", "non_negative": True}
         return "osem", {"num_iter": 3, "num_block": 5}
@@ -158,6 +192,15 @@ class TomopyBackend:
                 f"{', '.join(map(repr, unknown))}; known are {', '.join(known)}"
             )
         _check_values(algorithm, options)
+        given = {**self._defaults[algorithm], **options}
+        if self._use_gpu and not (
+            str(given["method"]).endswith("_CUDA") and given["proj_type"] == "cuda"
+        ):
+            raise ValueError(
+                "use_gpu=True needs one of ASTRA's methods that end with _CUDA, and "
+                f"proj_type='cuda'; got method={given['method']!r}, "
+                f"proj_type={given['proj_type']!r}: change them, or set use_gpu=False"
+            )
 
     def accepts_weights(self, algorithm: str) -> bool:
         """Whether pixels of weight 0 are left out: TomoPy has no weights."""
@@ -197,7 +240,7 @@ class TomopyBackend:
         """
         self.check_options(algorithm, options)
         _check_inputs(algorithm, geometry, weights, initial, options)
-        settings = {**_DEFAULTS[algorithm], **options}
+        settings = {**self._defaults[algorithm], **options}
         if algorithm in _DIRECT:
             # TomoPy's own 0.5 turns hann and hamming round halfway, up again to the full ramp
             cutoff = 1.0 if settings["filter_name"] in ("hann", "hamming") else 0.5
