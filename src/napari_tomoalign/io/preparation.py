@@ -87,7 +87,7 @@ class Preparation:
         good : array of bool
             Where the values were measured.
         """
-        with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, thus bad
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinite, thus bad
             values = block.astype(np.float32)
         counts.pixels += values.size
         good = np.isfinite(values)
@@ -211,7 +211,8 @@ def _sample(image: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np
     border[edge : n_rows - edge, edge : n_columns - edge] = False
     pixels = image.reshape(n_rows * n_columns, *image.shape[2:])
     parts = [pixels, pixels[border.ravel()]]
-    everywhere, borders = (part[:: 1 + len(part) // 30000].astype(np.float64) for part in parts)
+    with np.errstate(invalid="ignore"):  # a NaN that signals
+        everywhere, borders = (part[:: 1 + len(part) // 30000].astype(np.float64) for part in parts)
     return everywhere, borders
 
 

@@ -58,13 +58,19 @@ def _plausible(head: bytes) -> bool:
 def _opened(path: Path) -> Iterator[Any]:
     import mrcfile
 
+    size = path.stat().st_size
+    with path.open("rb") as raw:
+        extended = raw.read(_HEADER)[92:96]
+    if all(int.from_bytes(extended, order) > size for order in ("little", "big")):
+        raise ScanFileError(
+            f"{path} is truncated or damaged: its extended header alone is larger than the file; "
+            "copy it again from where it came"
+        )
     with warnings.catch_warnings():
         # old headers lack the magic word and the machine stamp
         warnings.simplefilter("ignore", RuntimeWarning)
-        with reading(path):
-            file = mrcfile.open(path, mode="r", permissive=True, header_only=True)
-    with file:
-        yield file
+        with reading(path), mrcfile.open(path, permissive=True, header_only=True) as file:
+            yield file
 
 
 def read(path: Path, options: ReadOptions) -> RawScan:

@@ -26,7 +26,7 @@ __all__ = ["SUFFIXES", "can_read", "read"]
 
 SUFFIXES = (".tif", ".tiff")
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_CUT = re.compile(r"page|offset|truncat|corrupt|end of file", re.I)
+_CUT = re.compile(r"page|offset|truncat|corrupt|end of file|out of range|reshape", re.I)
 
 
 def can_read(path: Path, head: bytes) -> bool:

@@ -174,7 +174,7 @@ def _format_of(path: Path, format: str | None, doing: str) -> str:
     if format is None and suffix == ".npz":
         format = "tomopy"
         if doing == "import":
-            with reading(path), np.load(path, allow_pickle=False) as file:
+            with reading(path), path.open("rb") as raw, np.load(raw) as file:
                 format = "mumott" if "j_offsets" in file else "tomopy"
     if format is None and doing == "import" and suffix in (".h5", ".hdf5"):
         format = "mumott"
@@ -290,7 +290,7 @@ def _read_imod(path: Path, _: _Images) -> Shifts:
 
 def _read_npz(path: Path, *names: str) -> dict[str, Any]:
     """Return what is in the file under these names, of which the first two must be there."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw) as file:  # never unpickles
         if not set(names[:2]) <= set(file.files):
             raise ScanFileError(f"{path} holds no {names[0]} and {names[1]}")
         return {name: file[name] for name in names if name in file.files}
