@@ -64,6 +64,11 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
     ):
         group.add_argument(f"--{name}", metavar="PATH", help=f"dataset of {what} inside the file")
     group.add_argument(
+        "--inflate",
+        action="store_true",
+        help="read even what is more than a thousand times larger in memory than in the file",
+    )
+    group.add_argument(
         "--angle-axis",
         type=int,
         metavar="N",
@@ -124,6 +129,7 @@ def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "darks": arguments.darks,
         "keys": arguments.keys,
         "angle_axis": arguments.angle_axis,
+        "inflate": arguments.inflate,
         "rotation_axis": arguments.rotation_axis,
         "binning": arguments.binning,
         "rows": arguments.rows,

@@ -119,5 +119,10 @@ def joined_channels(raws: Sequence[RawScan], paths: Sequence[Path]) -> RawScan:
         if both and not np.allclose(raw.angles, first.angles, atol=1e-6):  # type: ignore[arg-type]
             raise ScanFileError(f"{path} has other angles than {paths[0]}: not one scan")
     joined = _Joined(tuple(raw.stack for raw in raws))
-    stack = RawStack(joined, (0, 1, 2, 3), first.stack.where)
+    stack = RawStack(
+        joined,
+        (0, 1, 2, 3),
+        first.stack.where,
+        np.any([raw.stack.lost for raw in raws], axis=0),
+    )
     return replace(first, stack=stack, channels=tuple(path.stem for path in paths))

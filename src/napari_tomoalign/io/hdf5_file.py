@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ScanFileError, reading
+from .limits import refuse_inflated
 
 __all__ = ["MAGIC", "DatasetStore", "Hdf5Dataset", "Hdf5File", "is_hdf5", "number_of", "text_of"]
 
@@ -57,6 +58,35 @@ class DatasetStore:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    def absent(self, axis: int) -> NDArray[np.bool_] | None:
+        """Tell what along an axis lies in chunks that were never written; None where all is there.
+
+        Raises
+        ------
+        ScanFileError
+            Nothing was written at all.
+        """
+        with Hdf5File(self.path) as file:
+            item = file.root[self.name]
+            if item.chunks is None or item.is_virtual or 0 in self.shape:
+                return None
+            grid = [-(-n // chunk) for n, chunk in zip(self.shape, item.chunks, strict=True)]
+            if item.id.get_num_chunks() == math.prod(grid):
+                return None
+            written = np.zeros(grid[axis], dtype=np.int64)
+
+            def count(chunk: Any) -> None:
+                written[chunk.chunk_offset[axis] // item.chunks[axis]] += 1
+
+            item.id.chunk_iter(count)
+            if not written.any():
+                raise ScanFileError(
+                    f"{self.path}: {self.name} was never written, the file has only room for it; "
+                    "copy it again from where it came"
+                )
+            lacking = written < math.prod(grid) // grid[axis]
+            return np.repeat(lacking, item.chunks[axis])[: self.shape[axis]]
+
     def read(self, *cuts: slice) -> NDArray[Any]:
         """Return the part that the slices cut out."""
         with Hdf5File(self.path) as file:
@@ -75,11 +105,14 @@ class Hdf5Dataset:
         Of the file that holds it.
     item : h5py.Dataset
         The dataset itself.
+    inflate : bool
+        It may be read even where it is a thousand times larger than what is stored of it.
     """
 
     name: str
     path: Path
     item: Any
+    inflate: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,9 +153,35 @@ class Hdf5Dataset:
             )
         return np.asarray(self.item[()])
 
+    def require_all(self) -> None:
+        """Refuse a dataset of which a part is not there, or that would swell in memory.
+
+        Raises
+        ------
+        ScanFileError
+            A file that a virtual or external dataset is put together from is missing or no
+            regular file; or the size is absurd.
+        """
+        names = [name for name, _, _ in self.item.external or ()]
+        if self.item.is_virtual:
+            names += [one.file_name for one in self.item.virtual_sources() if one.file_name != "."]
+        for name in dict.fromkeys(map(str, names)):
+            target = self.path.parent / name
+            if "%b" not in name and not target.is_file():  # else numbered by a pattern
+                raise ScanFileError(
+                    f"{self.where} is put together from {name}, and that is no file beside "
+                    f"{self.path.name} ({target}); put all files of the scan there"
+                )
+        chunks = self.item.chunks
+        if chunks is not None and not self.item.is_virtual:
+            written = self.item.id.get_num_chunks() * math.prod(chunks) * self.dtype.itemsize
+            stored = self.item.id.get_storage_size()
+            refuse_inflated(written, stored, self.where, inflate=self.inflate)
+
     @property
     def store(self) -> DatasetStore:
-        """Where it lies, for when the file is closed again."""
+        """Where it lies, for when the file is closed again; all of it is there."""
+        self.require_all()
         return DatasetStore(self.path, self.item.name, self.shape, self.dtype)
 
 
@@ -149,6 +208,8 @@ class Hdf5File:
     ----------
     path : Path
         A regular file.
+    inflate : bool
+        See `Hdf5Dataset`.
 
     Raises
     ------
@@ -156,8 +217,9 @@ class Hdf5File:
         It is no HDF5 file, or only the beginning of one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inflate: bool = False) -> None:
         self.path = path
+        self._inflate = inflate
         self._opened = ExitStack()
         self._files: dict[Path, Any] = {}
         self.root = self._open(path)
@@ -196,7 +258,7 @@ class Hdf5File:
         path, item = self._follow(name)
         if item is None or not hasattr(item, "dtype"):
             return item if hasattr(item, "keys") else None
-        return Hdf5Dataset(name, path, item)
+        return Hdf5Dataset(name, path, item, self._inflate)
 
     def has(self, *names: str) -> bool:
         """Tell whether there are links of all these names, wherever they lead."""

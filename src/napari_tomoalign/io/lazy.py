@@ -133,6 +133,7 @@ class LazyProjections:
         if self.channels is not None:
             block = block[..., list(self.channels)]
         values, good = self.preparation.cut(*cuts).apply(block, counts)
+        good[self.stack.lost[frames]] = False
         return (
             np.ascontiguousarray(turn_projections(values, self.rotation_axis)),
             np.ascontiguousarray(turn_projections(good, self.rotation_axis)),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .angles import AngleUnit
 from .errors import ScanFileError, reading
+from .hdf5_file import DatasetStore
 from .image_names import Names
 
 __all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "named_axes", "stack_of"]
@@ -50,6 +51,8 @@ class ReadOptions:
         Of the angles in the file, whatever it says. None: what it says, else recognised.
     angle_axis : int, optional
         Of the dataset of the projections: along which the angles lie.
+    inflate : bool
+        What is more than a thousand times larger in memory than in the file is read all the same.
     """
 
     data: str | None = None
@@ -61,6 +64,7 @@ class ReadOptions:
     angles_known: bool = False
     angle_unit: AngleUnit | None = None
     angle_axis: int | None = None
+    inflate: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,8 @@ class RawStack:
         All others have length 1.
     where : str
         Name of file and dataset, for messages.
+    absent : array of bool
+        Which frames of the store were never written, or not whole.
     frames : (n_frames,) array of int, optional
         Positions of these frames in the store. None: all.
     """
@@ -83,7 +89,13 @@ class RawStack:
     store: Store
     axes: tuple[int, ...]
     where: str
+    absent: NDArray[np.bool_]
     frames: NDArray[np.intp] | None = None
+
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Which of the frames have nothing to tell."""
+        return self.absent if self.frames is None else self.absent[self.frames]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -229,7 +241,10 @@ def stack_of(
         raise ScanFileError(f"{where} is empty: its shape is {shape}")
     if axes is None or angle_axis is not None:
         axes = _axes(shape, n_angles, angle_axis, where)
-    return RawStack(store, axes, where, frames)
+    absent = store.absent(axes[0]) if isinstance(store, DatasetStore) else None
+    if absent is None:
+        absent = np.zeros(shape[axes[0]], dtype=bool)
+    return RawStack(store, axes, where, absent, frames)
 
 
 def _axes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
 from .formats.foreign import advice
 from .lazy import LazyProjections
+from .limits import require_memory
 from .preparation import Background, Counts, Preparation, estimate_background
 from .raw import RawScan, ReadOptions
 from .scan import Scan
@@ -34,6 +36,10 @@ PathLike = str | os.PathLike[str]
 Rows = slice | tuple[int, int] | None
 
 # In the order in which they are asked. A new format is one module and one entry here.
+_AT_ONCE = 32
+"""Bytes a pixel of a frame while it is prepared: as stored, as float32, masks, and what is made on
+the way."""
+
 _READERS: tuple[ModuleType, ...] = (
     data_exchange,
     hyperspy,
@@ -83,6 +89,7 @@ def read_scan(
     rows: Rows = None,
     channels: Sequence[int | str] | None = None,
     background: float | str | None = "auto",
+    inflate: bool = False,
     normalise: bool = True,
     transmission: bool | None = None,
     lazy: bool = False,
@@ -125,6 +132,8 @@ def read_scan(
     background : float, "auto" or None
         Subtracted. ``"auto"``: the mode at the image borders, where the data are counts without
         flat fields, or far below 0. None: nothing.
+    inflate : bool
+        Read even what is more than a thousand times larger in memory than in the file.
     normalise : bool
         Divide by flat fields where the file has them.
     transmission : bool, optional
@@ -177,16 +186,20 @@ def read_scan(
         angles_known=bool(named),
         angle_unit=angle_unit,
         angle_axis=angle_axis,
+        inflate=inflate,
     )
     paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not paths:
         raise ValueError("no file was given; give the path of a scan")
     raws = [_read_raw(Path(one), options) for one in paths]
+    for one, path_of in zip(raws, paths, strict=True):  # as many as are worked on at once
+        require_memory(_AT_ONCE * math.prod(one.stack.shape[1:]), path_of)
     raw = raws[0] if len(raws) == 1 else joined_channels(raws, [Path(one) for one in paths])
     found, words = _angles(raw, own, first_last, angles_from_names, paths[0])
     found, words = _one_each(found, words, raw, angles_from_start, paths[0])
     axis = _checked_axis(rotation_axis or raw.rotation_axis or "vertical")
     preparation, lines = _plan(raw, normalise, transmission, background)
+    advice_in = [line for line in lines if "give " in line]
     projections = LazyProjections(
         raw.stack,
         preparation,
@@ -212,8 +225,8 @@ def read_scan(
             **raw.source,
             "angles": words,
         },
-        preparation=(*raw.notes, *lines, *_cut_words(projections, rows)),
-        remarks=(*_order_words(raw), *raw.notes, *(line for line in lines if "give " in line)),
+        preparation=(*raw.notes, *_lost_words(raw), *lines, *_cut_words(projections, rows)),
+        remarks=(*_order_words(raw), *_lost_words(raw), *raw.notes, *advice_in),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
         true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
     )
@@ -237,6 +250,7 @@ def load(scan: Scan) -> Scan:
     if not isinstance(lazy, LazyProjections):
         return scan
     counts = Counts()
+    require_memory(lazy.nbytes, scan.source.get("file", "the scan"))
     projections = np.empty(lazy.shape, dtype=np.float32)
     weights: NDArray[np.float32] | None = None
     for start, stop in blocks_of(lazy.shape):
@@ -354,6 +368,16 @@ def _one_each(
     raise ScanFileError(
         f"{path} has {count} projections but {len(angles)} angles came from {words}; {remedy}"
     )
+
+
+def _lost_words(raw: RawScan) -> tuple[str, ...]:
+    """Name the frames that are not in the file."""
+    lost = np.flatnonzero(raw.stack.lost)
+    if not lost.size:
+        return ()
+    runs = np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1)
+    named = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:20])
+    return (f"{lost.size} frames were never written, or not whole: {named}; weight 0",)
 
 
 def _order_words(raw: RawScan) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Shapes that do not fit.
     """
-    with Hdf5File(path) as file:
+    with Hdf5File(path, options.inflate) as file:
         dataset = file.dataset(options.data or _DATA)
         source = {"data": dataset.described}
         notes: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Several data sets, of which none was chosen.
     """
-    with Hdf5File(path) as file:
+    with Hdf5File(path, options.inflate) as file:
         if not file.has(_VELOX):
             name = options.data or hdf5.only_one(path, _berkeley(file))
             return _read_berkeley(file, file.dataset(name), options)

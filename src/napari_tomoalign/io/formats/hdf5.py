@@ -29,6 +29,8 @@ __all__ = [
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx")
 
+_MOST_FIELDS = 10_000
+"""Frames of a flat or dark field: the mean of so many is known to 1 % of one frame's noise."""
 _PROJECTION, _FLAT, _DARK = 0, 1, 2
 """What NeXus has in ``image_key``."""
 
@@ -66,7 +68,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         No dataset is named, or it is not there; the message lists what there is.
     """
-    with Hdf5File(path) as file:
+    with Hdf5File(path, options.inflate) as file:
         if options.data is None:
             raise ScanFileError(
                 f"{path} is an HDF5 file of no layout known here (Data Exchange, NeXus NXtomo); "
@@ -167,6 +169,7 @@ def mean_field(
     ScanFileError
         Another shape.
     """
+    dataset.require_all()
     own = dataset.shape
     if own == tuple(shape):
         return np.asarray(dataset.item[()], dtype=np.float32)
@@ -181,6 +184,12 @@ def mean_field(
         )
     total = np.zeros(shape, dtype=np.float64)
     picked = range(own[axis]) if frames is None else frames
+    if len(picked) > _MOST_FIELDS and not dataset.inflate:
+        raise ScanFileError(
+            f"{dataset.where} has {len(picked)} frames, more than a detector's field is ever "
+            "measured: the file seems to be damaged; if they are to be averaged all the same, say "
+            "inflate=True (--inflate)"
+        )
     for index in picked:
         total += dataset.item[int(index)] if axis == 0 else dataset.item[:, int(index)]
     return (total / max(1, len(picked))).astype(np.float32)
@@ -229,6 +238,8 @@ def split_by_keys(
         )
     means: dict[str, NDArray[np.float32]] = {}
     named = {**source, "data": f"{dataset.described}, {len(projections)} of them projections"}
+    for key in (_FLAT, _DARK):
+        frames[key] = frames[key][~stack.absent[frames[key]]]
     for key, kind, words in ((_FLAT, "white", "flats"), (_DARK, "dark", "darks")):
         if frames[key].size:
             means[kind] = mean_field(dataset, stack.shape[1:3], frames[key])

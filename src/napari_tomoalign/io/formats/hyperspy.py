@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Several signals, of which none was chosen.
     """
-    with Hdf5File(path) as file:
+    with Hdf5File(path, options.inflate) as file:
         found = [
             one.name
             for one in file.walk(_EXPERIMENTS)

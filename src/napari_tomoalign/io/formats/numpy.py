@@ -13,6 +13,7 @@ from ...images.source import source_of_array
 from ..angle_files import angles_beside, read_angles
 from ..angles import in_radians
 from ..errors import ScanFileError
+from ..limits import refuse_inflated, require_memory
 from ..raw import RawScan, ReadOptions, stack_of
 
 __all__ = ["SUFFIXES", "can_read", "read"]
@@ -68,6 +69,10 @@ def _members(
 ) -> tuple[NDArray[Any], str, NDArray[np.float64] | None]:
     """Return the projections of an ``.npz`` file, their name, and the angles."""
     arrays = {}
+    for info in file.zip.infolist():
+        what = f"{path}: {info.filename}"
+        refuse_inflated(info.file_size, info.compress_size, what, inflate=options.inflate)
+    require_memory(sum(info.file_size for info in file.zip.infolist()), path)
     for name in file.files:
         try:
             arrays[name] = file[name]

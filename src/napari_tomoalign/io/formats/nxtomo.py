@@ -83,7 +83,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         Something that an NXtomo must have is missing, shapes do not fit, or there are several
         entries and none was chosen.
     """
-    with Hdf5File(path) as file:
+    with Hdf5File(path, options.inflate) as file:
         detector = _chosen(file, options)
         if detector is None:
             return hdf5.read(path, options)

@@ -19,6 +19,7 @@ from ...images.source import FlatSource
 from ..angle_files import angles_beside, read_angles
 from ..errors import ScanFileError, reading
 from ..image_names import Names, kind_of, ordered
+from ..limits import refuse_inflated
 from ..raw import RawScan, ReadOptions, Store, named_axes, stack_of
 from ..units import METRES
 
@@ -143,6 +144,8 @@ def _read_file(path: Path, options: ReadOptions) -> RawScan:
                 "them beside it"
             )
         _refuse_truncated(path, file, series)
+        stored = sum(sum(page.databytecounts) for page in series.pages)
+        refuse_inflated(series.nbytes, stored, path, inflate=options.inflate)
         contiguous = series.dataoffset
         if len(shape) == 2 and len(file.series) > 1:
             shape, axes, contiguous = (len(file.series), *shape), "QYX", None
