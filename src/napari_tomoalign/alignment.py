@@ -45,7 +45,7 @@ from .loop.matching import draw, match, pull_of_held
 from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
 from .loop.probing import learn
-from .loop.resuming import coarser_of, replay
+from .loop.resuming import replay
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
 from .loop.standard_errors import standard_errors
@@ -139,9 +139,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         confidence = history[-1].confidence
     level = level_of(start, schedule.binning, truncation.grid(start.geometry, last=schedule.last))
     began = time.perf_counter()
-    coarser = coarser_of(run, start, truncation, history, level.binning)
     used = start.taking_part(confidence)
-    model = evaluate(run, level, truncation, shifts, center, used, coarser)
+    model = evaluate(run, level, truncation, shifts, center, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
         ended = judge(run, start, truncation, schedule, history[-1], misfit)
@@ -158,7 +157,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         shifts, center = update(run, start, shifts, center, step, pull, confidence)
         used = start.taking_part(confidence)
         del model  # make room for the next one
-        model = evaluate(run, level, truncation, shifts, center, used, coarser)
+        model = evaluate(run, level, truncation, shifts, center, used)
         known = standard_errors(run, start, level, model, confidence)
         record = make_record(
             model,
@@ -179,7 +178,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         if schedule.finished:
             if schedule.rests:
                 shares = look_again(
-                    run, start, level, truncation, model, shifts, center, confidence, coarser
+                    run, start, level, truncation, model, shifts, center, confidence
                 )
                 record = replace(record, standard_error=widened(record.standard_error, shares))
             verdict = judge(run, start, truncation, schedule, record, known.misfit)
@@ -189,9 +188,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         if schedule.binning != level.binning:
             grid = truncation.grid(start.geometry, last=schedule.last)
             level = level_of(start, schedule.binning, grid)
-            coarser = model.volume, model.geometry
             del model
-            model = evaluate(run, level, truncation, shifts, center, used, coarser)
+            model = evaluate(run, level, truncation, shifts, center, used)
 
 
 def align(

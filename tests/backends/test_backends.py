@@ -720,7 +720,7 @@ def test_reg_data_is_what_tikh_is_drawn_to(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(peaks / peaks[0], np.arange(1, 6), atol=0.02)
 
 
-@pytest.mark.parametrize("algorithm", ["fbp", "sirt", "gradient"])
+@pytest.mark.parametrize("algorithm", get_backend("builtin").algorithms)
 def test_the_builtin_engine_reconstructs_the_circle_that_a_scan_can_tell(algorithm: str) -> None:
     geometry = make_geometry(n_rows=1)
     backend = get_backend("builtin")

@@ -290,7 +290,7 @@ def test_a_backend_that_is_not_installed_says_how(monkeypatch):
 def test_an_unknown_algorithm_lists_the_known_ones():
     refuse(
         ValueError,
-        "unknown algorithm 'artist' for backend 'builtin'; known are fbp, sirt, gradient",
+        "unknown algorithm 'artist' for backend 'builtin'; known are fbp, sirt, gradient, ordered",
         reconstruction_pipeline="artist",
     )
 

@@ -125,6 +125,45 @@ class Operator(ABC):
         """Return ``A.T`` of weights, or of ones; of ``domain_shape`` or broadcastable to it."""
         return self.T(np.ones(self.range_shape, np.float32) if weights is None else weights)
 
+    def advance(
+        self,
+        step: NDArray[np.float32],
+        voxels: NDArray[np.float32],
+        point: NDArray[np.float32],
+        volume: NDArray[np.float32],
+        gain: float,
+        non_negative: bool,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Take an iteration's step from a point, and extrapolate: the arithmetic of a volume.
+
+        An engine that does it in one pass over the memory overrides it.
+
+        Parameters
+        ----------
+        step, voxels : arrays
+            The step is scaled by ``voxels``.
+        point, volume : arrays
+            Where the step starts, and the volume of the step before.
+        gain : float
+            Of the extrapolation.
+        non_negative : bool
+            Clip the new volume at 0.
+
+        Returns
+        -------
+        volume, point : arrays
+            ``max(point + voxels step, 0)``, and from there on by ``gain`` times the way from the
+            volume before; in the memory of the arrays that came, which are used up.
+        """
+        step *= voxels
+        step += point
+        if non_negative:
+            np.maximum(step, 0, out=step)
+        point = np.subtract(step, volume, out=volume)
+        point *= np.float32(gain)
+        point += step
+        return step, point
+
     def spread(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the back projection of filtered images: the transpose, or a more even one.
 

@@ -42,8 +42,6 @@ class SlabWork:
     algorithm : str
     options : mapping
         Of the algorithm.
-    initial : (n_around, volume_width, volume_width) array of float32, or None
-        Where the reconstruction starts.
     counted : (n_inner, n_columns) array of bool
         Pixels that the normal equations count.
     """
@@ -57,7 +55,6 @@ class SlabWork:
     trusted: NDArray[np.bool_]
     algorithm: str
     options: Mapping[str, Any]
-    initial: NDArray[np.float32] | None
     counted: NDArray[np.bool_]
 
 

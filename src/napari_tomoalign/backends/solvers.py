@@ -1,4 +1,4 @@
-"""Reconstructions, each written once on any operator: filtered back projection, SIRT, gradient.
+"""Reconstructions, each written once on any operator: filtered back projection, and iterations.
 
 The arithmetic is elementwise, so it does not matter in which order an engine keeps its axes, nor
 where: NumPy hands it over to the class of the arrays. `A` is an `Operator`; images have its
@@ -7,7 +7,7 @@ where: NumPy hands it over to the class of the arrays. `A` is an `Operator`; ima
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .base import Operator
 from .filters import filtered
 
-__all__ = ["angular_weights", "fbp", "golden_order", "gradient", "sirt"]
+__all__ = ["angular_weights", "fbp", "golden_order", "gradient", "ordered_subsets", "sirt"]
 
 Array = NDArray[np.float32]
 
@@ -117,7 +117,9 @@ def sirt(
     volume = _start(A, measured, initial)
     for i in range(num_iter):
         step = _step(A, volume, measured, weighted, zero=initial is None and i == 0)
-        volume = _advanced(step, voxels, volume, non_negative)
+        step *= voxels
+        step += volume
+        volume = np.maximum(step, 0, out=step) if non_negative else step
     return volume
 
 
@@ -137,16 +139,87 @@ def gradient(
     """
     weighted, voxels = _scaling(A, weights)
     volume = _start(A, measured, initial)
-    point, momentum = volume, 1.0
+    point, gains = volume.copy(), _nesterov()
     for i in range(num_iter):
         step = _step(A, point, measured, weighted, zero=initial is None and i == 0)
-        step = _advanced(step, voxels, point, non_negative)
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        point = np.subtract(step, volume, out=volume)  # the last volume is not needed again
-        point *= np.float32((momentum - 1) / following)
-        point += step
-        volume, momentum = step, following
+        volume, point = A.advance(step, voxels, point, volume, next(gains), non_negative)
     return volume
+
+
+def ordered_subsets(
+    A: Operator,
+    measured: Array,
+    angles: NDArray[np.float64],
+    *,
+    num_iter: int = 40,
+    subset_size: int = 12,
+    weights: Array | None = None,
+    non_negative: bool = True,
+) -> Array:
+    """Return the volume of accelerated steps, each on some of the projections, from zero.
+
+    SIRT's steps on subsets of the projections in turn, with Nesterov's acceleration (Kim, Ramani
+    and Fessler 2015, doi 10.1109/TMI.2014.2350962), in whole passes over all of them. The last
+    step of all is one over all projections, so that no subset has the last word.
+
+    Parameters
+    ----------
+    A : Operator
+    measured : array of float32
+        Line integrals.
+    angles : (n_angles,) array
+        Radians. A subset is spread over the half turn, and each follows one far from it.
+    num_iter : int
+        Number of steps, rounded up to whole passes over the subsets.
+    subset_size : int
+        Projections of a subset, about.
+    weights : array of float32, optional
+        0 (ignore the pixel) to 1.
+    non_negative : bool
+        Clip the volume at 0 after each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_tomoalign.backends import get_backend, solvers
+    >>> from napari_tomoalign.geometry import ScanGeometry
+    >>> angles = np.linspace(0, np.pi, 60, endpoint=False)
+    >>> A = get_backend("builtin").operator(ScanGeometry(angles, 1, 33, center=16))
+    >>> dot = np.zeros(A.domain_shape, np.float32)
+    >>> dot[0, 20, 14] = 1
+    >>> few = solvers.ordered_subsets(A, A(dot), angles)  # 19 times through all projections
+    >>> many = solvers.sirt(A, A(dot), num_iter=100)  # 200 times
+    >>> bool(np.abs(few - dot).max() < np.abs(many - dot).max())
+    True
+    """
+    n = len(angles)
+    weighted, voxels = _scaling(A, weights)
+    count = max(1, n // subset_size)
+    order = np.argsort(np.mod(angles, np.pi), kind="stable")
+    parts = []
+    for s in golden_order(count):
+        some = order[s::count]
+        share = np.float32(n / len(some))
+        parts.append((A.subset(some), measured[some], weighted[some] * share))
+    total = count * -(-num_iter // count)
+    volume = np.zeros_like(measured, shape=A.domain_shape)
+    point, gains = volume.copy(), _nesterov()
+    for i in range(total):
+        part, data, weight = parts[i % count]
+        step = _step(part, point, data, weight, zero=i == 0)
+        gain = next(gains) if i < total - 1 else 0.0
+        volume, point = A.advance(step, voxels, point, volume, gain, non_negative)
+    step = _step(A, point, measured, weighted, zero=False)
+    return A.advance(step, voxels, point, volume, 0.0, non_negative)[0]
+
+
+def _nesterov() -> Iterator[float]:
+    """Yield by how much each step is extrapolated."""
+    momentum = 1.0
+    while True:
+        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+        yield (momentum - 1) / following
+        momentum = following
 
 
 def _scaling(A: Operator, weights: Array | None) -> tuple[Array, Array]:
@@ -176,15 +249,6 @@ def _step(A: Operator, volume: Array, measured: Array, weighted: Array, *, zero:
     np.subtract(measured, residual, out=residual)
     residual *= weighted
     return A.T(residual)
-
-
-def _advanced(step: Array, voxels: Array, volume: Array, non_negative: bool) -> Array:
-    """Return the volume a step further, in the step's own memory."""
-    step *= voxels
-    step += volume
-    if non_negative:
-        np.maximum(step, 0, out=step)
-    return step
 
 
 def angular_weights(angles: NDArray[np.float64]) -> Array:

@@ -1,4 +1,4 @@
-"""A scan at one binning, and volumes passed from a coarse level to a finer one."""
+"""A scan at one binning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..images.binning import bin_stack, bin_weighted
 from ..images.shifting import SplineStack, shift_weights
 from ..start.prepare import Start
 
-__all__ = ["Level", "choose_levels", "enlarge", "level_of"]
+__all__ = ["Level", "choose_levels", "level_of"]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 
@@ -107,47 +107,3 @@ class Level:
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
     """Return the scan at a binning; the geometry is that of the full images, with the grid."""
     return Level.of(start.projections, start.weights, geometry, binning)
-
-
-def enlarge(volume: Stack, coarse: ScanGeometry, fine: ScanGeometry, which: slice) -> Stack:
-    """Return slices of a coarser level's volume on a finer level's grid, axis on axis, linearly.
-
-    Values are divided by the ratio of the columns, so that line integrals stay.
-
-    Parameters
-    ----------
-    volume : (n_rows, n, n) array of float32
-        At the coarse level.
-    coarse, fine : ScanGeometry
-        Of the two levels.
-    which : slice
-        The slices of the finer level that are wanted.
-    """
-    factor = max(1, round(fine.n_columns / coarse.n_columns))
-    rows = max(1, round(fine.n_rows / coarse.n_rows))
-    width = fine.volume_width
-    across = (np.arange(width) - fine.volume_axis) / factor + coarse.volume_axis
-    low, weight = _neighbours(across, coarse.volume_width)
-    spread = np.zeros((width, coarse.volume_width), np.float32)
-    spread[np.arange(width), low] = 1 - weight
-    spread[np.arange(width), np.minimum(low + 1, coarse.volume_width - 1)] += weight
-    wanted = np.arange(fine.n_rows)[which]
-    low, weight = _neighbours((wanted + 0.5) / rows - 0.5, coarse.n_rows)
-    lowest = low[0]
-    needed = volume[lowest : low[-1] + 2]
-    slices = np.matmul(np.matmul(spread, needed), spread.T / np.float32(factor))
-    larger = np.empty((len(wanted), width, width), np.float32)
-    for i, (below, share) in enumerate(zip(low - lowest, weight, strict=True)):
-        above = min(below + 1, len(slices) - 1)
-        np.multiply(slices[below], 1 - share, out=larger[i])
-        larger[i] += share * slices[above]
-    return larger
-
-
-def _neighbours(
-    positions: NDArray[np.float64], n: int
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the lower neighbour on a line of n points, and the weight of the next one."""
-    inside = np.clip(positions, 0, n - 1)
-    low = inside.astype(np.intp)
-    return low, (inside - low).astype(np.float32)

@@ -17,13 +17,11 @@ from ..images.filtering import counted_pixels
 from ..images.moments import volume_moments
 from ..images.refining import NormalEquations
 from ..start.run import Run
-from .level import Level, enlarge
+from .level import Level
 from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, in_order, slabs_of
 from .truncation import Truncation
 
-__all__ = ["Coarser", "Evaluation", "Model", "evaluate"]
-
-Coarser = tuple[Stack, ScanGeometry]  # the volume in which the coarser level ended
+__all__ = ["Evaluation", "Model", "evaluate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +72,9 @@ class Model:
 class Evaluation:
     """What is evaluated, slab by slab.
 
+    Every reconstruction starts from nothing. One that started from an earlier volume would have
+    that one's shifts, or its coarse pixels, in its memory.
+
     Attributes
     ----------
     shifts : (n_angles, 2) array
@@ -82,10 +83,6 @@ class Evaluation:
         Column of the full images.
     trusted : (n_angles,) array of bool
         Frames that take part in the reconstruction.
-    coarser : (volume, geometry) or None
-        Where a reconstruction starts: every one of a level at the same place, nothing, or the
-        volume in which the coarser level ended. One that started from the last iteration's would
-        have the last shifts in its memory and hold the loop back.
     """
 
     run: Run
@@ -94,7 +91,6 @@ class Evaluation:
     shifts: Array
     center: float
     trusted: NDArray[np.bool_]
-    coarser: Coarser | None
 
     def __call__(self, slab: Slab) -> Model:
         """Move the original data, reconstruct from trusted frames, reproject, compare."""
@@ -104,12 +100,11 @@ class Evaluation:
         measured, weights = level.moved(self.shifts, run.parameters.workers, around)
         whole = level.centred(self.center)
         geometry = whole.rows_of(around)
-        initial = self._initial(whole, around)
         given = measured, weights, geometry
         if not self.trusted.all():
             part = geometry.subset(self.trusted)
             given = measured[self.trusted], weights[self.trusted], part
-        volume = _reconstruct(run, self.truncation, *given, initial)
+        volume = _reconstruct(run, self.truncation, *given)
         reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
         sums = self._compared(measured, weights, reprojected, volume, slab)
         return _without_halo(Model(measured, weights, volume, reprojected, whole, sums), slab)
@@ -137,14 +132,7 @@ class Evaluation:
 
     @property
     def _options(self) -> dict[str, Any] | None:
-        started = self.coarser is not None and self.run.can_start_from_volume
-        return self.truncation.options_of_all(self.run, started=started)
-
-    def _initial(self, whole: ScanGeometry, around: slice) -> Stack | None:
-        """Return the slices that a reconstruction starts from."""
-        if self.coarser is None or not self.run.can_start_from_volume:
-            return None
-        return enlarge(*self.coarser, whole, around)
+        return self.truncation.options_of_all(self.run)
 
     def _work(self, slab: Slab) -> SlabWork:
         """Return a slab as an engine is asked for it."""
@@ -161,7 +149,6 @@ class Evaluation:
             trusted=self.trusted,
             algorithm=str(self.run.algorithm),
             options=self._options or {},
-            initial=self._initial(whole, slab.around),
             counted=counted_pixels(shape, window, BLURRED_MARGIN)[slab.rows],
         )
 
@@ -208,7 +195,6 @@ def evaluate(
     shifts: Array,
     center: float,
     trusted: NDArray[np.bool_],
-    coarser: Coarser | None = None,
     *,
     height: int | None = None,
     executor: Executor | None = None,
@@ -218,7 +204,7 @@ def evaluate(
     An engine that evaluates slabs by itself says how high they may be where nobody else does; where
     its memory does not hold one all the same, they are halved.
     """
-    task = Evaluation(run, level, truncation, shifts, center, trusted, coarser)
+    task = Evaluation(run, level, truncation, shifts, center, trusted)
     n_rows, engine = level.geometry.n_rows, task.engine
     if engine is None or height is not None:
         return _in_slabs(task, slabs_of(n_rows, height), executor)
@@ -270,21 +256,18 @@ def _reconstruct(
     measured: Stack,
     weights: NDArray[Any],
     geometry: ScanGeometry,
-    initial: Stack | None,
 ) -> Stack:
     """Reconstruct, each part of the rows on the grid that it needs."""
     if callable(run.algorithm):
         volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
     else:
         volume = np.zeros(geometry.volume_shape, np.float32)
-        parts = truncation.parts(run, measured, weights, geometry, started=initial is not None)
-        for rows, width, options in parts:
+        for rows, width, options in truncation.parts(run, measured, weights, geometry):
             images, weight = measured[:, rows], weights[:, rows]
             part = geometry.with_changes(n_rows=images.shape[1], volume_width=width)
             margin = (geometry.volume_width - width) // 2
             within = slice(margin, margin + width)
-            begin = None if initial is None else initial[rows, within, within]
-            volume[rows, within, within] = _ask_backend(run, images, weight, part, begin, options)
+            volume[rows, within, within] = _ask_backend(run, images, weight, part, options)
     _check_volume(volume, geometry)
     return volume
 
@@ -314,7 +297,6 @@ def _ask_backend(
     measured: Stack,
     weights: NDArray[Any],
     geometry: ScanGeometry,
-    initial: Stack | None,
     options: dict[str, Any],
 ) -> Stack:
     algorithm = str(run.algorithm)
@@ -323,7 +305,6 @@ def _ask_backend(
         geometry,
         algorithm=algorithm,
         weights=weights if run.backend.accepts_weights(algorithm) else None,
-        initial=initial,
         **options,
     )
     return np.asarray(volume, np.float32)

@@ -22,7 +22,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level, choose_levels, level_of
 from .matching import match
-from .model import Coarser, Model, evaluate
+from .model import Model, evaluate
 from .truncation import Truncation
 
 __all__ = ["Share", "look_again", "measure_shares", "widened"]
@@ -68,7 +68,6 @@ def look_again(
     shifts: Array,
     center: float,
     confidence: Array,
-    coarser: Coarser | None,
 ) -> tuple[Share, Share]:
     """Return the shares that are found of displaced rows and columns.
 
@@ -82,12 +81,12 @@ def look_again(
     known: Model | None = model
     if binning > level.binning:
         level = level_of(start, binning, truncation.grid(start.geometry, last=True))
-        coarser = known = None
+        known = None
 
     def find_moves(step: Array) -> Array:
         displaced = shifts + step * level.pixel
         seen = known if known is not None and not step.any() else None
-        seen = seen or evaluate(run, level, truncation, displaced, center, used, coarser)
+        seen = seen or evaluate(run, level, truncation, displaced, center, used)
         moves = np.zeros_like(shifts)
         moves[drawn] = match(run, level, seen, drawn, confidence, True).shifts
         return np.nan_to_num(moves)

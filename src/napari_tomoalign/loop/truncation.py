@@ -26,7 +26,6 @@ Part = tuple[NDArray[np.bool_] | slice, int, dict[str, Any]]
 
 _WIDER = 1.2  # grid over detector, where the object is wider than the images
 _PATIENCE = 3  # times the iterations, where the object leaves the images and little is certain
-_POLISH = 0.3  # of the iterations suffice, where a coarser level has done the first part
 _OVERFITTED = 0.5  # of the noise; reprojections of a known object miss all of it
 
 
@@ -52,7 +51,7 @@ class Truncation(Protocol):
         """Return the geometry with the grid that a level, the last one or not, works on."""
         ...
 
-    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+    def options_of_all(self, run: Run) -> dict[str, Any] | None:
         """Return the options with which all rows are reconstructed; None: `parts` looks at them."""
         ...
 
@@ -62,13 +61,8 @@ class Truncation(Protocol):
         measured: Stack,
         weights: NDArray[Any],
         geometry: ScanGeometry,
-        *,
-        started: bool,
     ) -> Iterator[Part]:
-        """Yield which rows are reconstructed together, and how.
-
-        ``started``: the reconstruction starts from the volume of a coarser level.
-        """
+        """Yield which rows are reconstructed together, and how."""
         ...
 
     def learn(
@@ -101,9 +95,9 @@ class Whole:
         """Return the grid of the images."""
         return geometry
 
-    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+    def options_of_all(self, run: Run) -> dict[str, Any] | None:
         """Return the options of all rows: they are alike."""
-        return run.options_for(_POLISH if started else 1)
+        return run.options_for(1)
 
     def parts(
         self,
@@ -111,11 +105,9 @@ class Whole:
         measured: Stack,
         weights: NDArray[Any],
         geometry: ScanGeometry,
-        *,
-        started: bool,
     ) -> Iterator[Part]:
         """Yield all rows: they are alike."""
-        yield slice(None), geometry.volume_width, run.options_for(_POLISH if started else 1)
+        yield slice(None), geometry.volume_width, run.options_for(1)
 
     def learn(
         self,
@@ -169,7 +161,7 @@ class Truncated(Whole):
         margin = int(np.ceil((_WIDER - 1) * geometry.n_columns / 2))
         return geometry.with_changes(volume_width=geometry.n_columns + 2 * margin)
 
-    def options_of_all(self, run: Run, *, started: bool) -> dict[str, Any] | None:
+    def options_of_all(self, run: Run) -> dict[str, Any] | None:
         """Return None: rows whose object lies inside every image have a narrower grid."""
         return None
 
@@ -179,12 +171,10 @@ class Truncated(Whole):
         measured: Stack,
         weights: NDArray[Any],
         geometry: ScanGeometry,
-        *,
-        started: bool,
     ) -> Iterator[Part]:
         """Yield the rows whose object lies inside every image, and the others."""
         if geometry.volume_width == geometry.n_columns:
-            yield from super().parts(run, measured, weights, geometry, started=started)
+            yield from super().parts(run, measured, weights, geometry)
             return
         inside = rows_inside(measured, weights, self._thick)
         for rows, width in ((inside, geometry.n_columns), (~inside, geometry.volume_width)):

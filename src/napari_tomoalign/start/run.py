@@ -70,11 +70,6 @@ class Run:
         return {**self.options, "num_iter": max(1, round(share * self.usual_iterations))}
 
     @property
-    def can_start_from_volume(self) -> bool:
-        """Whether the reconstruction can start from a coarser level's volume."""
-        return not callable(self.algorithm) and self.backend.accepts_initial(self.algorithm)
-
-    @property
     def valid(self) -> NDArray[np.bool_]:
         """The projections that may be registered."""
         return ~(self.held | self.excluded)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..filters import WINDOWS, filtered
 from . import kernels
 from .operators import BlockOperator, RowOperator, images_block, row_blocks, volume_block
 
-__all__ = ["ITERATIVE", "OPTIONS", "BuiltinBackend", "create"]
+__all__ = ["ITERATIVE", "OPTIONS", "BuiltinBackend", "create", "resolve"]
 
 Array = NDArray[np.float32]
 
@@ -33,8 +33,26 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fbp": {"filter_name": "hann", "non_negative": False, "circle": True},
     "sirt": {"num_iter": 10, "non_negative": True, "relaxation": 1.0, "circle": True},
     "gradient": {"num_iter": 10, "non_negative": True, "circle": True},
+    "ordered_subsets": {"num_iter": 40, "subset_size": 12, "non_negative": True, "circle": True},
 }
-ITERATIVE = {"sirt": solvers.sirt, "gradient": solvers.gradient}
+ITERATIVE: dict[str, Callable[..., Any]] = {
+    "sirt": solvers.sirt,
+    "gradient": solvers.gradient,
+    "ordered_subsets": solvers.ordered_subsets,
+}
+_OF_ANGLES = ("fbp", "ordered_subsets")  # what the angles are makes a difference to these
+_FROM_ZERO = ("fbp", "ordered_subsets")
+
+
+def resolve(
+    algorithm: str, options: Mapping[str, Any], geometry: ScanGeometry
+) -> tuple[dict[str, Any], float]:
+    """Return what a solver is called with, and the radius in which it looks for the object."""
+    settings = {**OPTIONS[algorithm], **options}
+    radius = geometry.support_radius if settings.pop("circle") else math.inf
+    if algorithm in _OF_ANGLES:
+        settings["angles"] = geometry.angles
+    return settings, radius
 
 
 def create(*, workers: int | None = None, use_gpu: bool = False) -> BuiltinBackend:
@@ -54,7 +72,7 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> BuiltinBacke
 
 
 class BuiltinBackend:
-    """Joseph's projector and its transpose in numba, with FBP, SIRT and an accelerated gradient.
+    """Joseph's projector and its transpose in numba, with FBP and iterations.
 
     Parameters
     ----------
@@ -70,8 +88,13 @@ class BuiltinBackend:
         self.workers = available if workers is None else min(workers, available)
 
     def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
-        """Return the default algorithm and its options (see `Backend.default_for`)."""
-        return "gradient", {"num_iter": 20}
+        """Return the default algorithm and its options (see `Backend.default_for`).
+
+        40 steps on subsets of 12: against 20 steps of the accelerated gradient, the error of an
+        alignment falls from 1.7 to 1.3 times the bound on porous objects, from 3.1 to 1.9 on a
+        rod and from 40 to 4 on a tube that leave the field (`tests/benchmarks/foreign_kinds.py`).
+        """
+        return "ordered_subsets", {"num_iter": 40}
 
     def check_options(self, algorithm: str, options: Mapping[str, Any]) -> None:
         """Refuse an unknown algorithm, option or value (see `Backend.check_options`)."""
@@ -86,7 +109,8 @@ class BuiltinBackend:
                 f"algorithm {algorithm!r} of backend {self.name!r} has no option "
                 f"{', '.join(map(repr, unknown))}; known are {', '.join(OPTIONS[algorithm])}"
             )
-        check_count("num_iter", options.get("num_iter", 1))
+        for count in ("num_iter", "subset_size"):
+            check_count(count, options.get(count, 1))
         relaxation = options.get("relaxation", 1.0)
         if not isinstance(relaxation, numbers.Real) or not 0 < float(relaxation) < 2:
             raise ValueError(f"relaxation must lie in (0, 2), got {relaxation!r}")
@@ -101,8 +125,8 @@ class BuiltinBackend:
         return algorithm != "fbp"
 
     def accepts_initial(self, algorithm: str) -> bool:
-        """Whether a reconstruction can start from a volume: the iterative ones."""
-        return algorithm != "fbp"
+        """Whether a reconstruction can start from a volume: sirt and gradient."""
+        return algorithm not in _FROM_ZERO
 
     def startup_note(self) -> str | None:
         """Return what the user should know while the first call takes long, or None."""
@@ -134,12 +158,22 @@ class BuiltinBackend:
 
         ``"fbp"``: ``filter_name`` (`filters.WINDOWS`), ``non_negative``. ``"sirt"``: ``num_iter``,
         ``non_negative``, ``relaxation``. ``"gradient"``: the same preconditioned step with
-        Nesterov's acceleration, ``num_iter``, ``non_negative``. All take ``circle``: the volume is
-        0 outside the circle that a scan can tell (`ScanGeometry.support_radius`).
+        Nesterov's acceleration, ``num_iter``, ``non_negative``. ``"ordered_subsets"``: those steps
+        on some projections at a time, ``num_iter``, ``subset_size``, ``non_negative``. All take
+        ``circle``: the volume is 0 outside the circle that a scan can tell
+        (`ScanGeometry.support_radius`).
+
+        Raises
+        ------
+        ValueError
+            An unknown algorithm or option, or an initial volume for one that starts from zero.
         """
         self.check_options(algorithm, options)
-        settings = {**OPTIONS[algorithm], **options}
-        radius = geometry.support_radius if settings.pop("circle") else math.inf
+        if initial is not None and not self.accepts_initial(algorithm):
+            raise ValueError(
+                f"algorithm {algorithm!r} cannot start from a volume; leave out initial"
+            )
+        settings, radius = resolve(algorithm, options, geometry)
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
             for rows in row_blocks(geometry):
@@ -148,16 +182,15 @@ class BuiltinBackend:
                     some = geometry.with_changes(n_rows=part.shape[1])
                     A = RowOperator(some, self.workers, radius, at_once=part.shape[1])
                     filtering = functools.partial(filtered, workers=self.workers)
-                    out[rows] = solvers.fbp(
-                        A, part, geometry.angles, filtering=filtering, **settings
-                    )
+                    out[rows] = solvers.fbp(A, part, filtering=filtering, **settings)
                     continue
                 block = BlockOperator(geometry, part.shape[1], radius)
+                if initial is not None:
+                    settings["initial"] = volume_block(initial[rows]) * block.disc
                 volume = ITERATIVE[algorithm](
                     block,
                     images_block(part),
                     weights=None if weights is None else images_block(weights[:, rows]),
-                    initial=None if initial is None else volume_block(initial[rows]) * block.disc,
                     **settings,
                 )
                 out[rows] = volume[1:-1, 1:-1].transpose(2, 0, 1)

@@ -23,7 +23,7 @@ from numba import njit, prange
 from ...images._compiling import compiled
 from ...images._rounding import FAST
 
-__all__ = ["back_project", "project"]
+__all__ = ["advance", "back_project", "project"]
 
 f32 = np.float32
 
@@ -244,3 +244,30 @@ def back_project(
                                     u0 * projections[b, i0, k] + v0 * projections[b, i0 + 1, k]
                                 )
     return out
+
+
+@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+def advance(step: Any, voxels: Any, point: Any, volume: Any, gain: Any, non_negative: bool) -> None:
+    """Take a step and extrapolate, in one pass over the memory; threads over the first axis.
+
+    ``volume`` becomes ``max(point + voxels * step, 0)`` and ``point`` what lies beyond it, by
+    ``gain`` times the way from the volume before.
+
+    Parameters
+    ----------
+    step, point, volume : (n + 2, n + 2, n_slices) array of float32
+    voxels : (n + 2, n + 2, n_slices) or (n + 2, n + 2, 1) array of float32
+    gain : float32
+    non_negative : bool
+    """
+    n_y, n_x, n_slices = step.shape
+    alike = voxels.shape[2] == 1
+    for y in prange(n_y):
+        for x in range(n_x):
+            for k in range(n_slices):
+                scale = voxels[y, x, 0] if alike else voxels[y, x, k]
+                new = point[y, x, k] + scale * step[y, x, k]
+                if non_negative:
+                    new = max(new, f32(0))
+                point[y, x, k] = new + gain * (new - volume[y, x, k])
+                volume[y, x, k] = new

@@ -157,6 +157,19 @@ class BlockOperator(Operator):
         """Return ``A`` of the disc, one slice for all."""
         return self.project(self.disc)
 
+    def advance(
+        self,
+        step: Array,
+        voxels: Array,
+        point: Array,
+        volume: Array,
+        gain: float,
+        non_negative: bool,
+    ) -> tuple[Array, Array]:
+        """Take a step and extrapolate, in one pass (see `Operator.advance`)."""
+        kernels.advance(step, voxels, point, volume, np.float32(gain), non_negative)
+        return volume, point
+
     def voxel_sums(self, weights: Array | None = None) -> Array:
         """Return ``A^T`` of the weights; of ones, one slice for all."""
         if weights is None:

@@ -93,6 +93,10 @@ class DeviceArray(NDArrayOperatorsMixin):
         """Return a copy."""
         return DeviceArray(wp.clone(self.flat), self.shape)
 
+    def __getitem__(self, which: NDArray[np.intp]) -> DeviceArray:
+        """Return a copy of some of what the first axis counts, as NumPy indexes by integers."""
+        return self.take(which)
+
     def max(self, initial: float) -> float:
         """Return the largest number, at least ``initial``."""
         found = wp.full(1, initial, dtype=wp.float32, device=self.device)

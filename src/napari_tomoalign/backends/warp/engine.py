@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from ...geometry import ScanGeometry
 from .. import solvers
 from ..base import BackendUnavailable, Operator
-from ..builtin.engine import ITERATIVE, OPTIONS, BuiltinBackend
+from ..builtin.engine import ITERATIVE, BuiltinBackend, resolve
 from ..filters import response
 from ..slab import SlabDone, SlabWork
 from . import kernels
@@ -146,14 +145,17 @@ def _solver(
     algorithm: str, geometry: ScanGeometry, options: Mapping[str, Any]
 ) -> tuple[float, Callable[..., Any]]:
     """Return the radius of the volume, and what reconstructs on a device."""
-    settings = {**OPTIONS[algorithm], **options}
-    radius = geometry.support_radius if settings.pop("circle") else math.inf
+    settings, radius = resolve(algorithm, options, geometry)
 
-    def solve(A: DeviceOperator, measured: Any, weights: Any, initial: Any) -> Any:
+    def solve(A: DeviceOperator, measured: Any, weights: Any, initial: Any = None) -> Any:
+        given = dict(settings)
+        if "angles" in given:
+            given["angles"] = A.angles
         if algorithm == "fbp":
-            return solvers.fbp(A, measured, A.angles, filtering=_filtered, **settings)
-        start = None if initial is None else initial * A.disc
-        return ITERATIVE[algorithm](A, measured, weights=weights, initial=start, **settings)
+            return solvers.fbp(A, measured, filtering=_filtered, **given)
+        if initial is not None:
+            given["initial"] = initial * A.disc
+        return ITERATIVE[algorithm](A, measured, weights=weights, **given)
 
     return radius, solve
 

@@ -17,7 +17,7 @@ from ...images.filtering import smooth
 from ..slab import SlabDone, SlabSums, SlabWork
 from . import kernels
 from .arrays import DeviceArray
-from .operators import DeviceOperator, slices_from, volume_on
+from .operators import DeviceOperator, slices_from
 
 __all__ = ["evaluate_slab"]
 
@@ -36,17 +36,16 @@ def evaluate_slab(
     radius : float
         Voxels: the volume is 0 further from the axis.
     reconstruct : callable
-        Called with an operator, images, weights and the volume to start from, or None.
+        Called with an operator, images and weights.
     device : warp.Device
     """
     measured, weights = _moved(work, device)
     A = DeviceOperator(work.geometry, measured.shape[2], radius, device)
-    initial = None if work.initial is None else volume_on(device, work.initial)
     if work.trusted.all():
-        volume = reconstruct(A, measured, weights, initial)
+        volume = reconstruct(A, measured, weights)
     else:
         some = np.flatnonzero(work.trusted)
-        volume = reconstruct(A.subset(some), measured.take(some), weights.take(some), initial)
+        volume = reconstruct(A.subset(some), measured.take(some), weights.take(some))
     reprojected = A.project(volume)
     sums = _compared(work, measured, weights, reprojected, device)
     return SlabDone(
