@@ -61,11 +61,12 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
         unit[part] = found.unit * noise[part, None] / windowed.unit
         pixels[part], blocks[part] = found.pixels, found.blocks
     variance = np.maximum(unit, pixels) ** 2
-    # Misfit is the scan's: a frame alone has too few blocks to tell it.
+    # Misfit is the scan's: a frame alone has too few blocks to tell it. It is held against the
+    # larger of noise and what remains: few angles let a reconstruction follow part of the noise.
     known = np.isfinite(variance)
     count = np.maximum(known.sum(axis=0), 1)
     shared = np.sum(blocks**2, axis=0, where=known) / count
-    shared -= _RIGID**2 * np.sum(pixels**2, axis=0, where=known) / count
+    shared -= _RIGID**2 * np.sum(variance, axis=0, where=known) / count
     shared = _CARRIED**2 * np.maximum(shared, 0) * (known.sum(axis=0) > 0)
     errors[which] = np.sqrt(variance + shared) * level.pixel
     errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
