@@ -53,7 +53,7 @@ from .loop.steps import absolute, find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge
-from .results import AlignmentResult, AlignmentState, Resume
+from .results import AlignmentResult, AlignmentState, Resume, freeze
 from .start.checks import check
 from .start.prepare import prepare
 from .start.run import Run
@@ -180,7 +180,10 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                 shares = look_again(
                     run, start, level, truncation, model, shifts, center, confidence
                 )
-                record = replace(record, standard_error=widened(record.standard_error, shares))
+                errors = widened(known.errors, shares)
+            else:  # how far it is still to go is not known
+                errors = freeze(np.full_like(known.errors, np.nan))
+            record = replace(record, standard_error=errors)
             verdict = judge(run, start, truncation, schedule, record, known.misfit)
         history = (*history, record)
         yield make_state(run, start, truncation, verdict, model, history, rng)

@@ -135,7 +135,7 @@ def _course(
             f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
             "is wider than the images, and the stated errors too small: measure more angles"
         )
-    if not verdict.certain:
+    if verdict.rests and not verdict.certain:
         error = verdict.uncertainty
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"
         reason = truncation.reason
