@@ -41,7 +41,8 @@ class AlignmentParameters:
         Largest number of iterations, all binning levels together.
     reconstruction_pipeline : str or callable, optional
         Name of an algorithm of the backend, or any callable
-        ``(projections, geometry, **kwargs) -> volume``. None takes the backend's own choice.
+        ``(projections, geometry, **kwargs) -> volume``, which also gets ``weights`` where it has
+        an argument of this name. None takes the backend's own choice.
     center_estimation : bool
         Estimate the rotation centre from the data before the loop, and refine it in the loop.
         Only where no ``center`` is given.

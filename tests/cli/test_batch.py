@@ -143,6 +143,16 @@ def test_a_dry_run_checks_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_stack_and_volume_can_be_left_out(scans: Path, tmp_path: Path) -> None:
+    words = ["align", str(scans / "one.h5"), "-o", str(tmp_path), *QUICK]
+    assert main([*words, "--format", "mrc"]) == 0
+    assert (tmp_path / "aligned.tlt").exists()
+    assert main([*words, "--overwrite", "--no-aligned", "--no-reconstruction"]) == 0
+    left = {"shifts.h5", "shifts.csv", "run.toml", "report.png", "report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    assert read_shifts(tmp_path / "shifts.h5").applied == ""
+
+
 def test_a_run_that_does_not_converge_has_a_code_of_its_own(scans: Path, tmp_path: Path) -> None:
     words = ["align", str(scans / "one.h5"), "-o", str(tmp_path), *QUICK]
     assert main([*words, "--maxiter", "1"]) == 3

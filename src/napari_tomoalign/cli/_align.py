@@ -92,7 +92,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="h5",
         help="of the aligned stack and the reconstruction (default: h5)",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    for name, what in (("aligned", "the aligned stack"), ("reconstruction", "the volume")):
+        group.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help=f"write {what} (default: on)",
+        )
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results of this program that are there; what others wrote, and what is "
+        "read, never is",
+    )
     group.add_argument(
         "--progress",
         action=argparse.BooleanOptionalAction,

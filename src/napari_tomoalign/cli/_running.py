@@ -52,7 +52,13 @@ def run_job(
             interrupt.writing = True
             settings = _write_settings(job, result, typed)
             written = write_result(
-                job.output, result, job.scan, overwrite=True, suffix=f".{arguments.format}"
+                job.output,
+                result,
+                job.scan,
+                overwrite=True,
+                suffix=f".{arguments.format}",
+                aligned=arguments.aligned,
+                reconstruction=arguments.reconstruction,
             )
             report = _report(job, result, [path.name for path in written.values()])
             interrupt.writing = interrupt.reached = False
@@ -83,12 +89,15 @@ def say_plan(arguments: argparse.Namespace, job: Job) -> int:
     files = result_files(
         job.output, f".{arguments.format}", channels=job.scan.projections.ndim == 4
     )
+    left_out = {"aligned", "angles"} if not arguments.aligned else set()
+    left_out |= {"reconstruction"} if not arguments.reconstruction else set()
+    written = [name for name in files if name not in left_out]
     pairs = [("scan", f"{job.name}: {outline(job.scan)}")]
     pairs += [("preparation", step) for step in job.scan.preparation]
     pairs += [
         ("engine", job.run.backend.name),
         ("memory", f"about {needed / 1e6:.3g} MB"),
-        ("would write", f"{job.output}: {', '.join(path.name for path in files.values())}"),
+        ("would write", f"{job.output}: {', '.join(files[name].name for name in written)}"),
     ]
     if arguments.json:
         print(json.dumps({"scan": job.name, "plan": [list(pair) for pair in pairs]}), flush=True)

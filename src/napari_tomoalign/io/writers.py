@@ -178,6 +178,8 @@ def write_result(
     *,
     overwrite: bool = False,
     suffix: str = ".h5",
+    aligned: bool = True,
+    reconstruction: bool = True,
 ) -> dict[str, Path]:
     """Write all that an alignment gives: shifts, table, aligned stack, reconstruction.
 
@@ -194,11 +196,13 @@ def write_result(
     suffix : str
         Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``. Several channels fit into
         HDF5 only: their stack is ``aligned.h5`` in any case.
+    aligned, reconstruction : bool
+        Write the stack; write the volume. Those of an older run do not stay.
 
     Returns
     -------
     dict of str to Path
-        ``"shifts"``, ``"csv"``, ``"aligned"``, ``"reconstruction"``.
+        ``"shifts"``, ``"csv"``, ``"aligned"``, ``"reconstruction"``: what was written.
 
     Raises
     ------
@@ -208,11 +212,10 @@ def write_result(
         The message says what was saved.
     """
     files = result_files(directory, suffix, channels=scan.projections.ndim == 4)
-    paths = {name: files[name] for name in ("shifts", "csv", "aligned", "reconstruction")}
-    stacks = {
-        file for name, file in files.items() if name in ("aligned", "reconstruction", "angles")
-    }
-    check_outputs({*paths.values(), *stacks}, overwrite=overwrite)
+    wanted = {"shifts": True, "csv": True, "aligned": aligned, "reconstruction": reconstruction}
+    paths = {name: files[name] for name, write in wanted.items() if write}
+    beside = [files["angles"]] if aligned and "angles" in files else []
+    check_outputs([*paths.values(), *beside], overwrite=overwrite)
     saved: list[str] = []
     try:
         found = ShiftsFile.of(result, scan)
@@ -221,20 +224,22 @@ def write_result(
         export_shifts(found, paths["csv"], overwrite=overwrite)
         saved.append(paths["csv"].name)
         with_what = f"shifts.h5 of this folder, {digest_of(found.measured_shifts)}, cubic spline"
-        write_volume(
-            paths["reconstruction"],
-            result.reconstruction,
-            scan,
-            aligned_with=with_what,
-            binning=result.binning,
-            overwrite=overwrite,
-        )
-        saved.append(paths["reconstruction"].name)
-        write_aligned_stack(
-            paths["aligned"], scan, found, aligned_with=with_what, overwrite=overwrite
-        )
-        note_applied(replace(found, path=paths["shifts"]), paths["aligned"])
-        saved.append(paths["aligned"].name)
+        if reconstruction:
+            write_volume(
+                paths["reconstruction"],
+                result.reconstruction,
+                scan,
+                aligned_with=with_what,
+                binning=result.binning,
+                overwrite=overwrite,
+            )
+            saved.append(paths["reconstruction"].name)
+        if aligned:
+            write_aligned_stack(
+                paths["aligned"], scan, found, aligned_with=with_what, overwrite=overwrite
+            )
+            note_applied(replace(found, path=paths["shifts"]), paths["aligned"])
+            saved.append(paths["aligned"].name)
     except DiskFull as error:
         rest = [path.name for path in paths.values() if path.name not in saved]
         raise DiskFull(
@@ -242,9 +247,10 @@ def write_result(
             f"{error.strerror}. Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
             f"{', '.join(rest) or 'that the shifts were applied'}",
         ) from error
-    others = all_result_files(directory) - set(files.values())
+    kept = {*paths.values(), *beside, files["settings"], files["picture"], files["page"]}
+    others = all_result_files(directory) - kept
     for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
-        old.unlink()  # of an older run, in another format: it would be taken for this run's
+        old.unlink()  # of an older run: it would be taken for this one's
     return paths
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +18,7 @@ from ..geometry import ScanGeometry
 from ..images.filtering import counted_pixels
 from ..images.moments import volume_moments
 from ..images.refining import NormalEquations
+from ..results import freeze
 from ..start.run import Run
 from .level import Level
 from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, in_order, slabs_of
@@ -106,6 +109,7 @@ class Evaluation:
             given = measured[self.trusted], weights[self.trusted], part
         volume = _reconstruct(run, self.truncation, *given)
         reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
+        _check_projections(reprojected, geometry, run.backend.name)
         sums = self._compared(measured, weights, reprojected, volume, slab)
         return _without_halo(Model(measured, weights, volume, reprojected, whole, sums), slab)
 
@@ -259,7 +263,7 @@ def _reconstruct(
 ) -> Stack:
     """Reconstruct, each part of the rows on the grid that it needs."""
     if callable(run.algorithm):
-        volume = np.asarray(run.algorithm(measured, geometry, **run.options), np.float32)
+        volume = _ask_callable(run.algorithm, measured, weights, geometry, run.options)
     else:
         volume = np.zeros(geometry.volume_shape, np.float32)
         for rows, width, options in truncation.parts(run, measured, weights, geometry):
@@ -270,6 +274,50 @@ def _reconstruct(
             volume[rows, within, within] = _ask_backend(run, images, weight, part, options)
     _check_volume(volume, geometry)
     return volume
+
+
+def _ask_callable(
+    pipeline: Callable[..., Any],
+    measured: Stack,
+    weights: NDArray[Any],
+    geometry: ScanGeometry,
+    options: Mapping[str, Any],
+) -> Stack:
+    """Let a caller's own function reconstruct; what it is given it cannot change.
+
+    It gets the weights where it has an argument of this name.
+    """
+    settings = dict(options)
+    with suppress(TypeError, ValueError):  # some callables have no signature
+        if "weights" in inspect.signature(pipeline).parameters:
+            settings.setdefault("weights", freeze(np.asarray(weights, np.float32)))
+    found = pipeline(freeze(measured), geometry, **settings)
+    if found is None:
+        raise ValueError(
+            "reconstruction_pipeline returned None, expected a volume of shape (slice, y, x) = "
+            f"{geometry.volume_shape}: does it end with return?"
+        )
+    return np.asarray(found, np.float32)
+
+
+def _check_projections(images: Stack, geometry: ScanGeometry, name: str) -> None:
+    """Refuse reprojections that are none.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or values that are not finite.
+    """
+    if images.shape != geometry.projections_shape:
+        raise ValueError(
+            f"the projector of backend {name!r} returned shape {images.shape}, expected "
+            f"(angle, row, column) = {geometry.projections_shape}"
+        )
+    if not np.isfinite(images.sum(dtype=np.float64)):
+        raise ValueError(
+            f"the projector of backend {name!r} returned NaN or infinite values for a finite "
+            "volume: take another backend"
+        )
 
 
 def _check_volume(volume: Stack, geometry: ScanGeometry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,23 @@ FILL = 0.75
 
 LARGEST_ABSORBANCE = 2.0
 """Largest line integral of an object; 13.5 % of the beam is left there."""
+
+
+_RANGES = {
+    "size": (8, math.inf),
+    "n_angles": (2, math.inf),
+    "n_rows": (1, math.inf),
+    "oversampling": (1, math.inf),
+    "jitter": (0, math.inf),
+    "drift": (0, math.inf),
+    "noise": (0, math.inf),
+    "photons": (0, math.inf),
+    "angular_range": (0, 3600),  # degrees: ten turns
+    "wedge": (0, 180),
+    "center_offset": (-math.inf, math.inf),
+    "truncation": (0, 100),  # the object is then as wide as a hundred images
+    "seed": (0, math.inf),
+}
 
 
 def simulate(
@@ -120,7 +137,28 @@ def simulate(
     >>> bool(abs(scan.shifts).max() <= 2)
     True
     """
-    _check_numbers(size, n_angles, n_rows, jitter, drift, noise, photons, oversampling)
+    _check_numbers(
+        {
+            "size": size,
+            "n_angles": n_angles,
+            "n_rows": n_rows,
+            "oversampling": oversampling,
+            "jitter": jitter,
+            "drift": drift,
+            "noise": noise,
+            "photons": photons,
+            "angular_range": angular_range,
+            "wedge": wedge,
+            "center_offset": center_offset,
+            "truncation": truncation,
+            "seed": seed,
+        }
+    )
+    if max(jitter, drift, abs(center_offset)) > size:
+        raise ValueError(
+            f"jitter, drift and center_offset must stay within the image of {size} columns, got "
+            f"{jitter}, {drift} and {center_offset}: the object would leave the field of view"
+        )
     _check_damage(n_angles, blank_frames, duplicate_frames, masked_fraction, garbage_fraction)
     content, motion, noises, damage, mask = (np.random.default_rng([seed, i]) for i in range(5))
     shape = (size if n_rows is None else n_rows, size)
@@ -178,30 +216,20 @@ def simulate(
     )
 
 
-def _check_numbers(
-    size: int,
-    n_angles: int,
-    n_rows: int | None,
-    jitter: float,
-    drift: float,
-    noise: float,
-    photons: float | None,
-    oversampling: int,
-) -> None:
-    rows = size if n_rows is None else n_rows
-    for name, value, low in (
-        ("size", size, 8),
-        ("n_angles", n_angles, 2),
-        ("n_rows", rows, 1),
-        ("oversampling", oversampling, 1),
-        ("jitter", jitter, 0),
-        ("drift", drift, 0),
-        ("noise", noise, 0),
-    ):
-        if not value >= low:
-            raise ValueError(f"{name} must be at least {low}, got {value}")
-    if photons is not None and not photons > 0:
-        raise ValueError(f"photons must be above 0, or None for Gaussian noise; got {photons}")
+def _check_numbers(values: Mapping[str, float | None]) -> None:
+    """Refuse what is not finite or out of its range; None stands for a default."""
+    for name, value in values.items():
+        if value is None:
+            continue
+        low, high = _RANGES[name]
+        if low <= value <= high and math.isfinite(value):
+            continue
+        lower = "finite" if low == -math.inf else f"at least {low}"
+        upper = "" if high == math.inf else f" and at most {high}"
+        also = " and finite" if value == math.inf else ""
+        raise ValueError(f"{name} must be {lower}{upper}{also}, got {value}")
+    if values["photons"] == 0:
+        raise ValueError("photons must be above 0, or None for Gaussian noise; got 0")
 
 
 def _check_damage(
