@@ -20,6 +20,7 @@ __all__ = [
     "Transpose",
     "check_count",
     "check_switch",
+    "check_vertical",
 ]
 
 Frames = slice | NDArray[np.bool_] | NDArray[np.intp] | Sequence[int]
@@ -36,6 +37,16 @@ def check_switch(name: str, value: Any) -> None:
     """Refuse an option that is neither True nor False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def check_vertical(name: str, geometry: ScanGeometry) -> None:
+    """Refuse a geometry whose slices are not independent, for an engine that takes no other."""
+    if not geometry.has_vertical_axis:
+        raise ValueError(
+            f"{name} takes scans about a vertical axis only; here rows of the detector see up to "
+            f"{geometry.halo} slices beyond their own: choose backend='builtin' and an iterative "
+            "algorithm"
+        )
 
 
 class BackendUnavailable(RuntimeError):
@@ -254,6 +265,10 @@ class Backend(Protocol):
 
     def accepts_initial(self, algorithm: str) -> bool:
         """Whether a reconstruction can start from a volume."""
+        ...
+
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Return whether `operator` and `reconstruct` take this geometry."""
         ...
 
     def operator(self, geometry: ScanGeometry) -> Operator:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
-from .base import Frames, Operator
+from .base import Frames, Operator, check_vertical
 from .slab import SlabDone, SlabWork
 
 __all__ = ["MumottBackend", "TensorBackend", "Tensors"]
@@ -98,8 +98,13 @@ class MumottBackend:
         """Whether a reconstruction can start from a volume: mumott's start from 0."""
         return False
 
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Whether the axis is vertical: the projector is compiled for angles about one."""
+        return geometry.has_vertical_axis
+
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return mumott's projector of a geometry (see `Backend.operator`)."""
+        check_vertical("backend 'mumott'", geometry)
         return _MumottOperator(geometry, self._projector)
 
     def _projector(self, geometry: ScanGeometry) -> Any:
@@ -123,6 +128,7 @@ class MumottBackend:
     ) -> Array:
         """Reconstruct a volume (see `Backend.reconstruct`)."""
         self.check_options(algorithm, options)
+        check_vertical("backend 'mumott'", geometry)
         projector = self._projector(geometry)
         images = _to_mumott(projections)
         settings: dict[str, Any] = copy.deepcopy(options)  # mumott fills in what is missing

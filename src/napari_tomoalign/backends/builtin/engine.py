@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from ...geometry import ScanGeometry
 from ...images._threads import threads
 from .. import solvers
-from ..base import BackendUnavailable, Operator, check_count, check_switch
+from ..base import BackendUnavailable, Operator, check_count, check_switch, check_vertical
 from ..filters import WINDOWS, filtered
 from . import kernels
 from .operators import BlockOperator, RowOperator, images_block, row_blocks, volume_block
+from .space import SpaceOperator
 
 __all__ = ["ITERATIVE", "OPTIONS", "BuiltinBackend", "create", "resolve"]
 
@@ -140,8 +141,14 @@ class BuiltinBackend:
             )
         return "compiling the kernels, once: about half a minute"
 
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Whether the engine takes a geometry: any; ``"fbp"`` those about a vertical axis."""
+        return True
+
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return the projector of a geometry (see `Backend.operator`)."""
+        if not geometry.has_vertical_axis:
+            return SpaceOperator(geometry, self.workers)
         return RowOperator(geometry, self.workers)
 
     def reconstruct(
@@ -174,6 +181,18 @@ class BuiltinBackend:
                 f"algorithm {algorithm!r} cannot start from a volume; leave out initial"
             )
         settings, radius = resolve(algorithm, options, geometry)
+        if not geometry.has_vertical_axis:
+            if algorithm == "fbp":
+                check_vertical("algorithm 'fbp'", geometry)
+            space = SpaceOperator(geometry, self.workers, radius)
+            if initial is not None:
+                settings["initial"] = np.asarray(initial, np.float32) * space.disc
+            given = None if weights is None else np.asarray(weights, np.float32)
+            return np.asarray(
+                ITERATIVE[algorithm](
+                    space, np.asarray(projections, np.float32), weights=given, **settings
+                )
+            )
         out = np.empty(geometry.volume_shape, np.float32)
         with threads(self.workers):
             for rows in row_blocks(geometry):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
-from ..base import BackendUnavailable, Operator, check_count, check_switch
+from ..base import BackendUnavailable, Operator, check_count, check_switch, check_vertical
 from ..filters import filtered
 from ..solvers import golden_order
 from . import sinograms as _sinograms
@@ -210,12 +210,17 @@ class TomopyBackend:
         """Whether a reconstruction can start from a volume: the iterative ones."""
         return algorithm not in _DIRECT
 
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Whether the axis is vertical: TomoPy has no other."""
+        return geometry.has_vertical_axis
+
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return the projector of a geometry (see `Backend.operator`).
 
         It is that under ``tomopy.project``, and its transpose is what TomoPy's fbp does with no
         filter: along the same rays, with the same lengths.
         """
+        check_vertical("backend 'tomopy'", geometry)
         return Rays(geometry, self.workers)
 
     def reconstruct(
@@ -239,6 +244,7 @@ class TomopyBackend:
             The algorithm diverged.
         """
         self.check_options(algorithm, options)
+        check_vertical("backend 'tomopy'", geometry)
         _check_inputs(algorithm, geometry, weights, initial, options)
         settings = {**self._defaults[algorithm], **options}
         if algorithm in _DIRECT:

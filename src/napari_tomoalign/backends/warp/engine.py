@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
 from .. import solvers
-from ..base import BackendUnavailable, Operator
+from ..base import BackendUnavailable, Operator, check_vertical
 from ..builtin.engine import ITERATIVE, BuiltinBackend, resolve
 from ..filters import response
 from ..slab import SlabDone, SlabWork
@@ -85,8 +85,13 @@ class WarpBackend(BuiltinBackend):
             return None
         return self.describe()
 
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Whether the axis is vertical, so that slices are independent."""
+        return geometry.has_vertical_axis
+
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return the projector of a geometry (see `Backend.operator`)."""
+        check_vertical("backend 'warp'", geometry)
         return RowOperator(geometry, self.devices)
 
     def reconstruct(
@@ -101,6 +106,7 @@ class WarpBackend(BuiltinBackend):
     ) -> Array:
         """Reconstruct a volume, slab by slab (see `Backend.reconstruct`, `BuiltinBackend`)."""
         self.check_options(algorithm, options)
+        check_vertical("backend 'warp'", geometry)
         radius, solve = _solver(algorithm, geometry, options)
         out = np.empty(geometry.volume_shape, np.float32)
 
