@@ -206,7 +206,7 @@ def make_state(projections, angles, number=1, *, last=False, binning=1, fill=Non
 def run(qtbot):
     """Do something to a widget and wait until the run that it starts has ended."""
 
-    def act(widget, action=None, timeout=20_000):
+    def act(widget, action=None, timeout=120_000):  # the first run on a machine compiles
         with qtbot.waitSignal(widget.runner.ended, timeout=timeout):
             (action or widget.run_bar.run.click)()
 

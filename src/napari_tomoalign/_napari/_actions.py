@@ -7,91 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QWidget
 
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
-from ._blink import Blink
-from ._drawing import Drawing
-from ._evaluation import Evaluation, Evaluator
-from ._files import Files
-from ._frames import Frame, frames_of
-from ._keys import KEYS
-from ._layers import AlignmentLayers, finest
-from ._parameter_form import ParameterForm, ReconstructionForm
-from ._request import RunRequest, ScanSource
-from ._result_form import ResultForm
-from ._run import Arrival, Runner
-from ._run_bar import RunBar
-from ._runs import OpenedRun, film_of
-from ._scan_form import ScanForm
-from ._session import Course, session_of
-from ._shift_files import Loaded
+from ._evaluation import Evaluation
+from ._file_actions import FileActions
+from ._frames import Frame
+from ._layers import finest
+from ._request import RunRequest
+from ._run import Arrival
+from ._session import Course
 from ._telling import text_of, told
-from ._verdict import Advice, VerdictPanel
-from ._verify import Verified, Verifier
+from ._verdict import Advice
+from ._verify import Verified
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    import napari
 
 __all__ = ["Actions"]
 
-_DRAW_EVERY = 40  # ms between two updates of the layers, so that the window stays at hand
 
-
-class Actions(QWidget):
-    """The parts of the window and what they do together; `AlignmentWidget` lays them out.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Where the scan is and the result goes.
-
-    Attributes
-    ----------
-    scan, reconstruction, parameters, result : QWidget
-        The groups.
-    verdict, run_bar : QWidget
-        What stays in view: the verdict, the buttons and the progress.
-    runner, verifier, evaluator, files : QObject
-        What is done in the background.
-    session : Session
-        What has been found; it is the viewer's, and outlives the dock.
-    layers : AlignmentLayers
-        What the run shows in the viewer.
-    """
-
-    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        # napari hands over a proxy where the dock was not opened from its menu; layers are
-        # compared with `is`, which holds behind the proxy only.
-        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._viewer = viewer
-        self.session = session_of(viewer)
-        self.layers = AlignmentLayers(viewer)
-        self.runner, self.verifier = Runner(self), Verifier(self)
-        self.evaluator, self.files = Evaluator(self), Files(self)
-        self.drawing, self.blink = Drawing(viewer, self), Blink(self)
-        self.scan = ScanForm(viewer)
-        self.reconstruction = ReconstructionForm()
-        self.parameters = ParameterForm()
-        self.result = ResultForm(viewer)
-        self.verdict, self.run_bar = VerdictPanel(), RunBar(KEYS)
-        self._source_layer: Image | None = None
-        self._looked_at: Image | None = None
-        self._steered = False
-        self._after_end: Callable[[], None] | None = None
-        self._drawing = QTimer(self)
-        self._drawing.setSingleShot(True)
-        self._drawing.setInterval(_DRAW_EVERY)
-        self._drawing.timeout.connect(self._draw)
+class Actions(FileActions):
+    """Runs, steers and verifies; see `Parts` for what there is."""
 
     # ---- the buttons ----
 
@@ -387,116 +329,6 @@ class Actions(QWidget):
             self.session.images = state
         self.layers.show(frames)
         self._show_session()
-
-    # ---- files and other layers ----
-
-    @told
-    def save_shifts(self, path: str | Path) -> None:
-        """Write the shifts on show; the format is that of the suffix."""
-        self.files.save(Path(path), *self._to_write())
-
-    @told
-    def load_shifts(self, path: str | Path) -> None:
-        """Read shifts for the chosen layer; the next run starts at them."""
-        self.files.load(Path(path), self.scan.source())
-
-    @told
-    def save_run(self, folder: str | Path) -> None:
-        """Write what the command line writes into a folder."""
-        images = self.session.images if self.session.images_fit else None
-        self.files.save_run(Path(folder), *self._to_write(), images)
-
-    @told
-    def open_run(self, folder: str | Path) -> None:
-        """Bring back a run that was saved here or by the command line."""
-        known = None if self.scan.fault() else self.scan.source()
-        self.files.open_run(Path(folder), known)
-
-    @told
-    def make_film(self, path: str | Path) -> None:
-        """Write a film of the alignment; the suffix says which kind."""
-        state, source = self._to_write()
-        self.files.make(lambda: film_of(Path(path), state, source), "The film is in")
-
-    @told
-    def apply_to(self, layer: Image | None) -> None:
-        """Move another layer of the scan by the shifts on show, into a new layer."""
-        course = self.session.course
-        if layer is None or course.scan is None or not len(course.angles):
-            raise ValueError("there are no shifts yet, or no layer to apply them to: run first")
-        place = course.scan.place
-        assert place.shape is not None  # a layer has one
-        self.files.apply(layer, course.shifts, place.shape, place.rotation_axis)
-
-    def _to_write(self) -> tuple[AlignmentState, ScanSource]:
-        course = self.session.course
-        state = course.shown_state()
-        if state is None or course.scan is None:
-            raise ValueError("there are no shifts yet to write: run first")
-        return state, self._measured()
-
-    def _measured(self) -> ScanSource:
-        """Return the scan that the result belongs to, as it was measured."""
-        course = self.session.course
-        if not course.has_scan:
-            course = self.session.course = course.with_scan(self.scan.source())
-        assert course.scan is not None  # asked where there is a result only
-        return course.scan
-
-    def _on_loaded(self, loaded: Loaded) -> None:
-        source = self.scan.source()
-        course = Course.starting(source, loaded.shifts, loaded.center, loaded.path.name)
-        course = replace(course, ignored=self.scan.ignored)
-        self.session.do(f"load of {loaded.path.name}", course)
-        self._begin_layers(self.scan.layer.value)
-        self._steer()
-        show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
-
-    def _on_scan_opened(self, layers: list[Any]) -> None:
-        made = [self._viewer.add_image(data, **attributes) for data, attributes, _ in layers]
-        self.reset_choices()
-        self.scan.layer.value = made[0]
-
-    def show_run(self, opened: OpenedRun) -> None:
-        """Show a run that was read: its layers, plots and history; verify and go on work."""
-        if opened.scan:
-            self._on_scan_opened(list(opened.scan))
-        self.session.do(f"opening of {opened.folder.name}", opened.course)
-        self._return_to_session(opened.images)
-        self._show_session()
-
-    def _return_to_session(self, images: AlignmentState | None = None) -> None:
-        """Show what the session holds, in layers that may be there already."""
-        course = self.session.course
-        self.session.images = self.session.images if images is None else images
-        self._begin_layers(self.scan.layer.value)
-        if images is not None and course.scan is not None:
-            self.layers.show(frames_of(images, course.scan.place, scan=course.scan))
-        if course.state is not None:
-            self.parameters.set(vars(course.state.parameters))
-        self.run_bar.go_on(True)
-        self.run_bar.show_idle(course.outcome)
-        self.show_result()
-
-    # ---- what is shown; AlignmentWidget says how ----
-
-    def _show_session(self) -> None:
-        raise NotImplementedError
-
-    def _allow(self) -> None:
-        raise NotImplementedError
-
-    def reset_choices(self, event: Any = None) -> None:
-        raise NotImplementedError
-
-    def show_result(self) -> None:
-        raise NotImplementedError
-
-    def show_plots(self) -> None:
-        raise NotImplementedError
-
-    def show_verification(self) -> None:
-        raise NotImplementedError
 
 
 def _finest(parameters: AlignmentParameters) -> int:

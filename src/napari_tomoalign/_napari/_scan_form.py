@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
@@ -288,12 +288,12 @@ class ScanForm(QWidget):
             button.clicked.connect(
                 lambda on, chooser=chooser, make=make: self._draw(on, chooser, make)
             )
-        self._ends = row(self.fields["first"].native, QLabel("to"), self.fields["last"].native)
         layout = form()
         for label, widget in (
             ("Projections", row(self.layer.native, self.open)),
             ("Angles", self.fields["angles"].native),
-            ("", self._ends),
+            ("First, °", self.fields["first"].native),
+            ("Last, °", self.fields["last"].native),
             ("", self.fields["file"].native),
             ("", self.summary),
             ("Rotation axis", self.fields["rotation_axis"].native),
@@ -327,7 +327,8 @@ class ScanForm(QWidget):
 
     def _on_change(self, *_: Any) -> None:
         source = self.fields["angles"].value
-        self._form.setRowVisible(self._ends, source == FIRST_LAST)
+        for end in ("first", "last"):
+            self._form.setRowVisible(self.fields[end].native, source == FIRST_LAST)
         self._form.setRowVisible(self.fields["file"].native, source == FROM_FILE)
         self.summary.setText(self._summarise())
         self.changed.emit()

@@ -15,7 +15,7 @@ from ._session import Course
 
 __all__ = ["Advice", "VerdictPanel", "advice_of", "headline", "standard_error"]
 
-_TALLEST = 110  # pixels of the advice: more is scrolled, so that the plots keep their room
+_TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
 _NUMBERS = re.compile(r"projections? (\d+(?:(?:, | and )\d+)*)")
 _COPY = re.compile(r"; (\d+) fits its angle worse")
 _FRAMES = ("blank", "saturated", "duplicated", "frames that do not fit", "do not fit", "background")
@@ -230,11 +230,12 @@ class VerdictPanel(QWidget):
 
     def _line(self, advice: Advice) -> QWidget:
         holder = QWidget()
-        layout = QHBoxLayout(holder)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(hint(f"⚠ {advice.sentence}"), 1)
+        layout = QVBoxLayout(holder)
+        layout.setContentsMargins(0, 0, SPACING, 0)
+        layout.setSpacing(SPACING)
+        layout.addWidget(hint(f"⚠ {advice.sentence}"))
         if advice.label:
             button = QPushButton(advice.label)
             button.clicked.connect(lambda: self.advised.emit(advice))
-            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         return holder
