@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.io import read_scan, write_scan
+from napari_tomoalign.io import ScanFileError, read_scan, write_scan
 
 RNG = np.random.default_rng(3)
 ANGLES = np.linspace(0, 3, 20)
@@ -176,3 +176,34 @@ def test_the_file_is_not_touched(tmp_path):
     read_scan(path, binning=2, rotation_axis="horizontal")
 
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("with_dark", [False, True])
+def test_counts_without_flats_are_divided_by_the_open_beam_in_view(tmp_path, with_dark):
+    rng = np.random.default_rng(2)
+    rows, columns = np.mgrid[:40, :50]
+    lines = np.exp(-((rows - 20) ** 2 + (columns - 25) ** 2) / 60.0) * np.ones((8, 1, 1))
+    dark = np.full((3, 40, 50), 100.0 if with_dark else 0.0)
+    counts = rng.normal(20000 * np.exp(-lines), 100) + dark[0]
+    fields = {"dark": dark} if with_dark else {}
+    path = write_scan(tmp_path / "scan.h5", counts, np.arange(8.0), **fields)
+
+    scan = read_scan(path, transmission=True)
+
+    np.testing.assert_allclose(scan.projections, lines, atol=0.05)
+    assert abs(np.median(scan.projections[:, :3] - lines[:, :3])) < 0.003
+    said = next(line for line in scan.preparation if line.startswith("divided by the open beam"))
+    assert float(said.rpartition(", ")[2]) == pytest.approx(20000, rel=0.003)
+
+
+def test_a_transmission_stays_as_it_is_and_counts_without_open_beam_are_refused(tmp_path):
+    rows, columns = np.mgrid[:40, :50]
+    lines = np.exp(-((rows - 20) ** 2 + (columns - 25) ** 2) / 60.0) * np.ones((8, 1, 1))
+    np.save(tmp_path / "transmission.npy", np.exp(-lines))
+    np.save(tmp_path / "inside.npy", 5000 * np.exp(lines - 2))  # the object fills the borders
+
+    scan = read_scan(tmp_path / "transmission.npy", first_last=(0, 90), transmission=True)
+
+    np.testing.assert_allclose(scan.projections, lines, atol=1e-6)
+    with pytest.raises(ScanFileError, match=r"no open beam is in view .*--flats"):
+        read_scan(tmp_path / "inside.npy", first_last=(0, 90), transmission=True)

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..images.absorbance import absorbance
+from .errors import ScanFileError
 from .raw import RawStack
 
-__all__ = ["Background", "Counts", "Preparation", "estimate_background", "fill_bad"]
+__all__ = ["Background", "Counts", "Preparation", "estimate_background", "fill_bad", "open_beam"]
 
 Background = float | NDArray[np.float32]
+
+_TRANSMISSION = 0.3
+"""Absorbance by which the open beam of a transmission may be off 0: no flat field is that wrong."""
 
 # Auto-contrast makes the largest 8-bit value common, so it says nothing about saturation there.
 _SATURATING = {np.dtype(kind) for kind in ("i2", "u2", "i4", "u4")}
@@ -184,9 +188,7 @@ def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
     tuple of str
         What was found, in words, a line for each channel.
     """
-    n_frames = stack.shape[0]
-    picked = np.unique(np.linspace(0, n_frames - 1, min(n_frames, 16)).round().astype(int))
-    samples = [_sample(stack.read(slice(index, index + 1))[0]) for index in picked]
+    samples = [_sample(stack.read(one)[0]) for one in _some(stack)]
     everywhere = np.concatenate([sample for sample, _ in samples])
     borders = np.concatenate([border for _, border in samples])
     counts = stack.dtype.kind != "f"
@@ -201,6 +203,61 @@ def estimate_background(stack: RawStack) -> tuple[Background, tuple[str, ...]]:
         np.array([level for level, _ in found], dtype=np.float32),
         tuple(f"background of channel {i}: {words}" for i, (_, words) in enumerate(found)),
     )
+
+
+def _some(stack: RawStack) -> list[slice]:
+    """Return up to 16 frames that lie evenly in a stack, each as a slice."""
+    n_frames = stack.shape[0]
+    picked = np.unique(np.linspace(0, n_frames - 1, min(n_frames, 16)).round().astype(int))
+    return [slice(int(index), int(index) + 1) for index in picked]
+
+
+def open_beam(stack: RawStack, dark: NDArray[np.float32] | None) -> tuple[float, tuple[str, ...]]:
+    """Find what counts without flat fields are to be divided by to become a transmission.
+
+    Parameters
+    ----------
+    stack : RawStack
+        Counts, or a transmission; up to 16 frames of it are read.
+    dark : (n_rows, n_columns) array, optional
+        Mean dark field.
+
+    Returns
+    -------
+    float
+        ``-log`` of the open beam, to be subtracted from ``-log`` of the counts; 0 where the
+        values are a transmission already.
+    tuple of str
+        What was found, in words.
+
+    Raises
+    ------
+    ScanFileError
+        These are counts, and no open beam is in view at the borders.
+    """
+    logarithms = Preparation(None, dark, logarithm=True)
+    samples = []
+    for one in _some(stack):
+        values, good = logarithms.apply(stack.read(one), Counts())
+        samples.append(_sample(np.where(good, values, np.nan)[0]))
+    everywhere = np.concatenate([sample.ravel() for sample, _ in samples])
+    borders = np.concatenate([border.ravel() for _, border in samples])
+    everywhere, borders = (part[np.isfinite(part)] for part in (everywhere, borders))
+    if not borders.size:
+        return 0.0, ()
+    low, high = np.percentile(everywhere, [1, 99])
+    level = _mode(borders)
+    in_view = level <= low + 0.25 * (high - low)
+    if abs(level) < _TRANSMISSION or (not in_view and low > -_TRANSMISSION):
+        return 0.0, ()  # nothing is brighter than what it was divided by
+    counts = float(np.exp(-level))
+    if not in_view:
+        raise ScanFileError(
+            f"{stack.where} has values of up to {np.exp(-low):.6g}, so these are counts, and the "
+            "borders are darker than the rest, so no open beam is in view to divide by; give the "
+            "flat fields (flats=, --flats), or divide by them first"
+        )
+    return level, (f"divided by the open beam at the borders, {counts:.6g}",)
 
 
 def _sample(image: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

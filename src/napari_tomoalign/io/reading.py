@@ -26,7 +26,7 @@ from .formats import zarr as zarr_files
 from .formats.foreign import advice
 from .lazy import LazyProjections
 from .limits import require_memory
-from .preparation import Background, Counts, Preparation, estimate_background
+from .preparation import Background, Counts, Preparation, estimate_background, open_beam
 from .raw import RawScan, ReadOptions
 from .scan import Scan
 
@@ -402,6 +402,9 @@ def _plan(
     if logarithm:
         lines.append("-log of the transmission")
     level: Background = 0.0
+    if logarithm and white is None:
+        level, words = open_beam(raw.stack, dark)
+        lines.extend(words)
     if isinstance(background, str):
         if background != "auto":
             raise ValueError(f"background must be a number, 'auto' or None, got {background!r}")
@@ -409,7 +412,7 @@ def _plan(
             level, words = estimate_background(raw.stack)
             lines.extend(words)
     elif background:
-        level = float(background)
+        level = level + float(background)
         lines.append(f"background: {level:g} subtracted, as asked for")
     return Preparation(white, dark, logarithm, level), tuple(lines)
 
