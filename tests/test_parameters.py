@@ -114,6 +114,13 @@ def test_maxiter(scan, maxiter):
     assert f"limit of {maxiter} iterations" in last.message
 
 
+def test_precision_ends_the_run_on_a_coarse_level(scan):
+    """Tested for what it is worth in loop/test_precision.py."""
+    options = {"levels": (2, 1), "maxiter": 12, "gauss_newton": True, **OWN}
+    assert states(scan, precision=0.0, **options)[-1].binning == 1
+    assert states(scan, precision=1.0, **options)[-1].binning == 2
+
+
 def test_shift_tolerance_ends_the_run(scan):
     loose = states(scan, maxiter=12, shift_tolerance=0.5)[-1]
     tight = states(scan, maxiter=12, shift_tolerance=0.03)[-1]

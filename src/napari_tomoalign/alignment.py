@@ -52,7 +52,7 @@ from .loop.standard_errors import standard_errors
 from .loop.steps import absolute, find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
-from .loop.verdict import judge
+from .loop.verdict import judge, uncertainty
 from .results import AlignmentResult, AlignmentState, Resume, freeze
 from .start.checks import check
 from .start.prepare import prepare
@@ -174,16 +174,17 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             notes=notes,
         )
         schedule.feed(record)
+        error = uncertainty(run, start, record.standard_error, confidence)
+        if schedule.rests and schedule.ends(error):
+            shares = look_again(run, start, level, truncation, model, shifts, center, confidence)
+            record = replace(record, standard_error=widened(record.standard_error, shares))
+            error = uncertainty(run, start, record.standard_error, confidence)
+        schedule.settle(error)
         verdict = None
         if schedule.finished:
-            if schedule.rests:
-                shares = look_again(
-                    run, start, level, truncation, model, shifts, center, confidence
-                )
-                errors = widened(known.errors, shares)
-            else:  # how far it is still to go is not known
-                errors = freeze(np.full_like(known.errors, np.nan))
-            record = replace(record, standard_error=errors)
+            if not schedule.rests:  # how far it is still to go is not known
+                nothing = freeze(np.full_like(known.errors, np.nan))
+                record = replace(record, standard_error=nothing)
             verdict = judge(run, start, truncation, schedule, record, known.misfit)
         history = (*history, record)
         yield make_state(run, start, truncation, verdict, model, history, rng)

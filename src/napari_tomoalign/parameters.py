@@ -79,6 +79,11 @@ class AlignmentParameters:
     shift_cutoff : float, optional
         Pixels. What an iteration changes of a shift, all told, is scaled down to this length
         (Euclidean). None: no limit.
+    precision : float
+        Pixels. The run ends on the coarsest binning level where the standard error of a shift, RMS
+        over the projections, is no larger, and the moves rest below half of it; the images are
+        those of that level. 0 goes on to the last level. An object that leaves the images is
+        followed to the last level anyway.
     relative_sample_size : float
         Share of the valid projections that are registered in one iteration, drawn at random.
     relaxation_weight : float
@@ -134,9 +139,10 @@ class AlignmentParameters:
     shift_tolerance: Annotated[float | None, {"min": 1e-12, "max": 100.0, "step": 0.01}] = (
         _advanced(None)
     )
-    shift_cutoff: Annotated[float | None, {"min": 1e-3, "max": 1000.0, "step": 0.5}] = _advanced(
+    shift_cutoff: Annotated[float | None, {"min": 1e-12, "max": 1000.0, "step": 0.5}] = _advanced(
         None
     )
+    precision: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.01}] = _advanced(0.0)
     relative_sample_size: Annotated[float, {"min": 0.01, "max": 1.0, "step": 0.05}] = _advanced(1.0)
     relaxation_weight: Annotated[float, {"min": 0.0, "max": 10.0, "step": 0.05}] = _advanced(0.0)
     center_of_mass_shift_weight: Annotated[float, {"min": 0.0, "max": 1.0, "step": 0.05}] = (

@@ -143,6 +143,7 @@ def test_every_parameter_reaches_the_loop_from_the_command_line() -> None:
         ),
         "ignored_subset": (["--ignored-subset", "0,5-7"], (0, 5, 6, 7)),
         "excluded_subset": (["--excluded-subset", "1,3-4"], (1, 3, 4)),
+        "precision": (["--precision", "0.05"], 0.05),
         "projection_cropping": (
             ["--projection-cropping", "10:50,5:60"],
             (slice(10, 50), slice(5, 60)),

@@ -27,6 +27,7 @@ SET = {
     "gauss_newton": (False, False),
     "levels": ((2, 1), (2, 1)),
     "excluded_subset": ((1, 4), (1, 4)),
+    "precision": (0.05, 0.05),
     "initial_estimate": (False, False),
     "down_weight": (False, False),
     "workers": (1, 1),

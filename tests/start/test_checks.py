@@ -389,7 +389,7 @@ def test_resuming_nothing():
             "shift_tolerance .* between 1e-12 and 100, got 0",
         ),
         ({"shift_tolerance": np.nan}, ValueError, "shift_tolerance must be between .*, got nan"),
-        ({"shift_cutoff": -1}, ValueError, "shift_cutoff must be between 0.001 and 1000, got -1"),
+        ({"shift_cutoff": -1}, ValueError, "shift_cutoff must be between 1e-12 and 1000, got -1"),
         ({"shift_cutoff": np.inf}, ValueError, "shift_cutoff must be between .*, got inf"),
         ({"relative_sample_size": 0}, ValueError, "must be between 0.01 and 1, got 0"),
         ({"relative_sample_size": 1.1}, ValueError, "must be between 0.01 and 1, got 1.1"),

@@ -11,7 +11,7 @@ from .._typing import Array, Stack
 
 __all__ = ["Peaks", "Registration", "centred", "chunks", "squared_difference"]
 
-_CHUNK_BYTES = 4 * 2**20
+_CHUNK_BYTES = 4 * 2**20  # of the arrays of one go: what a core's cache holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ class Anderson:
         moved = np.array([np.ravel(b - a) for a, b in itertools.pairwise(self._shifts)])
         changed = np.array([np.ravel(b - a) for a, b in itertools.pairwise(self._moves)])
         gram = changed @ changed.T
+        # The ridge of float32 images: differences of moves are known to a hundredth of themselves.
         gram += 1e-4 * max(float(np.trace(gram)), 1e-30) / len(gram) * np.eye(len(gram))
         share = np.linalg.solve(gram, changed @ moves.ravel())
         step: Array = moves - (share @ (moved + changed)).reshape(moves.shape)

@@ -26,6 +26,8 @@ __all__ = ["AT_ONCE", "Windows", "draw", "match", "pull_of_held", "windows"]
 AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 
 _CAREFUL = 1.0  # ridge of the pull: a mean, which goes nowhere far where few frames disagree
+# By tests/benchmarks/constants.py: half and twice the first, 0.3 to 0.8 for the second, give the
+# same errors; they decide about frames that do not belong to the scan.
 _LOST = 0.5  # pixels of the level: a frame that does not fit moves only if it was this far off
 _WEAK_PEAK = 0.6  # of the median correlation: a frame below has not earned the trust to move
 

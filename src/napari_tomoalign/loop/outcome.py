@@ -103,9 +103,10 @@ def make_state(
 
 def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, ...]) -> str:
     """Say in words where the run stands."""
-    largest, tolerance = history[-1].largest_move, run.parameters.tolerance
+    largest = history[-1].largest_move
     if verdict is None:
         return f"iteration {len(history)}: largest move {largest:.2g} px"
+    tolerance = verdict.tolerance
     if verdict.converged:
         return (
             f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "

@@ -11,6 +11,7 @@ from .probing import learn
 from .schedule import Schedule
 from .steps import absolute
 from .truncation import Truncation
+from .verdict import uncertainty
 
 __all__ = ["replay"]
 
@@ -27,6 +28,7 @@ def replay(
         at = absolute(before.shifts, before.center)
         schedule.accelerate(at, record.moves, record.drawn, record.confidence, truncation)
         schedule.feed(record)
+        schedule.settle(uncertainty(run, start, record.standard_error, record.confidence))
         before = record
     rng.bit_generator.state = dict(run.resume.generator_state)
     return tuple(run.resume.history)

@@ -28,6 +28,8 @@ class Verdict:
     ----------
     rests : bool
         The stop rule is met.
+    tolerance : float
+        Pixels: what moves had to stay below for that.
     uncertainty : float
         Standard error of a shift, RMS, pixels; infinite where nothing can be told.
     certain : bool
@@ -45,6 +47,7 @@ class Verdict:
     """
 
     rests: bool
+    tolerance: float
     uncertainty: float
     certain: bool
     missed: float
@@ -73,6 +76,7 @@ def judge(
     missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
     return Verdict(
         rests=schedule.rests,
+        tolerance=schedule.tolerance,
         uncertainty=error,
         certain=error <= certain,
         missed=missed,

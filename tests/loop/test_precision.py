@@ -1,0 +1,73 @@
+"""How precise is precise enough: the run ends on the coarsest level that is."""
+
+import numpy as np
+import pytest
+
+from napari_tomoalign import align, alignment_error, iterate_alignment
+from napari_tomoalign.results import Resume
+from napari_tomoalign.simulation import simulate
+
+QUICK = {"backend": "builtin", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(64, 40, noise=0.02, oversampling=2, seed=1)
+
+
+def rms(errors):
+    return np.sqrt(np.nanmean(np.sum(errors**2, axis=1)))
+
+
+def run(scan, precision, **options):
+    return align(scan.projections, scan.angles, precision=precision, **QUICK, **options)
+
+
+def test_a_coarse_level_is_enough_where_it_is_known_to_be(scan):
+    result = run(scan, 0.05)
+    assert result.binning == 2
+    assert result.reconstruction.shape == (32, 32, 32)
+    assert result.converged
+    assert rms(result.standard_error) <= 0.05
+    assert alignment_error(result, scan) < 0.05
+    assert result.history[-1].largest_move < 0.025
+    assert result.message.endswith("is below 0.025 px")
+
+
+def test_more_is_asked_for_than_a_coarse_level_knows(scan):
+    fine = run(scan, 0.015)
+    assert fine.binning == 1
+    without = run(scan, 0.0)
+    np.testing.assert_array_equal(fine.shifts, without.shifts)
+
+
+def test_an_object_that_leaves_the_images_goes_to_the_last_level():
+    wide = simulate(48, 30, truncation=1.5, seed=3)
+    result = align(wide.projections, wide.angles, precision=5.0, levels=(2, 1), **QUICK)
+    assert result.binning == 1
+
+
+def test_a_run_that_ended_early_stays_ended_and_one_that_did_not_goes_on_as_before(scan):
+    ended = run(scan, 0.05, maxiter=20)
+    states = list(
+        iterate_alignment(
+            scan.projections,
+            scan.angles,
+            backend="builtin",
+            precision=0.05,
+            maxiter=20,
+            resume=Resume(ended.history, dict(ended.generator_state)),
+        )
+    )
+    assert len(states) == 1
+    np.testing.assert_array_equal(states[0].shifts, ended.shifts)
+    assert states[0].finished
+    first = next(
+        iter(
+            iterate_alignment(
+                scan.projections, scan.angles, backend="builtin", precision=0.05, maxiter=20
+            )
+        )
+    )
+    again = run(scan, 0.05, maxiter=20, resume=Resume(first.history, dict(first.generator_state)))
+    np.testing.assert_array_equal(again.shifts, ended.shifts)
