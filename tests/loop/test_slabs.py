@@ -1,5 +1,6 @@
 """Slabs of rows: their sums are those of the whole images, whoever adds them up."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ from napari_tomoalign import iterate_alignment
 from napari_tomoalign.images.refining import NormalEquations
 from napari_tomoalign.loop import slabs as slabs_module
 from napari_tomoalign.loop.level import level_of
-from napari_tomoalign.loop.model import evaluate
+from napari_tomoalign.loop.model import Evaluation, evaluate
 from napari_tomoalign.loop.slabs import in_order, slabs_of
 from napari_tomoalign.loop.truncation import truncation_of
 from napari_tomoalign.simulation import simulate
@@ -76,6 +77,20 @@ def test_an_executor_gives_the_same_bits(evaluated):
     here = evaluated(17)
     np.testing.assert_array_equal(there.sums.equations.normal, here.sums.equations.normal)
     np.testing.assert_array_equal(there.reprojected, here.reprojected)
+
+
+def test_an_evaluation_that_went_to_another_process_gives_the_same_bits():
+    scan = simulate(32, 20, seed=4)
+    run = iterate_alignment(scan.projections, scan.angles, backend="builtin")
+    start = prepare(run)
+    truncation = truncation_of(run, start)
+    level = level_of(start, 1, truncation.grid(start.geometry, last=True))
+    here = Evaluation(run, level, truncation, scan.shifts, scan.center, np.ones(20, bool))
+    there = pickle.loads(pickle.dumps(here))
+    slab = slabs_of(32, 10)[1]
+    found, expected = there(slab).sums, here(slab).sums
+    np.testing.assert_array_equal(found.equations.normal, expected.equations.normal)
+    np.testing.assert_array_equal(found.difference, expected.difference)
 
 
 def test_slabs_cover_every_row_once_and_stay_inside():
