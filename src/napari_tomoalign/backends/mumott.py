@@ -109,10 +109,11 @@ class MumottBackend:
 
     def _projector(self, geometry: ScanGeometry) -> Any:
         return self._projector_of(
-            geometry.angles.tobytes(),
+            geometry.orientations.tobytes(),
             geometry.n_rows,
             geometry.n_columns,
             geometry.volume_width,
+            geometry.row_center,
             geometry.center,
         )
 
@@ -336,8 +337,7 @@ class _MumottOperator(Operator):
 
     def subset(self, frames: Frames) -> _MumottOperator:
         """Return the operator of some of the projections; it is compiled anew."""
-        part = self._geometry.with_changes(angles=self._geometry.angles[frames])
-        return _MumottOperator(part, self._projector_of)
+        return _MumottOperator(self._geometry.subset(frames), self._projector_of)
 
 
 def _to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
@@ -345,18 +345,26 @@ def _to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
     return np.ascontiguousarray(images.transpose(0, 2, 1)[..., None], np.float64)
 
 
-def _compiled(angles: bytes, n_rows: int, n_columns: int, volume_width: int, center: float) -> Any:
-    """Return mumott's projector of a geometry."""
+def _compiled(
+    orientations: bytes,
+    n_rows: int,
+    n_columns: int,
+    volume_width: int,
+    row_center: float,
+    center: float,
+) -> Any:
+    """Return mumott's projector of a geometry.
+
+    Its rotations take (x, y, z) to (j, p, k), ours (z, y, x) to (row, depth, column).
+    """
     from mumott.core.geometry import Geometry, GeometryTuple
 
     geometry = Geometry()
     geometry.projection_shape = np.array([n_columns, n_rows])
     geometry.volume_shape = np.array([volume_width, volume_width, n_rows])
-    for angle in np.frombuffer(angles):
-        cosine, sine = np.cos(angle), np.sin(angle)
-        rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-        offset = (n_columns - 1) / 2 - center
-        geometry.append(GeometryTuple(rotation=rotation, j_offset=offset, k_offset=0.0))
+    offsets = {"j_offset": (n_columns - 1) / 2 - center, "k_offset": (n_rows - 1) / 2 - row_center}
+    for rotation in np.frombuffer(orientations).reshape(-1, 3, 3):
+        geometry.append(GeometryTuple(rotation=rotation[::-1, ::-1], **offsets))
     return _keeping_projector(geometry)
 
 
