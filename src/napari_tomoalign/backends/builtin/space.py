@@ -94,6 +94,5 @@ def _plan(geometry: ScanGeometry) -> NDArray[np.float64]:
         origin = middle[across] - per_pixel @ place - slope * middle[along]
         numbers[0:4] = origin[0], *per_pixel[0], slope[0]
         numbers[4:8] = origin[1], *per_pixel[1], slope[1]
-        numbers[8:12] = np.linalg.inv(per_pixel).ravel()
-        numbers[12:] = 1 / abs(ray[along]), along
+        numbers[8:] = 1 / abs(ray[along]), along
     return plan
