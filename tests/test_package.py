@@ -193,8 +193,8 @@ def test_the_readme_has_its_two_commands() -> None:
 
 def test_ci_runs_the_command_of_the_readme(tmp_path: Path) -> None:
     """Run .ci/run on a small repository whose README says what to run."""
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed here")
+    if shutil.which("git") is None or os.name != "posix":
+        pytest.skip("git is not installed here, or there is no shell")
     command = "echo ran with CI=$CI in $(basename $PWD) && ls"
     readme = f"# x\n```sh\nfalse\n```\n<!-- test command -->\n```sh\n{command}\n```\n"
     (tmp_path / "README.md").write_text(readme)

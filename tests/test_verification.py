@@ -63,6 +63,13 @@ def test_a_jitter_of_nothing_is_refused(scan, result):
         verify(result, scan.projections, jitter=0)
 
 
+def test_what_says_nothing_is_refused(scan):
+    options = {"ignored_subset": tuple(range(3, 36)), "maxiter": 1, "progress": False}
+    result = align(scan.projections, scan.angles, backend="builtin", **options)
+    with pytest.raises(ValueError, match="3 of 36 projections are registered and fit, at least 4"):
+        verify(result, scan.projections)
+
+
 def test_the_scan_of_another_run_is_refused(scan, result):
     with pytest.raises(ValueError, match="one for each projection"):
         verify(result, scan.projections[:20])

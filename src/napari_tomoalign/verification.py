@@ -21,6 +21,9 @@ from .results import TRUSTED, AlignmentState
 __all__ = ["Verification", "verify"]
 
 
+_FEWEST = 4  # an object's position has three numbers: three projections are explained by it alone
+
+
 class Aligned(Protocol):
     """What of a result is needed; a shifts file that was read has it too."""
 
@@ -136,7 +139,8 @@ def verify(
     Raises
     ------
     ValueError
-        ``jitter`` is not above 0, or the projections do not fit the result.
+        ``jitter`` is not above 0, the projections do not fit the result, or fewer than four of
+        them are registered.
 
     Examples
     --------
@@ -167,6 +171,13 @@ def verify(
             f"the result has {len(result.shifts)} projections, the scan {run.geometry.n_angles}: "
             "pass the scan that the result belongs to"
         )
+    subset = run.valid & (result.confidence >= TRUSTED)
+    if subset.sum() < _FEWEST:
+        raise ValueError(
+            f"{subset.sum()} of {len(subset)} projections are registered and fit, at least "
+            f"{_FEWEST} are needed: fewer can be anywhere, for where the object lies is free; "
+            "ignore fewer, or see why they do not fit"
+        )
     rng = np.random.default_rng(seed)
     injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.parameters.directions
     images = run.projections
@@ -190,7 +201,6 @@ def verify(
         progress=progress,
         **settings,
     )
-    subset = run.valid & (result.confidence >= TRUSTED)
     nothing = np.zeros_like(injected)
     centers = (result.center, result.center)
     noise = float(np.sqrt(np.nanmean(np.sum(result.standard_error[subset] ** 2, axis=1))))

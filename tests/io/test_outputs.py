@@ -182,7 +182,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
 
 def test_a_file_is_synced_through_a_handle_that_can_write(tmp_path, monkeypatch):
     """Windows syncs nothing else."""
-    import fcntl
+    fcntl = pytest.importorskip("fcntl", reason="only POSIX tells how a file was opened")
 
     synced = []
 
@@ -193,6 +193,22 @@ def test_a_file_is_synced_through_a_handle_that_can_write(tmp_path, monkeypatch)
     with atomic_path(tmp_path / "a") as aside:
         aside.write_bytes(b"x")
     assert synced == [os.O_RDWR, os.O_RDONLY]  # the file, then its folder
+
+
+def test_a_file_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
+    """As on Windows, where it is open in another program."""
+
+    def denied(*_):
+        raise PermissionError(13, "Access is denied")
+
+    path = tmp_path / "a"
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", denied)
+    said = r"a cannot be replaced \(Access is denied\): close it where it is open"
+    with pytest.raises(PermissionError, match=said), atomic_path(path, overwrite=True) as aside:
+        aside.write_text("new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
 
 
 HOLD = """

@@ -93,7 +93,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         yield aside
         with aside.open("r+b") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        _replace(aside, path)
         _sync_folder(path.parent)
         _LOG.info("wrote %s", path)
     except BaseException as error:
@@ -106,6 +106,18 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
                 "was there before is untouched; make room, or write to another disk",
             ) from error
         raise
+
+
+def _replace(aside: Path, path: Path) -> None:
+    """Put a file in its place; Windows does not where the old one is open somewhere."""
+    try:
+        os.replace(aside, path)
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno,
+            f"{path} cannot be replaced ({error.strerror}): close it where it is open, or give "
+            "another name",
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:
