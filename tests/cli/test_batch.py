@@ -94,6 +94,22 @@ def test_the_settings_beside_a_result_give_it_again(
     assert here == {**settings, "output": str(again)}
 
 
+def test_a_run_that_goes_on_keeps_its_settings(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the run, not of the command that went on with it; paths whole."""
+    monkeypatch.chdir(scans)
+    words = ["--initial-shifts", "one_shifts.csv", "--rows", "4:20", "--levels", "1"]
+    words += ["--shift-tolerance", "1e-6", "--maxiter", "1"]
+    assert main(["align", "one.h5", "-o", str(tmp_path / "out"), *words, *QUICK]) == 3
+    before = tomllib.loads((tmp_path / "out" / "run.toml").read_text())
+    assert before["initial-shifts"] == str(scans / "one_shifts.csv")
+    go_on = ["align", "one.h5", "--rows", "4:20", "--resume", str(tmp_path / "out")]
+    assert main([*go_on, "--maxiter", "2", "--no-progress"]) == 3
+    after = tomllib.loads((tmp_path / "out" / "run.toml").read_text())
+    assert after == {**before, "maxiter": 2}
+
+
 def test_what_is_typed_goes_before_the_settings(scans: Path, tmp_path: Path) -> None:
     settings = tmp_path / "mine.toml"
     settings.write_text(

@@ -60,7 +60,7 @@ def volume(directory: Path) -> np.ndarray:
         return file["reconstruction/volume"][:]
 
 
-@pytest.mark.parametrize("options", [["--maxiter", "2"], []], ids=["limit", "converged"])
+@pytest.mark.parametrize("options", [["--maxiter", "1"], []], ids=["limit", "converged"])
 def test_a_run_killed_while_it_writes_its_results_is_finished(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:

@@ -14,7 +14,7 @@ from ._job import PARAMETERS, Job
 from ._outcome import NOT_CONVERGED, summary
 from ._scan import outline, tell_remarks
 from ._settings import NAME as SETTINGS
-from ._settings import write_settings
+from ._settings import read_settings, write_settings
 from ._text import print_pairs
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def run_job(
     job.output.mkdir(parents=True, exist_ok=True)
     try:
         with folder_lock(job.output):
-            result = _iterate(job, interrupt, arguments.progress)
+            result = _iterate(job, interrupt, arguments.progress, typed)
             interrupt.writing = True
-            settings = _write_settings(job, result, typed)
             written = write_result(
                 job.output,
                 result,
@@ -65,7 +64,7 @@ def run_job(
     finally:
         if made and not any(job.output.iterdir()):
             job.output.rmdir()
-    names = [path.name for path in (*written.values(), settings, *report)]
+    names = [path.name for path in (*written.values(), job.output / SETTINGS, *report)]
     truth = job.truth_for(result.center)
     found = summary(job.name, job.output, result, truth, names)
     if arguments.json:
@@ -106,14 +105,20 @@ def say_plan(arguments: argparse.Namespace, job: Job) -> int:
     return 0
 
 
-def _write_settings(job: Job, result: AlignmentResult, typed: dict[str, Any]) -> Path:
-    """Write with which settings the same run can be had again."""
+def _write_settings(job: Job, typed: dict[str, Any]) -> None:
+    """Write with which settings the same run can be had again; those of a run that goes on stay."""
+    path = job.output / SETTINGS
     values = {name: value for name, value in typed.items() if name not in _NOT_SETTINGS}
     values["scan"] = [str(Path(one).absolute()) for one in typed["scan"]]
     values["output"] = str(job.output.absolute())
-    values["backend"] = result.backend
+    values["backend"] = job.run.backend.name
     values["rotation_axis"] = job.scan.rotation_axis
-    return write_settings(job.output / SETTINGS, values, job.parameters.to_dict(), True)
+    for name in ("angles", "initial_shifts", "truth"):
+        if values[name] is not None and Path(values[name]).exists():
+            values[name] = str(Path(values[name]).absolute())
+    if job.run.resume is not None and path.exists():
+        values = {**values, **read_settings(path)}
+    write_settings(path, values, job.parameters.to_dict(), overwrite=True)
 
 
 def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, Path]:
@@ -142,8 +147,10 @@ def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, 
         ) from error
 
 
-def _iterate(job: Job, interrupt: Interrupt, progress: bool) -> AlignmentResult:
-    """Run the loop, and write a checkpoint after every iteration."""
+def _iterate(
+    job: Job, interrupt: Interrupt, progress: bool, typed: dict[str, Any]
+) -> AlignmentResult:
+    """Run the loop; write a checkpoint after every iteration, and with the first the settings."""
     from ..alignment import finish
     from ..io import Checkpoint
 
@@ -151,8 +158,10 @@ def _iterate(job: Job, interrupt: Interrupt, progress: bool) -> AlignmentResult:
     with Follow(job.run.parameters.maxiter, shown=progress) as follow:
 
         def keep(state: AlignmentState) -> bool:
-            interrupt.reached = True
+            first, interrupt.reached = not interrupt.reached, True
             checkpoint(state)
+            if first:
+                _write_settings(job, typed)
             follow(state)
             return not interrupt.asked
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NAME", "typed_values", "words_of", "write_settings"]
+__all__ = ["NAME", "read_settings", "typed_values", "words_of", "write_settings"]
 
 NAME = "run.toml"
 
@@ -19,6 +19,21 @@ _HEAD = """\
 
 """
 _SEVERAL = ("angle-range", "first-last")  # take two words, where lists otherwise are one
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what a settings file says, names as options have them inside (``angle_range``).
+
+    Raises
+    ------
+    ValueError
+        It is no TOML.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file of settings: {error}") from error
+    return {key.replace("-", "_"): value for key, value in settings.items()}
 
 
 def words_of(path: Path, flags: Collection[str]) -> tuple[list[str], list[str]]:
@@ -40,10 +55,7 @@ def words_of(path: Path, flags: Collection[str]) -> tuple[list[str], list[str]]:
     ValueError
         No TOML, or a value that no option takes.
     """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file of settings: {error}") from error
+    settings = read_settings(path)
     scan = settings.pop("scan", [])
     options: list[str] = []
     for key, value in settings.items():
