@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import napari_tomoalign
 
 # Where the file system lets nobody write but in the folders that are given; root may always.
 SCRIPT = """
@@ -66,3 +69,9 @@ def test_they_run_where_nothing_at_all_can_be_written(tmp_path, monkeypatch):
     assert "in every run, for no folder can be written to: give one in NUMBA_CACHE_DIR" in note
     assert right == "True"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_kernel_is_kept_by_other_means():
+    for path in Path(napari_tomoalign.__file__).parent.rglob("*.py"):
+        if path.name != "_compiling.py":
+            assert "cache=True" not in path.read_text(encoding="utf-8"), path

@@ -246,7 +246,7 @@ def back_project(
     return out
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def advance(step: Any, voxels: Any, point: Any, volume: Any, gain: Any, non_negative: bool) -> None:
     """Take a step and extrapolate, in one pass over the memory; threads over the first axis.
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from ...images._compiling import compiled
 from ...images._rounding import FAST
 
 __all__ = ["PLAN", "back_project", "project"]
@@ -36,7 +37,7 @@ def _taps(position: Any, n: Any) -> Any:
     return index, clipped - f32(index)
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def project(volume: Any, plan: Any, n_rows: int, n_columns: int) -> Any:
     """Project; threads over the rows of the images.
 
@@ -77,7 +78,7 @@ def project(volume: Any, plan: Any, n_rows: int, n_columns: int) -> Any:
     return out
 
 
-@njit(parallel=True, fastmath=FAST, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=FAST)
 def back_project(images: Any, plan: Any, n_z: int, n_y: int, n_x: int) -> Any:
     """Back-project, the transpose of `project`; threads over planes, which no two rays share.
 
