@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ScanFileError, reading
+from .hdf5_heaps import heaps_are_sound
 from .limits import refuse_inflated
 
 __all__ = ["MAGIC", "DatasetStore", "Hdf5Dataset", "Hdf5File", "is_hdf5", "number_of", "text_of"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 
-_HEAP = b"GCOL\1\0\0\0"
-_SEARCHED = 64 * 2**20
-"""Bytes from the start of a file in which heaps are looked for: all of a shifts file, and of a
-scan the part before the images, as a rule; 30 ms to read."""
 _MOST_LINKS = 32
 """A name that leads over more links than this leads nowhere; HDF5 itself allows 16 in a row."""
 _MOST_LISTED = 10_000
@@ -235,7 +230,7 @@ class Hdf5File:
             import h5py
 
             state = path.stat()
-            if not _heaps_are_sound(path, state.st_size, state.st_mtime_ns):
+            if not heaps_are_sound(path, state.st_size, state.st_mtime_ns):
                 raise ScanFileError(
                     f"{path} is damaged where HDF5 keeps its texts; copy it again from where it "
                     "came"
@@ -398,34 +393,6 @@ class Hdf5File:
             f"{_listed(lists + keys) or 'none'}. Point at what belongs to the scan, for example "
             f"{python} (on the command line {line})"
         )
-
-
-@lru_cache(maxsize=32)
-def _heaps_are_sound(path: Path, size: int, changed: int) -> bool:
-    """Tell whether the heaps with a file's texts can be walked through.
-
-    The HDF5 library (1.14, 2.0) walks for ever over an object whose length is 0 or absurd; see
-    "Disk Format: Level 1E - Global Heap" of its file format.
-
-    Parameters
-    ----------
-    path, size, changed : Path, int, int
-        The file, its length in bytes and the time of its last change.
-    """
-    with path.open("rb") as file:
-        data = file.read(_SEARCHED)
-    at = data.find(_HEAP)
-    while at >= 0:
-        length = int.from_bytes(data[at + 8 : at + 16], "little")
-        place, end = at + 16, min(at + length, len(data))
-        while place + 16 <= end:
-            index, _, _, held = struct.unpack_from("<HHIQ", data, place)
-            step = held if index == 0 else 16 + -(-held // 8) * 8
-            if not 16 <= step <= at + length - place:
-                return False
-            place += step
-        at = data.find(_HEAP, at + len(_HEAP))
-    return True
 
 
 def _address(item: Any) -> int:

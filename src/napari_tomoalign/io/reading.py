@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import RotationAxis, turn_projections
 from ..images.source import blocks_of
-from .angle_files import read_angles
-from .angles import AngleUnit, in_radians, spread_angles
+from .angle_choice import angles_of, one_each, own_angles
+from .angles import AngleUnit
 from .channels import channel_index, joined_channels
-from .errors import NoAngles, ScanFileError, reading
+from .errors import ScanFileError, reading
 from .formats import data_exchange, emd, hdf5, hyperspy, mrc, mumott, nxtomo, tiff
 from .formats import numpy as numpy_files
 from .formats import zarr as zarr_files
@@ -175,7 +174,7 @@ def read_scan(
     named = [name for name, value in given.items() if value is not None and value is not False]
     if len(named) > 1:
         raise ValueError(f"both {' and '.join(named)} were given; give one of them")
-    own = None if angles is None else _own_angles(angles, angle_unit)
+    own = None if angles is None else own_angles(angles, angle_unit)
     options = ReadOptions(
         data=data,
         angles_path=angles_path,
@@ -195,8 +194,8 @@ def read_scan(
     for one, path_of in zip(raws, paths, strict=True):  # as many as are worked on at once
         require_memory(_AT_ONCE * math.prod(one.stack.shape[1:]), path_of)
     raw = raws[0] if len(raws) == 1 else joined_channels(raws, [Path(one) for one in paths])
-    found, words = _angles(raw, own, first_last, angles_from_names, paths[0])
-    found, words = _one_each(found, words, raw, angles_from_start, paths[0])
+    found, words = angles_of(raw, own, first_last, angles_from_names, paths[0])
+    found, words = one_each(found, words, raw, angles_from_start, paths[0])
     axis = _checked_axis(rotation_axis or raw.rotation_axis or "vertical")
     preparation, lines = _plan(raw, normalise, transmission, background)
     advice_in = [line for line in lines if "give " in line]
@@ -298,76 +297,6 @@ def _read_raw(path: Path, options: ReadOptions) -> RawScan:
     with reading(path):
         raw: RawScan = reader.read(path, options)
     return raw
-
-
-def _own_angles(
-    angles: PathLike | ArrayLike, unit: AngleUnit | None
-) -> tuple[NDArray[np.float64], str]:
-    """Return the angles that the caller brings, as a file or as an array."""
-    if isinstance(angles, (str, os.PathLike)):
-        return read_angles(Path(angles), unit)
-    return in_radians(angles, unit or "radians", "the caller's array")
-
-
-def _angles(
-    raw: RawScan,
-    own: tuple[NDArray[np.float64], str] | None,
-    first_last: tuple[float, float] | None,
-    from_names: bool,
-    path: PathLike,
-) -> tuple[NDArray[np.float64], str]:
-    names = raw.names
-    if own is not None:
-        return own
-    if first_last is not None:
-        if names is not None and names.gaps:
-            warnings.warn(
-                f"{path}: the images {names.gaps} are missing, so evenly spread angles are those "
-                "of other images from there on: put the images back, or give a file of angles",
-                UserWarning,
-                stacklevel=3,
-            )
-        return spread_angles(first_last, raw.stack.shape[0])
-    if from_names:
-        if names is None or not names.angles:
-            raise ScanFileError(
-                f"{path} has no images with angles in their names, one number with a sign or a "
-                "point in each; give the angles another way"
-            )
-        return in_radians(names.angles, "degrees", "the names of the images")
-    if raw.angles is None:
-        offered = ""
-        if names is not None and names.angles:
-            offered = (
-                f"; the names of the images have {min(names.angles):g} to {max(names.angles):g}, "
-                "which are taken with angles_from_names=True (--angles-from-names)"
-            )
-        raise NoAngles(
-            f"{path} has no angles, neither in it nor in a file beside it{offered}; give a file of "
-            "them, angles=FILE (--angles FILE), or the first and the last in degrees, "
-            "first_last=(0, 180) (--first-last 0 180)"
-        )
-    return raw.angles, raw.source.get("angles", "the file")
-
-
-def _one_each(
-    angles: NDArray[np.float64], words: str, raw: RawScan, from_start: bool, path: PathLike
-) -> tuple[NDArray[np.float64], str]:
-    """Return one angle for each projection, or say what can be done."""
-    count = raw.stack.shape[0]
-    if len(angles) == count:
-        return angles, words
-    if from_start and len(angles) > count:
-        return angles[:count], f"{words}, of {len(angles)} the first {count}"
-    remedy = "there must be one angle for each projection"
-    if len(angles) > count:
-        remedy += (
-            "; if the scan was stopped and these are the first ones, say angles_from_start=True "
-            "(--angles-from-start)"
-        )
-    raise ScanFileError(
-        f"{path} has {count} projections but {len(angles)} angles came from {words}; {remedy}"
-    )
 
 
 def _lost_words(raw: RawScan) -> tuple[str, ...]:
