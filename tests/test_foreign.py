@@ -112,3 +112,18 @@ def test_counts_as_transmission():
     scan["prj"] = 2000 * np.exp(-scan["prj"])
     _, _, _, both = run(scan, transmission=True)
     assert both < 0.02
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01])
+def test_zingers(share):
+    scan = foreign.make("porous", zingers=share, seed=SEEDS[0])
+    result, _, _, both = run(scan)
+    assert both < 0.05  # 0.035 and 0.10 with them
+    assert any("zingers" in found for found in result.diagnosis)
+
+
+def test_rings():
+    scan = foreign.make("porous", rings=0.2, seed=SEEDS[0])
+    result, _, _, both = run(scan)
+    assert both < 0.15  # 0.5 with them
+    assert any("stripes" in found for found in result.diagnosis)

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends import Backend
+from .loop.cleaning import cleaned
 from .loop.level import level_of
 from .loop.matching import draw, match, pull_of_held
 from .loop.model import evaluate
@@ -128,7 +129,7 @@ def iterate_alignment(
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the steps of each iteration, level by level, until the schedule ends."""
-    start = prepare(run)
+    start = cleaned(run, prepare(run))
     truncation = truncation_of(run, start)
     schedule = Schedule(run, start)
     rng = np.random.default_rng(run.parameters.seed)

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from .._typing import Array, Stack
 from ..parameters import AlignmentParameters
 from .borders import Borders
-from .survey import Survey, blocks_of
+from .survey import NOISELESS, Survey, blocks_of
 
 __all__ = ["Measurement", "gains_of", "measurement_of"]
 
 _STUCK = 0.1  # of the noise: a pixel that varies less over the frames is no measurement
-_NOISELESS = 1e-3  # of the contrast: simulated, no detector has as little noise
 # Masses of clean whole objects scatter by 0.1 to 0.9 % (foreign.py and simulate, noise to 10 %).
 _UNEVEN = 0.02
 _CERTAIN = 4.0  # standard errors by which gains must scatter to be any
@@ -157,7 +156,7 @@ def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Where there is no noise, vacuum does not vary either: what is at nothing is taken for that.
     """
     noise = survey.noise_of(used)
-    least = _NOISELESS * float(np.median(survey.contrast[used]))
+    least = NOISELESS * float(np.median(survey.contrast[used]))
     still: NDArray[np.bool_] = survey.spread <= _STUCK * max(noise, least)
     if noise < least:
         still &= np.abs(survey.mean) > least

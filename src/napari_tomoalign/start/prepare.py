@@ -12,6 +12,7 @@ from ..geometry.gauge import gauge_part
 from ..images.filtering import fill_ignored
 from ..results import TRUSTED
 from .borders import Borders, look_at_borders
+from .detector import Detector, look_at_detector
 from .estimate import Estimate, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .measurement import Measurement, gains_of, measurement_of
@@ -55,6 +56,8 @@ class Start:
         What was taken out of the images to make them projections.
     borders : Borders
         What the borders of the images showed before that.
+    detector : Detector
+        What is suspected of the detector beyond that.
     """
 
     projections: NDArray[np.float32]
@@ -72,6 +75,7 @@ class Start:
     notes: tuple[str, ...]
     measurement: Measurement
     borders: Borders
+    detector: Detector
 
     def taking_part(self, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which frames are reconstructed: the trusted ones, and the ignored ones anyway."""
@@ -138,6 +142,7 @@ def prepare(run: Run) -> Start:
         notes=said + few,
         measurement=measurement,
         borders=borders,
+        detector=look_at_detector(survey, usable, measurement.stuck),
     )
 
 

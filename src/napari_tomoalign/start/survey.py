@@ -18,10 +18,14 @@ from .._typing import Array, Stack
 from ..images.binning import bin_stack
 from ..images.filtering import noise_level
 
-__all__ = ["Survey", "blocks_of", "border_width", "take_survey"]
+__all__ = ["NOISELESS", "Survey", "blocks_of", "border_width", "take_survey"]
+
+NOISELESS = 1e-3
+"""Noise of the contrast, below which images are simulated: no detector has as little."""
 
 _COARSE = 16  # pixels along the longer side of the image in which contrast is measured
 _FRAMES_AT_ONCE = 16  # of a stack in memory: enough for whole-array arithmetic
+_SPIKE = 10.0  # times the noise: of noise alone, no pixel stands out as far
 _NOISE_ROWS = 96  # of a frame, in the middle: some ten thousand pixels tell its noise to a percent
 
 
@@ -46,6 +50,8 @@ class Survey:
         Standard deviation after averaging over blocks, which takes most of the noise away.
     at_largest : (n_angles,) array
         Share of the pixels at exactly the frame's largest value.
+    spikes : (n_angles,) array
+        Share of the pixels that stand out of all four neighbours, by ten times the noise.
     varies : (n_angles,) array of bool
         The pixels are not all equal.
     noise : (n_angles,) array
@@ -63,6 +69,7 @@ class Survey:
     power: Array
     contrast: Array
     at_largest: Array
+    spikes: Array
     varies: NDArray[np.bool_]
     noise: Array
     digests: tuple[bytes, ...]
@@ -105,7 +112,7 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
     cuts += [slice(n_columns - (k + 1) * width, n_columns - k * width) for k in (1, 0)]
     total, squares = np.zeros((2, n_rows, n_columns))
     origin: Stack | None = None  # of the squares: an image, so that they do not cancel
-    power, contrast, at_largest, noise = np.empty((4, n))
+    power, contrast, at_largest, noise, spikes = np.empty((5, n))
     varies = np.empty(n, bool)
     digests = [b""] * n
     for first, block in blocks:
@@ -126,6 +133,7 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         varies[part] = at_largest[part] < 1
         for i, frame in enumerate(block, start=first):
             noise[i] = noise_level(frame[None, middle])
+            spikes[i] = _spikes(frame, _SPIKE * noise[i])
             data = np.ascontiguousarray(frame).data
             digests[i] = hashlib.blake2b(data, digest_size=16).digest()
     return Survey(
@@ -138,7 +146,19 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         power=power,
         contrast=contrast,
         at_largest=at_largest,
+        spikes=spikes,
         varies=varies,
         noise=noise,
         digests=tuple(digests),
     )
+
+
+def _spikes(frame: Stack, height: float) -> float:
+    """Return the share of the pixels that stand out of all four neighbours by more than that."""
+    inner = frame[1:-1, 1:-1]
+    around = (frame[:-2, 1:-1], frame[2:, 1:-1], frame[1:-1, :-2], frame[1:-1, 2:])
+    if inner.size == 0 or height == 0:
+        return 0.0
+    above = inner > np.maximum.reduce(around) + height
+    below = inner < np.minimum.reduce(around) - height
+    return float(np.count_nonzero(above | below) / inner.size)
