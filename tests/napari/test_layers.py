@@ -149,6 +149,17 @@ def test_slices_and_angles_have_a_slider_each(viewer, layers, frames):
         np.testing.assert_array_equal(scan._slice.image.raw, scan.data[11 - index])
 
 
+def test_the_slice_in_view_is_a_row_of_the_scan_when_the_level_is_full(viewer, layers, frames):
+    scan = viewer.add_image(
+        np.zeros((12, 16, 32)), name="scan", scale=(1, 0.5, 0.5), translate=(0, 3, 7)
+    )
+    layers.begin(scan)
+    layers.show(frames(binning=2))
+    assert viewer.dims.point[0] == 3.25 + 4  # between two rows of the scan
+    layers.show(frames())
+    assert viewer.dims.point[0] == 3 + 8 * 0.5
+
+
 def test_in_3d_the_volume_is_shown_alone(viewer, layers, frames):
     scan = viewer.add_image(np.zeros((12, 16, 32)), name="scan")
     layers.begin(scan)

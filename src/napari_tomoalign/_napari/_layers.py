@@ -92,7 +92,10 @@ class AlignmentLayers:
             if role not in self._layers:
                 self._layers[role] = self._add(role, frames[role])
             elif self._layers[role] in self._viewer.layers:
-                _update(self._layers[role], frames[role])
+                finer = _update(self._layers[role], frames[role])
+                if finer and role == "reconstruction":  # a coarse slice lies between two rows
+                    dims = self._viewer.dims
+                    dims.set_point(0, self._row_at(dims.point[0]))
         if first:
             self._arrange(frames)
         elif len(self._viewer.layers) != count:
@@ -180,6 +183,16 @@ class AlignmentLayers:
         self._follow_ndisplay()
         self._viewer.reset_view()
         self._refit()
+
+    def _row_at(self, place: float) -> float:
+        """Return where the scan's row nearest to a place lies: a binned slice is between two."""
+        if self._source is None:
+            return place
+        reference = self.get("reference")
+        own = {} if reference is None else reference.metadata[KEY]
+        axis = -1 if own.get("rotation_axis") == "horizontal" else -2
+        scale, first = float(self._source.scale[axis]), float(self._source.translate[axis])
+        return first + scale * round((place - first) / scale)
 
     def _follow_ndisplay(self, event: Any = None) -> None:
         """In 3-D show the volume alone: a stack of projections is no solid."""
@@ -272,8 +285,12 @@ def _title(layer: Image) -> None:
     layer.name_overlay.font_size = 9
 
 
-def _update(layer: Image, frame: Frame) -> None:
-    """Put new data into a layer; contrast, colours and visibility stay the user's."""
+def _update(layer: Image, frame: Frame) -> bool:
+    """Put new data into a layer; contrast, colours and visibility stay the user's.
+
+    Returns whether the data are finer than they were.
+    """
+    finer = frame.scale[-1] < layer.scale[-1]
     other = layer.metadata[KEY]["source"] != frame.metadata[KEY]["source"]
     coarser = frame.scale[-1] > layer.scale[-1]
     if coarser:  # before the data, lest the world shrinks for a moment and the sliders jump
@@ -284,6 +301,7 @@ def _update(layer: Image, frame: Frame) -> None:
     layer.metadata = frame.metadata
     if other:
         layer.contrast_limits = grey_range(frame.data)
+    return bool(finer)
 
 
 def _place(layer: Image, frame: Frame) -> None:
