@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
-from .base import Frames, Operator, check_vertical
+from .base import Frames, Operator
 from .slab import SlabDone, SlabWork
 
 __all__ = ["MumottBackend", "TensorBackend", "Tensors"]
@@ -99,12 +99,11 @@ class MumottBackend:
         return False
 
     def supports(self, geometry: ScanGeometry) -> bool:
-        """Whether the axis is vertical: the projector is compiled for angles about one."""
-        return geometry.has_vertical_axis
+        """Return True: mumott's projector is one in three dimensions."""
+        return True
 
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return mumott's projector of a geometry (see `Backend.operator`)."""
-        check_vertical("backend 'mumott'", geometry)
         return _MumottOperator(geometry, self._projector)
 
     def _projector(self, geometry: ScanGeometry) -> Any:
@@ -129,7 +128,6 @@ class MumottBackend:
     ) -> Array:
         """Reconstruct a volume (see `Backend.reconstruct`)."""
         self.check_options(algorithm, options)
-        check_vertical("backend 'mumott'", geometry)
         projector = self._projector(geometry)
         images = _to_mumott(projections)
         settings: dict[str, Any] = copy.deepcopy(options)  # mumott fills in what is missing
@@ -199,6 +197,10 @@ class TensorBackend(MumottBackend):
         self._geometry = container.geometry
         self._segments = turn_projections(np.asarray(container.data, np.float32), rotation_axis)
         self._prepared = lru_cache(_GEOMETRIES)(self._prepare)
+
+    def supports(self, geometry: ScanGeometry) -> bool:
+        """Whether the axis is vertical: the container's own rotations are those about it."""
+        return geometry.has_vertical_axis
 
     def slab_height(self, geometry: ScanGeometry) -> int:
         """Return all rows: slices are no slices of their own to a tensor pipeline."""
