@@ -20,6 +20,10 @@ __all__ = ["Borders", "look_at_borders"]
 # Ratios seen with foreign.py, 64 pixels, 60 angles, seeds 0 and 1: vacuum 0.97 to 1.03, with 5 % of
 # rings or 0.1 % of zingers too; a field that fades towards the borders 1.3, pillars 1.9 and more.
 _SMOOTH = 1.15  # scatter about the plane over that between neighbouring rows: above, no vacuum
+_MOST = 80  # percent of the frames that must show vacuum; zingers and other objects are in the rest
+_TOUCHED = (
+    1.5  # the same ratio, of one frame: noise reaches 1.2 in one of 40, an object 1.6 and more
+)
 # Planes that are noise scatter by 1 standard error, 1.3 at most in the clean scans of that table;
 # 0.5 % of the data scatters by 4 to 5.
 _VARIES = 2.5  # standard errors by which planes scatter: above, they differ from frame to frame
@@ -73,7 +77,9 @@ def look_at_borders(survey: Survey, used: NDArray[np.bool_]) -> Borders:
     pattern = np.median(rest[used], axis=0)
     noise, scatter = _noise(rest - pattern), np.sqrt(np.mean((rest - pattern) ** 2, axis=(1, 2)))
     usual = float(np.median(noise[used]))
-    vacuum = bool(np.median(scatter[used]) <= _SMOOTH * usual)
+    vacuum = bool(np.percentile(scatter[used], _MOST) <= _SMOOTH * usual)
+    # Where shifts bring the object to the borders of a few frames, theirs say nothing of it.
+    planes[scatter > _TOUCHED * usual] = np.median(planes[used], axis=0)
     error = np.maximum(np.sqrt(np.diag(normal)) * usual, 1e-30)
     middle = np.median(planes[used], axis=0)
     spread = 1.4826 * np.median(np.abs(planes[used] - middle), axis=0)
