@@ -114,7 +114,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
         parameters = parameters.with_changes(center_estimation=False)
     elif stored and not parameters.center_estimation:
         center = stored.center
-    initial = _shifts(arguments.initial_shifts, scan, arguments)
+    initial = _shifts(arguments.initial_shifts, "--initial-shifts", scan, arguments)
     if arguments.initial_shifts is None:
         initial = scan.initial_shifts
     settings: dict[str, Any] = {
@@ -147,7 +147,7 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
     """Return true shifts that the end of the run can be compared with."""
     if str(arguments.truth) == "none":
         return None
-    truth = _shifts(arguments.truth, scan, arguments)
+    truth = _shifts(arguments.truth, "--truth", scan, arguments)
     if truth is None:
         truth = scan.true_shifts
     if truth is not None and (truth.shape != (len(scan.angles), 2) or not np.isfinite(truth).all()):
@@ -161,12 +161,16 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
 
 
 def _shifts(
-    path: Path | None, scan: Scan, arguments: argparse.Namespace
+    path: Path | None, option: str, scan: Scan, arguments: argparse.Namespace
 ) -> NDArray[np.float64] | None:
     """Read shifts for the scan, about an axis in the middle of its images."""
     from ..io import shifts_for
 
     if path is None or str(path) == "none":
         return None
-    found: NDArray[np.float64] = shifts_for(path, scan, binning=arguments.binning).centred.shifts
-    return found
+    try:
+        found = shifts_for(path, scan, binning=arguments.binning)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
+    shifts: NDArray[np.float64] = found.centred.shifts
+    return shifts
