@@ -83,7 +83,7 @@ class TestInAModel:
         before = {layer.name: (layer.data, layer.data.copy()) for layer in viewer.layers}
         shifts, history = widget.session.course.shifts.copy(), widget.session.course.history
         verify(widget)
-        assert widget.run_bar.status.text().startswith("Shifts of this scan are recovered: of ")
+        assert "Verified: shifts of this scan are recovered: of " in widget.verdict.verified.text()
         row, column = widget.result.verification._points
         for points in (row, column):
             injected, recovered = points.get_data()
@@ -141,7 +141,7 @@ class TestInAModel:
         assert done.result.slider.isEnabled()
         check.iterations = 1
         verify(done)
-        assert "recovered" in done.run_bar.status.text()
+        assert "recovered" in done.verdict.verified.text()
         run(done)
         assert loop.started == 2
 

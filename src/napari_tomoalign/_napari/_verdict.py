@@ -191,7 +191,7 @@ class VerdictPanel(QWidget):
         self.headline.setText(f"{text}\n{words}" if words else text)
         self.headline.setVisible(bool(text or words))
         verified = course.verified
-        self.verified.setText("" if verified is None else f"✓ Verified: {verified.message}.")
+        self.verified.setText("" if verified is None else f"Verified: {verified.message}.")
         self.verified.setVisible(verified is not None)
         state = course.state
         diagnosis = () if state is None or not course.at_end else state.diagnosis

@@ -130,15 +130,17 @@ def write_settings(
         {key.replace("_", "-"): value for key, value in settings.items()}
     )
     with atomic_path(path, overwrite=overwrite) as aside:
-        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        aside.write_text(text, encoding="utf-8")
     return path
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (bool, int, float, str)):
+    if isinstance(value, str):  # TOML is Unicode, which a file's name need not be
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    return str(value)
+    return _plain(str(value))
