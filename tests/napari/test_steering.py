@@ -148,7 +148,7 @@ def test_the_projection_in_view_is_described(done, viewer):
 def test_shifts_saved_and_loaded_again(widget, run, qtbot, told, tmp_path, suffix):
     run(widget)
     # Some formats put the axis in the middle: shifts and center belong together.
-    found = widget.session.course.shifts + (0, widget.session.course.center)
+    found = widget.session.course.shifts + np.array([0, widget.session.course.center])
     path = tmp_path / f"shifts{suffix}"
     widget.save_shifts(path)
     qtbot.waitUntil(lambda: any("shifts are in" in text for text in told()), timeout=10_000)
@@ -157,7 +157,7 @@ def test_shifts_saved_and_loaded_again(widget, run, qtbot, told, tmp_path, suffi
     assert not widget.session.course.is_result
     with qtbot.waitSignal(widget.files.loaded, timeout=10_000):
         widget.load_shifts(path)
-    loaded = widget.session.course.shifts + (0, widget.session.course.center)
+    loaded = widget.session.course.shifts + np.array([0, widget.session.course.center])
     np.testing.assert_allclose(loaded, found, atol=2e-3)
     assert widget.run_bar.goes_on
     assert not any("warn" in text.lower() for text in told())

@@ -47,6 +47,8 @@ def cleaned(run: Run, start: Start) -> Start:
     drawn = np.flatnonzero(start.registered)
     grid = truncation.grid(start.geometry, last=False)
     center = start.geometry.center
+    inside = np.zeros(images.shape[1:], bool)
+    inside[run.parameters.projection_cropping or ...] = True  # what is not registered tells nothing
     pattern = np.zeros(images.shape[1:], np.float32)
     hit = np.zeros(images.shape, bool)
     for _ in range(_ROUNDS_STRIPED if start.detector.striped else _ROUNDS):
@@ -57,6 +59,7 @@ def cleaned(run: Run, start: Start) -> Start:
         seen = shift_weights(None, shifts, images.shape, workers=run.parameters.workers) > 0
         if given is not None:
             seen &= given > 0
+        seen &= inside
         misfit = np.where(seen, images - there, np.float32(np.nan))
         if start.detector.striped:
             pattern = pattern + _BEYOND * (_pattern(misfit, used, start.frame_noise) - pattern)
@@ -94,13 +97,20 @@ def _without(
 
 
 def _pattern(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> Stack:
-    """Return the median misfit of each pixel over the angles, 0 where it may be noise."""
+    """Return the median misfit of each pixel over the angles, 0 where it may be noise.
+
+    What differs from angle to angle is no pattern, however large: a pixel's own scatter counts as
+    its noise.
+    """
     pattern = np.zeros(misfit.shape[1:], np.float32)
+    scatter = np.full(pattern.shape, np.median(noise[used]))
     for row in range(len(pattern)):
         line = misfit[used, row]
         known = np.isfinite(line).any(axis=0)
         pattern[row, known] = np.nanmedian(line[:, known], axis=0)
-    expected = np.sqrt(np.pi / 2) * np.median(noise[used]) / np.sqrt(np.count_nonzero(used))
+        spread = np.nanmedian(np.abs(line[:, known] - pattern[row, known]), axis=0) / 0.6745
+        scatter[row, known] = np.maximum(scatter[row, known], spread)
+    expected = np.sqrt(np.pi / 2 * np.mean(scatter**2) / np.count_nonzero(used))
     present = np.sqrt(np.mean(pattern**2)) > _PATTERN * expected
     return pattern if present else np.zeros_like(pattern)
 
@@ -109,8 +119,8 @@ def _hit(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> NDArray[np.boo
     """Return the pixels beyond any noise: of the frame, and of the pixel over the frames."""
     hit = np.zeros(misfit.shape, bool)
     for row in range(misfit.shape[1]):
-        line = misfit[:, row]
-        usual = np.nan_to_num(np.nanmedian(np.abs(line[used]), axis=0), nan=np.inf) / 0.6745
-        limit = _HIT * np.maximum(usual, noise[:, None])
-        hit[:, row] = np.nan_to_num(np.abs(line)) > limit
+        known = np.isfinite(misfit[used, row]).any(axis=0)
+        line = np.abs(misfit[:, row, known])
+        usual = np.nanmedian(line[used], axis=0) / 0.6745
+        hit[:, row, known] = np.nan_to_num(line) > _HIT * np.maximum(usual, noise[:, None])
     return hit

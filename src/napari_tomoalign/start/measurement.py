@@ -153,13 +153,12 @@ def measurement_of(
 def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels that do not vary though there is something to be seen.
 
-    Where there is no noise, vacuum does not vary either: what is at nothing is taken for that.
+    Vacuum does not vary either, where data have no noise or are clipped: what shows nothing is
+    taken for that.
     """
-    noise = survey.noise_of(used)
-    least = NOISELESS * float(np.median(survey.contrast[used]))
-    still: NDArray[np.bool_] = survey.spread <= _STUCK * max(noise, least)
-    if noise < least:
-        still &= np.abs(survey.mean) > least
+    nothing = max(survey.noise_of(used), NOISELESS * float(np.median(survey.contrast[used])))
+    still: NDArray[np.bool_] = survey.spread <= _STUCK * nothing
+    still &= np.abs(survey.mean) > nothing
     return still
 
 
