@@ -60,7 +60,14 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
         found = scatter_of(*windowed.images, workers=run.parameters.workers)
         unit[part] = found.unit * noise[part, None] / windowed.unit
         pixels[part], blocks[part] = found.pixels, found.blocks
-    variance = np.maximum(unit, pixels) ** 2
+    # Where less remains than the noise, the reconstruction follows part of it, and of displacements
+    # as well. One that followed whole directions (a projection) would leave that part of what a
+    # known object tells; one that followed all directions alike would leave the answer as it is.
+    # Between these limits, 1 and the ratio of noise and remainder, stands their geometric mean:
+    # with it, tests/benchmarks/accuracy.py --quick states 0.8 to 1.3 times the true errors, and 1.9
+    # times for 15 angles.
+    followed = np.sqrt(np.maximum(unit / np.maximum(pixels, 1e-30), 1))
+    variance = (np.maximum(unit, pixels) * followed) ** 2
     # Misfit is the scan's: a frame alone has too few blocks to tell it. It is held against the
     # larger of noise and what remains: few angles let a reconstruction follow part of the noise.
     known = np.isfinite(variance)
