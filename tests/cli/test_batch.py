@@ -39,6 +39,7 @@ def test_each_scan_of_a_folder_is_run_and_one_that_fails_stops_none(
     capsys.readouterr()
     assert main(["align", "--each", str(scans), "-o", str(tmp_path / "out"), *QUICK]) == 2
     output = capsys.readouterr()
+    assert "note: no scan, so left out: notes.txt" in output.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"one", "two"}
     assert re.search(r"^error: broken: .*broken\.h5", output.err, re.M)
     table = output.out.split("\n\n")[-1].splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import re
@@ -457,6 +458,21 @@ def test_apply_moves_the_scan_as_align_does(
     assert "exists already" in line
     line = refused(capsys, "apply", aligned / "shifts.h5", scan, "-o", out, "--order", "9")
     assert "expected 3 or fourier, got '9'" in line
+
+
+def test_apply_says_what_the_reader_remarks(
+    aligned: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    from napari_tomoalign.io import aligned_copy
+
+    def read(path: object, **options: object) -> object:
+        return dataclasses.replace(read_scan(path, **options), remarks=("two frames are missing",))
+
+    read_scan = aligned_copy.read_scan
+    monkeypatch.setattr(aligned_copy, "read_scan", read)
+    out = str(tmp_path / "out.h5")
+    assert main(["apply", str(aligned / "shifts.h5"), str(scan), "-o", out]) == 0
+    assert "note: two frames are missing" in capsys.readouterr().err
 
 
 def test_export_writes_for_other_programs(

@@ -83,7 +83,7 @@ def _without_angles(scan: Scan, path: Path) -> list[LayerData]:
         del metadata["angles"]
         if len(found) == 1:
             metadata["angles"], words = read_angles(found[0])
-            metadata["preparation"] = (*scan.preparation, f"angles: {words}")
+            metadata["preparation"] = (*_words_of(scan), f"angles: {words}")
     return layers
 
 
@@ -141,8 +141,13 @@ def _metadata(scan: Scan) -> dict[str, Any]:
         "weights": scan.weights,
         "true_shifts": scan.true_shifts,
         "source": dict(scan.source),
-        "preparation": scan.preparation,
+        "preparation": _words_of(scan),
         "rotation_axis": scan.rotation_axis,
         "file": scan.source.get("file"),
     }
     return {key: value for key, value in known.items() if value is not None}
+
+
+def _words_of(scan: Scan) -> tuple[str, ...]:
+    """Return what the reader remarks and what was done to the counts, each once."""
+    return tuple(dict.fromkeys((*scan.remarks, *scan.preparation)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ._scan import add_scan_arguments, reading_options
+from ._scan import add_scan_arguments, reading_options, tell_remarks
 from ._text import shifts_in
 
 __all__ = ["USAGE", "add_arguments", "run"]
@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         crop=arguments.crop,
         overwrite=arguments.overwrite,
         check=arguments.check,
+        told=tell_remarks,
         **reading,
     )
     print(f"{path}: aligned with {arguments.shifts}")

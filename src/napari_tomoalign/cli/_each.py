@@ -72,7 +72,11 @@ def _scans(given: list[str]) -> list[str]:
     for one in given:
         path = Path(one)
         if path.is_dir() and not can_read(path):
-            scans += sorted(str(entry) for entry in path.iterdir() if can_read(entry))
+            entries = sorted(path.iterdir())
+            scans += [str(entry) for entry in entries if can_read(entry)]
+            others = [entry.name for entry in entries if not can_read(entry)]
+            if others:
+                print(f"note: no scan, so left out: {', '.join(others)}", file=sys.stderr)
         else:
             scans.append(one)
     if not scans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def apply_shifts(
     crop: bool = False,
     overwrite: bool = False,
     check: bool = True,
+    told: Callable[[Scan], object] | None = None,
     **reading: Any,
 ) -> Path:
     """Align a scan of any size with shifts that were found before, in one interpolation.
@@ -56,6 +57,8 @@ def apply_shifts(
         Replace a file that is there.
     check : bool
         Compare the data with the hash in the shifts file, which reads the scan once more.
+    told : callable, optional
+        Gets the scan once it is read and before anything is done with it: for its remarks.
     **reading
         Options of `read_scan`. The rotation axis is the shifts file's where none is given.
 
@@ -88,6 +91,8 @@ def apply_shifts(
         if isinstance(stored, ShiftsFile):
             reading.setdefault("rotation_axis", stored.rotation_axis)
         scan = read_scan(scan, lazy=True, **reading)
+    if told is not None:
+        told(scan)
     if "aligned" in scan.source:
         raise ValueError(
             f"{scan.source.get('file', 'the scan')} is aligned already "
