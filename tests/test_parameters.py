@@ -1,6 +1,7 @@
 """Every parameter of the loop does what it says: each test fails where the loop ignores it."""
 
 import dataclasses
+import inspect
 from pathlib import Path
 from types import MappingProxyType
 
@@ -104,6 +105,23 @@ def test_every_parameter_has_a_test_here():
 
 
 # --- how long ------------------------------------------------------------------------------------
+
+
+def test_help_names_every_parameter_with_its_default():
+    for function in (iterate_alignment, align):
+        told = inspect.signature(function).parameters
+        defaults = AlignmentParameters()
+        for field in dataclasses.fields(AlignmentParameters):
+            if field.default is not dataclasses.MISSING:
+                assert told[field.name].default == getattr(defaults, field.name)
+        assert {
+            "center",
+            "weights",
+            "backend",
+            *(f.name for f in dataclasses.fields(defaults)),
+        } <= (set(told))
+        assert not {"parameters", "arguments"} & set(told)
+    assert {"callback", "progress", "resume"} <= set(inspect.signature(align).parameters)
 
 
 @pytest.mark.parametrize("maxiter", [1, 2, 4])

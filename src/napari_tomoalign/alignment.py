@@ -54,6 +54,7 @@ from .loop.steps import absolute, find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
+from .parameters import spelled_out
 from .results import AlignmentResult, AlignmentState, Resume, freeze
 from .start.checks import check
 from .start.prepare import prepare
@@ -64,6 +65,7 @@ __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"
 _LOG = logging.getLogger(__name__)
 
 
+@spelled_out()
 def iterate_alignment(
     projections: ArrayLike,
     angles: ArrayLike,
@@ -197,6 +199,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             model = evaluate(run, level, truncation, shifts, center, used)
 
 
+@spelled_out(iterate_alignment)
 def align(
     projections: ArrayLike,
     angles: ArrayLike,

@@ -13,12 +13,15 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from inspect import Parameter, signature
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AlignmentParameters"]
+__all__ = ["AlignmentParameters", "spelled_out"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 Cropping = tuple[slice, slice]
 
@@ -255,6 +258,37 @@ class AlignmentParameters:
     def with_changes(self, **changes: Any) -> "AlignmentParameters":
         """Return a copy with some values changed, validated anew."""
         return replace(self, **changes)
+
+
+def spelled_out(*others: Callable[..., Any]) -> Callable[[_F], _F]:
+    """Spell out the keywords that a function hands on, for ``help`` and for completion.
+
+    In place of its ``**keywords`` the signature then names the arguments of ``others`` and the
+    fields of `AlignmentParameters`, with their defaults, each of which is written in one place.
+    """
+
+    def spelled(function: _F) -> _F:
+        own = signature(function)
+        taken = [one for f in others for one in signature(f).parameters.values()]
+        taken += own.parameters.values()
+        known = {f.name for f in fields(AlignmentParameters)}
+        named = {
+            one.name: one
+            for one in taken
+            if one.kind is not Parameter.VAR_KEYWORD and one.name not in known
+        }
+        settings = [
+            one.replace(annotation=get_args(one.annotation)[0])
+            if get_origin(one.annotation) is Annotated
+            else one
+            for one in signature(AlignmentParameters).parameters.values()
+        ]
+        every = (*named.values(), *settings)
+        ordered = sorted(every, key=lambda one: one.kind)
+        function.__signature__ = own.replace(parameters=ordered)  # type: ignore[attr-defined]
+        return function
+
+    return spelled
 
 
 def _boolean(name: str, value: Any) -> bool:
