@@ -157,3 +157,31 @@ def test_a_scan_is_simulated_about_a_leaning_axis():
     assert 0.7 < cramer_rao_bound(leaning) / cramer_rao_bound(upright) < 1.4
     same = simulate(32, rotations=leaning.geometry.orientations, seed=3)
     np.testing.assert_allclose(same.clean, leaning.clean, atol=1e-6)
+
+
+def test_turned_images_land_as_those_of_an_upright_axis_do():
+    """What lies at a place in an upright image lies at that place, turned about the middle."""
+    in_plane = np.array([0.02, -0.3, 0.1])
+    points = np.random.default_rng(1).normal(size=(6, 3)) * 5
+    given = {
+        "axis": ScanGeometry(ANGLES, 20, 30, 13.0, axis_angle=0.4, in_plane=in_plane),
+        "leaning": ScanGeometry(ANGLES, 20, 30, 13.0, axis_angle=0.4, axis_tilt=0.2),
+        "rotations": ScanGeometry(
+            n_rows=20,
+            n_columns=30,
+            center=13.0,
+            rotations=ScanGeometry(ANGLES, 20, 30, in_plane=in_plane).orientations,
+        ),
+    }
+    for name, geometry in given.items():
+        upright, turns = geometry.upright, geometry.turns
+        assert upright.has_vertical_axis == (name != "leaning")
+        away = upright.lands(points) - [9.5, 13.0]
+        cos, sin = np.cos(turns)[:, None], np.sin(turns)[:, None]
+        rows, columns = away[..., 0], away[..., 1]
+        turned = np.stack([rows * cos - columns * sin, columns * cos + rows * sin], axis=-1)
+        np.testing.assert_allclose(geometry.lands(points) - [9.5, 13.0], turned, atol=1e-9)
+    kept = given["axis"].subset([2, 0])
+    np.testing.assert_array_equal(kept.turns, 0.4 + in_plane[[2, 0]])
+    with pytest.raises(ValueError, match=r"one turn for each of 3 projections.*shape \(2,\)"):
+        ScanGeometry(ANGLES, 20, 30, in_plane=in_plane[:2])

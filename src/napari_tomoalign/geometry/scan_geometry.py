@@ -21,6 +21,7 @@ __all__ = ["ScanGeometry", "binned_position", "directions_of"]
 _Array = NDArray[np.float64]
 
 _ORTHOGONAL = 1e-5  # how far a rotation may be from one: what single precision leaves of a product
+_ALONG_SLICES = 0.01  # voxels by which a ray may leave its slice at the border: it sees no other
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,9 @@ class ScanGeometry:
         Radians by which the axis leans along the beam, its end at larger rows downstream.
     rotations : (n_angles, 3, 3) array of float64, optional
         Take (z, y, x) of the object to (row, depth, column), in place of angles and axis.
+    in_plane : (n_angles,) array of float64, optional
+        Radians by which each image is turned in its plane beside all that, as the axis is by
+        ``axis_angle``.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class ScanGeometry:
     axis_angle: float = 0.0
     axis_tilt: float = 0.0
     rotations: _Array | None = None
+    in_plane: _Array | None = None
 
     def __post_init__(self) -> None:
         """Own the arrays, so that nobody can change them; fill in what was left out."""
@@ -107,6 +112,15 @@ class ScanGeometry:
             )
         angles.flags.writeable = False
         object.__setattr__(self, "angles", angles)
+        if self.in_plane is not None:
+            in_plane = np.array(self.in_plane, dtype=np.float64)
+            if in_plane.shape != angles.shape:
+                raise ValueError(
+                    f"in_plane must be one turn for each of {len(angles)} projections, radians; got "
+                    f"shape {in_plane.shape}"
+                )
+            in_plane.flags.writeable = False
+            object.__setattr__(self, "in_plane", in_plane)
         for name, value in (
             ("center", (self.n_columns - 1) / 2),
             ("row_center", (self.n_rows - 1) / 2),
@@ -139,14 +153,22 @@ class ScanGeometry:
     @property
     def orientations(self) -> _Array:
         """Rotations, (n_angles, 3, 3), that take (z, y, x) to (row, depth, column)."""
+        placed = self._before_turns
+        if self.axis_angle:
+            placed = _turned(np.array([self.axis_angle]), (0, 2)) @ placed
+        if self.in_plane is not None:
+            placed = _turned(self.in_plane, (0, 2)) @ placed
+        return placed
+
+    @property
+    def _before_turns(self) -> _Array:
+        """Orientations, (n_angles, 3, 3), without ``axis_angle`` and ``in_plane``."""
         if self.rotations is not None:
             return self.rotations
         about = _turned(self.angles, (2, 1))
-        if not (self.axis_angle or self.axis_tilt):
+        if not self.axis_tilt:
             return about
-        lean = _turned(np.array([self.axis_tilt]), (0, 1))
-        turn = _turned(np.array([self.axis_angle]), (0, 2))
-        return np.asarray(turn @ lean @ about)
+        return np.asarray(_turned(np.array([self.axis_tilt]), (0, 1)) @ about)
 
     @property
     def directions(self) -> _Array:
@@ -181,6 +203,36 @@ class ScanGeometry:
         return not self.halo
 
     @property
+    def turns(self) -> _Array:
+        """Radians, (n_angles,), by which images are turned in their plane, see `upright`."""
+        turns = np.full(self.n_angles, float(self.axis_angle))
+        if self.in_plane is not None:
+            turns += self.in_plane
+        if self.rotations is not None and self._keeps_slices:
+            turns += np.arctan2(self.rotations[:, 2, 0], self.rotations[:, 0, 0])
+        return turns
+
+    @property
+    def upright(self) -> ScanGeometry:
+        """The geometry of the images turned back by `turns` about ``(row_center, center)``.
+
+        Its axis is not turned in the images. Where rotations are turns of images about a vertical
+        axis, and nothing else, it is vertical then.
+        """
+        plain = replace(self, axis_angle=0.0, in_plane=None)
+        if self.rotations is None or not self._keeps_slices:
+            return plain
+        across = _turned(-self.turns, (0, 2)) @ self.orientations
+        angles = np.arctan2(-across[:, 2, 1], across[:, 2, 2])
+        return replace(plain, rotations=None, angles=angles)
+
+    @property
+    def _keeps_slices(self) -> bool:
+        """Whether rays run within slices, so that images need only be turned in their plane."""
+        slanted = np.abs(self._before_turns[:, 1, 0]).max()
+        return bool(slanted * self.support_radius < _ALONG_SLICES)
+
+    @property
     def halo(self) -> int:
         """How many rows beyond its own a slice reaches on the detector, at most."""
         down = self.directions[:, 0]
@@ -213,7 +265,8 @@ class ScanGeometry:
     def subset(self, frames: Any) -> ScanGeometry:
         """Return the geometry of some of the projections: a slice, a mask or indices."""
         rotations = None if self.rotations is None else self.rotations[frames]
-        return replace(self, angles=self.angles[frames], rotations=rotations)
+        in_plane = None if self.in_plane is None else self.in_plane[frames]
+        return replace(self, angles=self.angles[frames], rotations=rotations, in_plane=in_plane)
 
     def rows_of(self, slab: slice) -> ScanGeometry:
         """Return the geometry of some rows, and of the slices of the same index."""
