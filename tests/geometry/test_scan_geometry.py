@@ -183,5 +183,5 @@ def test_turned_images_land_as_those_of_an_upright_axis_do():
         np.testing.assert_allclose(geometry.lands(points) - [9.5, 13.0], turned, atol=1e-9)
     kept = given["axis"].subset([2, 0])
     np.testing.assert_array_equal(kept.turns, 0.4 + in_plane[[2, 0]])
-    with pytest.raises(ValueError, match=r"one turn for each of 3 projections.*shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"a turn for each of 3 projections.*shape \(2,\)"):
         ScanGeometry(ANGLES, 20, 30, in_plane=in_plane[:2])

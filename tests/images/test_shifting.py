@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from napari_tomoalign.images.shifting import SplineStack, shift_stack, shift_weights
+from napari_tomoalign.images.shifting import (
+    SplineStack,
+    fetch_weights,
+    places_of,
+    shift_stack,
+    shift_weights,
+)
 
 SHIFTS = np.array([[0.0, 0.0], [2.0, -3.0], [0.4, -1.7], [-3.25, 2.5]])
 
@@ -111,3 +117,33 @@ def test_given_weights_move_with_the_image_and_end_with_it():
     assert (half[:, 0] == 0).all()
     assert half.min() >= 0
     assert half[6, 2] == 1
+
+
+def test_an_image_is_turned_about_a_point_and_displaced_in_one_interpolation():
+    """A spot, seen on pixels that are twice as high as wide, goes where trigonometry says."""
+
+    def spot(row, column):
+        r, c = np.mgrid[:24, :40]
+        return np.exp(-((2 * (r - row)) ** 2 + (c - column) ** 2) / (2 * 3.0**2))
+
+    turn, pivot, shift = 0.3, np.array([11.0, 18.5]), np.array([0.7, -1.2])
+    upright = np.array([9.0, 24.0])  # where it is to come to lie
+    down, along = (upright - pivot) * [2, 1]
+    away = [down * np.cos(turn) - along * np.sin(turn), along * np.cos(turn) + down * np.sin(turn)]
+    measured = spot(*(pivot + shift + np.array(away) / [2, 1]))
+    places = places_of(shift[None], [turn], tuple(pivot), (2.0, 1.0))
+    fetched = SplineStack(measured[None]).fetched(places)[0]
+    np.testing.assert_allclose(fetched, spot(*upright), atol=2e-3)
+    rows = SplineStack(measured[None]).fetched(places, rows=slice(5, 12))[0]
+    np.testing.assert_array_equal(rows, fetched[5:12])
+
+
+def test_what_is_not_turned_comes_from_where_a_shift_says(stack):
+    places = places_of(-SHIFTS, np.zeros(4), (10.0, 12.5))
+    fetched = SplineStack(stack).fetched(places)
+    np.testing.assert_allclose(fetched, shift_stack(stack, SHIFTS), atol=2e-5)
+    weights = np.random.default_rng(1).uniform(size=stack.shape).astype(np.float32)
+    for given in (None, weights):
+        found = fetch_weights(given, places, stack.shape)
+        assert found.dtype == (np.uint8 if given is None else np.float32)
+        np.testing.assert_allclose(found, shift_weights(given, SHIFTS, stack.shape), atol=1e-5)

@@ -116,7 +116,7 @@ class ScanGeometry:
             in_plane = np.array(self.in_plane, dtype=np.float64)
             if in_plane.shape != angles.shape:
                 raise ValueError(
-                    f"in_plane must be one turn for each of {len(angles)} projections, radians; got "
+                    f"in_plane must be a turn for each of {len(angles)} projections, radians; got "
                     f"shape {in_plane.shape}"
                 )
             in_plane.flags.writeable = False

@@ -1,4 +1,4 @@
-"""Move a stack, once, from the original, without wrapping round.
+"""Move a stack, and turn it in its plane, once, from the original, without wrapping round.
 
 Cubic B-splines (Unser 1999, doi 10.1109/79.799930): the coefficients of the original are found
 once, every move evaluates them. Outside the image the nearest edge value stands, and the weight
@@ -11,9 +11,43 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
-from .._typing import Stack
+from .._typing import Array, Stack
 
-__all__ = ["SplineStack", "shift_stack", "shift_weights"]
+__all__ = ["SplineStack", "fetch_weights", "places_of", "shift_stack", "shift_weights"]
+
+
+def places_of(
+    shifts: ArrayLike,
+    turns: ArrayLike,
+    pivot: tuple[float, float],
+    pixel: tuple[float, float] = (1.0, 1.0),
+) -> Array:
+    """Return where pixels come from in images that are turned about a point, then displaced.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        How far the images are displaced, row and column, pixels.
+    turns : (n_angles,) array
+        By how much they are turned, from the rows' direction towards larger columns, radians.
+    pivot : (float, float)
+        Row and column of the point before the displacement.
+    pixel : (float, float)
+        Height and width of a pixel, where they are not the same.
+
+    Returns
+    -------
+    (n_angles, 2, 3) array of float64
+        Row and column in the image are these times (row, column, 1) of the pixel.
+    """
+    turns = np.asarray(turns, dtype=np.float64)
+    cos, sin, ratio = np.cos(turns), np.sin(turns), pixel[1] / pixel[0]
+    places = np.empty((len(turns), 2, 3))
+    places[:, 0, 0] = places[:, 1, 1] = cos
+    places[:, 0, 1], places[:, 1, 0] = -sin * ratio, sin / ratio
+    middle = np.asarray(pivot, dtype=np.float64)
+    places[:, :, 2] = middle + np.asarray(shifts, dtype=np.float64) - places[:, :, :2] @ middle
+    return places
 
 
 class SplineStack:
@@ -74,6 +108,29 @@ class SplineStack:
         with threads(workers):
             moved: Stack = evaluate(self._coefficients, shifts, *_ends(rows, self.n_rows))
         return moved
+
+    def fetched(
+        self, places: Array, *, rows: slice = slice(None), workers: int | None = None
+    ) -> Stack:
+        """Return images whose pixels come from elsewhere: moved, and turned, in one interpolation.
+
+        Parameters
+        ----------
+        places : (n_angles, 2, 3) array
+            See `places_of`.
+        rows, workers
+            As for `moved`.
+
+        Returns
+        -------
+        (n_angles, n_rows, n_columns) array of float32
+        """
+        from ._shift_kernels import evaluate_turned
+        from ._threads import threads
+
+        with threads(workers):
+            fetched: Stack = evaluate_turned(self._coefficients, places, *_ends(rows, self.n_rows))
+        return fetched
 
 
 def shift_stack(
@@ -142,6 +199,36 @@ def shift_weights(
             given = np.ascontiguousarray(weights, np.float32)
             moved = evaluate_weights(given, shifts, *_ends(rows, shape[1]))
     return moved
+
+
+def fetch_weights(
+    weights: NDArray[np.generic] | None,
+    places: Array,
+    shape: tuple[int, int, int],
+    *,
+    rows: slice = slice(None),
+    workers: int | None = None,
+) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """Return the weights of images whose pixels come from elsewhere, as `shift_weights` does.
+
+    Parameters
+    ----------
+    places : (n_angles, 2, 3) array
+        See `places_of`.
+    weights, shape, rows, workers
+        As for `shift_weights`.
+    """
+    from ._shift_kernels import inside_turned, weights_turned
+    from ._threads import threads
+
+    with threads(workers):
+        fetched: NDArray[np.float32] | NDArray[np.uint8]
+        if weights is None:
+            fetched = inside_turned(places, shape[1], shape[2], *_ends(rows, shape[1]))
+        else:
+            given = np.ascontiguousarray(weights, np.float32)
+            fetched = weights_turned(given, places, *_ends(rows, shape[1]))
+    return fetched
 
 
 def _ends(rows: slice, n_rows: int) -> tuple[int, int]:
