@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .findings import Finding
 from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
 
@@ -127,7 +128,7 @@ class AlignmentState:
         No further state follows.
     message : str
         In words: converged, and at what largest move; or why not, or how far it is.
-    diagnosis : tuple of str
+    findings : tuple of Finding
         In the last state: what seems wrong, and what to do about it.
     generator_state : mapping
         State of the random generator, so that a run can be resumed bit by bit.
@@ -143,13 +144,18 @@ class AlignmentState:
     converged: bool
     finished: bool
     message: str
-    diagnosis: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     generator_state: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reprojections(self) -> NDArray[np.float32]:
         """The projections of the reconstruction: ``projections``, by its other name."""
         return self.projections
+
+    @property
+    def diagnosis(self) -> tuple[str, ...]:
+        """What seems wrong, and what to do about it: the findings, in words."""
+        return tuple(finding.sentence for finding in self.findings)
 
     @property
     def record(self) -> IterationRecord:
@@ -202,7 +208,7 @@ class AlignmentResult:
         Whether the stop rule was met, and the shifts are known by their standard errors.
     message : str
         Why the run ended, and at what largest move.
-    diagnosis : tuple of str
+    findings : tuple of Finding
         What seems wrong with the scan or the run, and what to do about it; empty where nothing.
     parameters : AlignmentParameters
         What the run was started with.
@@ -223,7 +229,7 @@ class AlignmentResult:
     history: tuple[IterationRecord, ...]
     converged: bool
     message: str
-    diagnosis: tuple[str, ...]
+    findings: tuple[Finding, ...]
     parameters: AlignmentParameters
     backend: str
     versions: Mapping[str, str]
@@ -233,6 +239,11 @@ class AlignmentResult:
     def reprojections(self) -> NDArray[np.float32]:
         """The projections of the reconstruction: ``projections``, by its other name."""
         return self.projections
+
+    @property
+    def diagnosis(self) -> tuple[str, ...]:
+        """What seems wrong, and what to do about it: the findings, in words."""
+        return tuple(finding.sentence for finding in self.findings)
 
     @property
     def binning(self) -> int:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from napari_tomoalign.findings import Finding
 from napari_tomoalign.io import Scan
 from napari_tomoalign.parameters import AlignmentParameters
 from napari_tomoalign.results import AlignmentResult, IterationRecord
@@ -59,7 +60,14 @@ def make_result(n_angles=6, shape=(24, 30), rotation_axis="vertical", seed=0):
         history=history,
         converged=True,
         message="converged: the largest of the latest moves is 0.004 px",
-        diagnosis=("the axis seems to be 3 px off",),
+        findings=(
+            Finding("few angles", "6 projections: measure more"),
+            Finding(
+                "poor fit",
+                "the axis seems to be 3 px off: leave out 3 and 5",
+                {"center": None, "excluded_subset": (3, 5)},
+            ),
+        ),
         parameters=AlignmentParameters(
             maxiter=7,
             levels=(2, 1),

@@ -41,7 +41,7 @@ def test_everything_comes_back_bit_by_bit(written):
 
     for name in ("shifts", "angles", "confidence", "standard_error"):
         assert same(getattr(found, name), getattr(result, name)), name
-    for name in ("center", "converged", "message", "diagnosis", "backend", "versions"):
+    for name in ("center", "converged", "message", "diagnosis", "findings", "backend", "versions"):
         assert getattr(found, name) == getattr(result, name), name
     for name in ("pixel_size", "pixel_unit", "rotation_axis", "source", "preparation"):
         assert getattr(found, name) == getattr(scan, name), name
@@ -52,6 +52,15 @@ def test_everything_comes_back_bit_by_bit(written):
     assert parameters.with_changes(
         reconstruction_pipeline_kwargs={}
     ) == result.parameters.with_changes(reconstruction_pipeline_kwargs={})
+
+
+def test_a_file_that_keeps_sentences_only_has_them_as_findings(written):
+    path, result, _ = written
+    with h5py.File(path, "a") as file:
+        del file["changes"]
+    found = read_shifts(path)
+    assert found.diagnosis == result.diagnosis
+    assert not any(finding.change for finding in found.findings)
 
 
 def test_resume_has_the_whole_history_and_the_generator(written):

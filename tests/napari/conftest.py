@@ -138,7 +138,7 @@ class Loop:
         self.started = 0
         self.done = 0
         self.pause = 0.0
-        self.diagnosis = ()
+        self.findings = ()
 
     def __call__(self, projections, angles, **arguments):
         from time import sleep
@@ -152,8 +152,8 @@ class Loop:
                 raise self.error
             self.done = number
             last = number == self.states
-            diagnosis = self.diagnosis if last else ()
-            yield make_state(projections, angles, number, last=last, diagnosis=diagnosis)
+            findings = self.findings if last else ()
+            yield make_state(projections, angles, number, last=last, findings=findings)
 
 
 @pytest.fixture(name="make_state")
@@ -161,7 +161,7 @@ def make_state_fixture():
     return make_state
 
 
-def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None, diagnosis=()):
+def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None, findings=()):
     """Return a state as the loop would; shifts grow with the number, so that they tell."""
     from napari_tomoalign import AlignmentParameters, AlignmentState, IterationRecord, ScanGeometry
 
@@ -197,7 +197,7 @@ def make_state(projections, angles, number=1, *, last=False, binning=1, fill=Non
         converged=last,
         finished=last,
         message=f"converged after {number} iterations" if last else f"iteration {number}",
-        diagnosis=diagnosis,
+        findings=findings,
         generator_state={"number": number},
     )
 

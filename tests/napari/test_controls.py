@@ -26,7 +26,6 @@ SET = {
     "normalization": ("phase", "phase"),
     "gauss_newton": (False, False),
     "levels": ((2, 1), (2, 1)),
-    "excluded_subset": ((1, 4), (1, 4)),
     "precision": (0.05, 0.05),
     "initial_estimate": (False, False),
     "down_weight": (False, False),
@@ -58,6 +57,7 @@ def test_every_parameter_has_a_control(widget):
         "reconstruction_pipeline_kwargs",
         "use_gpu",
         "ignored_subset",
+        "excluded_subset",
         "projection_cropping",
         "transmission",
     }
@@ -244,7 +244,10 @@ def test_ignored_projections(viewer, widget, reaches):
     viewer.dims.set_point(0, 9)
     widget.scan._add_view.click()
     assert widget.scan.fields["ignored_subset"].text == "0, 5-7, 9"
-    assert reaches()["ignored_subset"] == (0, 5, 6, 7, 9)
+    widget.scan.fields["excluded_subset"].text = "1, 4"
+    arguments = reaches()
+    assert arguments["ignored_subset"] == (0, 5, 6, 7, 9)
+    assert arguments["excluded_subset"] == (1, 4)
 
 
 def test_transmission(widget, reaches):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from napari_tomoalign._napari._run_bar import Pace
-from napari_tomoalign._napari._verdict import advice_of
+from napari_tomoalign._napari._verdict import label_of
+from napari_tomoalign.findings import Finding
 from napari_tomoalign.images.applying import move
+from napari_tomoalign.parameters import AlignmentParameters
 
 
 @pytest.fixture
@@ -189,53 +191,57 @@ class TestTimeLeft:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "action", "frames"),
+    ("change", "label"),
     [
-        ("frames that do not fit: projection 3, 17 differs from what", "ignore", (3, 17)),
-        ("blank frames: projection 4 shows no contrast; not moved", "ignore", (4,)),
-        (
-            "duplicated frames: projections 3 and 9 are the same image; 9 fits its angle worse, so",
-            "ignore",
-            (9,),
-        ),
-        (
-            "poor fit: reprojections miss 50% of the data; the rotation centre (given, and kept) "
-            "may be wrong: leave center out to have it found",
-            "find centre",
-            (),
-        ),
-        (
-            "still moving: projection 3; raise maxiter, loosen shift_tolerance",
-            "more iterations",
-            (3,),
-        ),
-        ("few angles: 10 projections leave much of the object undetermined", "", ()),
+        ({"excluded_subset": (1, 3, 17)}, "Leave out 3, 17"),
+        ({"excluded_subset": (1, 3, 4, 5, 6)}, "Leave out 3, 4, 5 …"),
+        ({"center": None}, "Find the centre"),
+        ({"maxiter": 80}, "Up to 80 iterations"),
+        ({"transmission": True}, "Use transmission"),
+        ({"rotation_axis": "horizontal"}, "Turn the axis"),
+        ({"background": "plane"}, "Background: plane"),
+        ({"levels": (4, 2)}, "Levels: 4, 2"),
     ],
 )
-def test_each_advice_is_something_to_click(sentence, action, frames):
-    advice = advice_of(sentence)
-    assert advice.action == action
-    assert bool(advice.label) == bool(action)
-    if action == "ignore":
-        assert advice.frames == frames
+def test_each_advice_is_something_to_click(change, label):
+    before = AlignmentParameters(excluded_subset=(1,))
+    assert label_of(Finding("some trouble", "do something", change), before) == label
 
 
 def test_a_click_on_the_advice_does_it(widget, loop, run):
-    loop.diagnosis = (
-        "frames that do not fit: projection 3, 17 differs from what the others predict",
-        "still moving: projection 5; raise maxiter, or look at those frames",
+    loop.findings = (
+        Finding("frames that do not fit", "projection 3, 17", {"excluded_subset": (3, 17)}),
+        Finding("few angles", "measure more"),
+        Finding("still moving", "projection 5; raise maxiter", {"maxiter": 80}),
     )
+    widget.scan.fields["ignored_subset"].value = (3, 4)
+    widget.scan.fields["excluded_subset"].value = (20,)
     run(widget)
-    ignore, more = widget.verdict.buttons()
-    assert [ignore.text(), more.text()] == ["Ignore 3, 17", "Twice the iterations"]
-    ignore.click()
+    leave_out, more = widget.verdict.buttons()
+    leave_out.click()
     more.click()
     run(widget)
-    assert loop.arguments["ignored_subset"] == (3, 17)
+    assert loop.arguments["excluded_subset"] == (3, 17, 20)
+    assert loop.arguments["ignored_subset"] == (4,)
     assert loop.arguments["maxiter"] == 80
-    widget.undo()
-    widget.undo()
-    assert widget.scan.ignored == ()
+    assert "initial_shifts" in loop.arguments
+    for _ in range(3):
+        widget.undo()
+    assert widget.fields["excluded_subset"].value == (20,)
+    assert widget.fields["ignored_subset"].value == (3, 4)
+    assert widget.fields["maxiter"].value == 40
+
+
+@pytest.mark.parametrize("change", [{"rotation_axis": "horizontal"}, {"center": None}])
+def test_advice_that_changes_what_shifts_mean_starts_anew(widget, loop, run, change):
+    loop.findings = (Finding("geometry", "fits much better otherwise", change),)
+    widget.scan.fields["center"].value = 3.0
+    run(widget)
+    (button,) = widget.verdict.buttons()
+    button.click()
+    (name,) = change
+    assert widget.scan.fields[name].value == change[name]
+    assert not widget.run_bar.goes_on
 
 
 def test_the_verdict_stays_in_view(done):

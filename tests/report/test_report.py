@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_tomoalign.findings import Finding
 from napari_tomoalign.io.scan import Scan
 from napari_tomoalign.parameters import AlignmentParameters
 from napari_tomoalign.report import compare, describe, flagged_projections, plot_run, write_report
@@ -60,7 +61,7 @@ def result(scan: SimulatedScan) -> AlignmentResult:
         history=history,
         converged=True,
         message="largest move 0.004 px",
-        diagnosis=("projection <7> is blank & was left out",),
+        findings=(Finding("blank frames", "projection <7> is blank & was left out"),),
         parameters=AlignmentParameters(),
         backend="builtin",
         versions={"python": "3.11"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
 
+from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
 from ._evaluation import Evaluation
@@ -22,7 +23,6 @@ from ._request import RunRequest
 from ._run import Arrival
 from ._session import Course
 from ._telling import text_of, told
-from ._verdict import Advice
 from ._verify import Verified
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Actions(FileActions):
     # ---- what the run tells ----
 
     def _on_advanced(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
-        self.session.add(record, generator_state, self.scan.ignored)
+        self.session.add(record, generator_state)
         self.run_bar.go_on(True)
         self.run_bar.show_progress(record, self.runner.limit)
         if not self._drawing.isActive():
@@ -217,15 +217,19 @@ class Actions(FileActions):
         index = self.scan.projection_in_view()
         if index is None:
             raise ValueError("there is no projection in view to freeze: open a scan first")
-        self.ignore((index,), frozen)
+        ignored = set(self.scan.ignored) - {index} | ({index} if frozen else set())
+        what = f"{'freeze' if frozen else 'thaw'} of {index}"
+        self.change(what, {"ignored_subset": tuple(sorted(ignored))})
 
-    def ignore(self, frames: tuple[int, ...], ignored: bool = True) -> None:
-        """Take projections into the ignored ones, or out of them."""
-        session = self.session
-        session.course = replace(session.course, ignored=self.scan.ignored)
-        self.scan.ignore(frames, ignored)
-        what = f"{'freeze' if ignored else 'thaw'} of {', '.join(map(str, frames))}"
-        session.do(what, replace(session.course, ignored=self.scan.ignored))
+    def change(self, what: str, settings: Mapping[str, Any]) -> None:
+        """Set fields of the forms by name, so that it can be taken back."""
+        session, fields = self.session, self.fields
+        known = session.course.settings
+        before = {name: fields[name].value for name in settings}
+        session.course = replace(session.course, settings={**known, **before})
+        for name, value in settings.items():
+            fields[name].value = value
+        session.do(what, replace(session.course, settings={**known, **settings}))
         if self.runner.is_paused:
             self._steered = True
         self._show_session()
@@ -247,27 +251,27 @@ class Actions(FileActions):
         there()
         if self.session.course is before:
             return
-        self.scan.fields["ignored_subset"].value = self.session.course.ignored
+        for name, value in self.session.course.settings.items():
+            self.fields[name].value = value
         self._steer()
         self.run_bar.go_on(self.session.course.is_result)
 
-    def take_advice(self, advice: Advice) -> None:
-        """Set what a sentence of the diagnosis advises."""
-        if advice.action == "ignore":
-            self.ignore(advice.frames)
-        elif advice.action == "find centre":
-            self.scan.fields["center"].value = None
-            self.parameters.fields["center_estimation"].value = True
-        elif advice.action == "more iterations":
-            field = self.parameters.fields["maxiter"]
-            field.value = min(2 * field.value, field.max)
-        elif advice.action == "transmission":
-            self.scan.fields["transmission"].value = True
-        elif advice.action == "turn axis":
-            axis = self.scan.fields["rotation_axis"]
-            axis.value = "vertical" if axis.value == "horizontal" else "horizontal"
-            self.run_bar.go_on(False)
-        show_info("Set; Run goes on with it.")
+    @told
+    def take_advice(self, finding: Finding) -> None:
+        """Set what a finding advises, beside what is set already."""
+        settings = dict(finding.change)
+        if "excluded_subset" in settings:
+            left_out = {*self.fields["excluded_subset"].value, *settings["excluded_subset"]}
+            settings["excluded_subset"] = tuple(sorted(left_out))
+            settings["ignored_subset"] = tuple(sorted(set(self.scan.ignored) - left_out))
+        if "rotation_axis" in settings:  # as the loop sees the images, which may be turned
+            turned = self.scan.rotation_axis == "horizontal"
+            settings["rotation_axis"] = "vertical" if turned else "horizontal"
+        self.change(f"advice on {finding.kind}", settings)
+        # Shifts about another axis are no start, nor is an axis that is to be found a given one.
+        anew = bool({"rotation_axis", "center"} & settings.keys())
+        self.run_bar.go_on(not anew and self.session.course.is_result)
+        show_info("Set; Run starts anew with it." if anew else "Set; Run goes on with it.")
 
     def show_difference(self, wanted: bool) -> None:
         """Show ``reference - projections`` in a layer of its own, or take it away."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +84,6 @@ class FileActions(Parts):
     def _on_loaded(self, loaded: Loaded) -> None:
         source = self.scan.source()
         course = Course.starting(source, loaded.shifts, loaded.center, loaded.path.name)
-        course = replace(course, ignored=self.scan.ignored)
         self.session.do(f"load of {loaded.path.name}", course)
         self._begin_layers(self.scan.layer.value)
         self._steer()

@@ -22,7 +22,7 @@ __all__ = ["RECONSTRUCTION", "SCAN", "ParameterForm", "ReconstructionForm"]
 RECONSTRUCTION = ("reconstruction_pipeline", "reconstruction_pipeline_kwargs", "use_gpu")
 """Parameters whose control stands where the engine is chosen."""
 
-SCAN = ("ignored_subset", "projection_cropping", "transmission")
+SCAN = ("ignored_subset", "excluded_subset", "projection_cropping", "transmission")
 """Parameters whose control stands where the scan is chosen."""
 
 _LABELS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
@@ -79,6 +80,11 @@ class Parts(QWidget):
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(_DRAW_EVERY)
         self._drawing.timeout.connect(self._draw)
+
+    @property
+    def fields(self) -> dict[str, ValueWidget]:
+        """All that is set in the forms, by the parameter's name."""
+        return {**self.scan.fields, **self.reconstruction.fields, **self.parameters.fields}
 
     # ---- what is shown; AlignmentWidget says how ----
 

@@ -204,7 +204,7 @@ def _state_of(
         converged=file.converged,
         finished=True,
         message=file.message,
-        diagnosis=file.diagnosis,
+        findings=file.findings,
         generator_state=file.generator_state,
     )
 

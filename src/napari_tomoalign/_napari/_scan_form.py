@@ -299,6 +299,7 @@ class ScanForm(QWidget):
             ("Rotation axis", self.fields["rotation_axis"].native),
             ("Centre, px", self.fields["center"].native),
             ("Ignored", row(self.fields["ignored_subset"].native, self._add_view)),
+            ("Left out", self.fields["excluded_subset"].native),
             ("Mask", row(self.marks.native, self.draw_mask)),
             ("What is painted", self.fields["painted"].native),
             ("Crop", row(self.crop.native, self.draw_crop)),

@@ -68,8 +68,8 @@ class Course:
         The latest, without its images.
     verified : Verified or None
         Of the shifts on show.
-    ignored : tuple of int
-        Projections that are ignored in the form.
+    settings : mapping
+        Of the forms, by the field's name, which undo brings back: those that were changed for it.
     """
 
     angles: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -88,7 +88,7 @@ class Course:
     request: RunRequest | None = None
     state: AlignmentState | None = None
     verified: Verified | None = None
-    ignored: tuple[int, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def starting(
@@ -133,16 +133,13 @@ class Course:
         shifts[index] -= move
         return replace(self, shifts=shifts, edited=True, verified=None)
 
-    def with_iteration(
-        self, record: IterationRecord, generator_state: Mapping[str, Any], ignored: tuple[int, ...]
-    ) -> Course:
+    def with_iteration(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> Course:
         """Take an iteration in and put it on show."""
         number = self.before + record.iteration
         longer = replace(
             self,
             history=(*self.history[: number - 1], replace(record, iteration=number)),
             generators=(*self.generators[: number - 1], generator_state),
-            ignored=ignored,
         )
         return longer.at(number)
 
@@ -209,7 +206,7 @@ class Course:
             self.state,
             history=(*self.history[: self.shown - 1], record),
             converged=self.state.converged and self.at_end,
-            diagnosis=self.state.diagnosis if self.at_end else (),
+            findings=self.state.findings if self.at_end else (),
             message=self.state.message
             if self.at_end
             else f"iteration {self.shown} of {len(self.history)}"
@@ -280,14 +277,12 @@ class Session:
         """Put a course in place when the next iteration comes: a run may fail before it."""
         self._expected = (what, course)
 
-    def add(
-        self, record: IterationRecord, generator_state: Mapping[str, Any], ignored: tuple[int, ...]
-    ) -> None:
+    def add(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
         """Take an iteration in and put it on show."""
         expected, self._expected = self._expected, None
         if expected is not None:
             self.do(*expected)
-        self.course = self.course.with_iteration(record, generator_state, ignored)
+        self.course = self.course.with_iteration(record, generator_state)
 
     @property
     def undoes(self) -> str:

@@ -2,65 +2,49 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from ..findings import Finding
+from ..parameters import AlignmentParameters
 from ..results import TRUSTED, IterationRecord
+from ._forms import title_of
 from ._layout import SPACING, hint
 from ._session import Course
 
-__all__ = ["Advice", "VerdictPanel", "advice_of", "headline", "standard_error"]
+__all__ = ["VerdictPanel", "headline", "label_of", "standard_error"]
 
 _TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
-_NUMBERS = re.compile(r"projections? (\d+(?:(?:, | and )\d+)*)")
-_COPY = re.compile(r"; (\d+) fits its angle worse")
-_FRAMES = ("blank", "saturated", "duplicated", "frames that do not fit", "do not fit", "background")
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What a sentence of the diagnosis advises.
+def label_of(finding: Finding, parameters: AlignmentParameters) -> str:
+    """Return what a button says that makes the change which a finding advises.
 
-    Attributes
+    Parameters
     ----------
-    sentence : str
-        The diagnosis.
-    label : str
-        Of the button; empty where there is nothing that the window could do.
-    action : str
-        ``"ignore"``, ``"find centre"``, ``"more iterations"``, ``"transmission"`` or
-        ``"turn axis"``.
-    frames : tuple of int
-        Those to ignore.
+    finding : Finding
+        With a change.
+    parameters : AlignmentParameters
+        Of the run that it was found in.
     """
-
-    sentence: str
-    label: str = ""
-    action: str = ""
-    frames: tuple[int, ...] = ()
-
-
-def advice_of(sentence: str) -> Advice:
-    """Return what a sentence of the diagnosis advises, as something to click."""
-    kind = sentence.partition(":")[0]
-    lower = sentence.lower()
-    frames = _frames_in(sentence)
-    if frames and any(word in kind for word in _FRAMES):
-        few = ", ".join(map(str, frames[:3])) + (" …" if len(frames) > 3 else "")
-        return Advice(sentence, f"Ignore {few}", "ignore", frames)
-    if "leave center out" in lower:
-        return Advice(sentence, "Find the centre", "find centre")
-    if "raise maxiter" in lower:
-        return Advice(sentence, "Twice the iterations", "more iterations")
-    if "transmission=true" in lower or "use transmission" in lower:
-        return Advice(sentence, "Use transmission", "transmission")
-    if "rotation_axis" in lower or "turn the axis" in lower:
-        return Advice(sentence, "Turn the axis", "turn axis")
-    return Advice(sentence)
+    words = []
+    for name, value in finding.change.items():
+        if name == "excluded_subset":
+            new = sorted(set(value) - set(parameters.excluded_subset))
+            words.append(f"Leave out {', '.join(map(str, new[:3]))}" + " …" * (len(new) > 3))
+        elif name == "maxiter":
+            words.append(f"Up to {value} iterations")
+        elif name == "center" and value is None:
+            words.append("Find the centre")
+        elif name == "rotation_axis":
+            words.append("Turn the axis")
+        elif value is True:
+            words.append(f"Use {title_of(name).lower()}")
+        else:
+            listed = isinstance(value, tuple)
+            words.append(f"{title_of(name)}: {', '.join(map(str, value)) if listed else value}")
+    return ", ".join(words)
 
 
 def headline(course: Course) -> str:
@@ -103,21 +87,13 @@ def _course_of(course: Course) -> str:
     return f"iteration {count}"
 
 
-def _frames_in(sentence: str) -> tuple[int, ...]:
-    copy = _COPY.search(sentence)
-    if copy is not None:
-        return (int(copy.group(1)),)
-    found = _NUMBERS.search(sentence)
-    return () if found is None else tuple(int(n) for n in re.findall(r"\d+", found.group(1)))
-
-
 class VerdictPanel(QWidget):
     """The verdict, the diagnosis with its buttons, and what one does next.
 
     Signals
     -------
-    advised(advice)
-        The user takes an advice.
+    advised(finding)
+        The user wants the change that a finding advises.
     verify_asked(), save_asked(), undo_asked(), redo_asked()
         The buttons.
     """
@@ -174,7 +150,7 @@ class VerdictPanel(QWidget):
         for widget in (self.headline, self.verified, self._scroll):
             layout.addWidget(widget)
         layout.addLayout(buttons)
-        self._shown: tuple[str, ...] | None = None
+        self._shown: tuple[Finding, ...] | None = None
         self.show_course(Course())
 
     def show_course(self, course: Course, words: str = "") -> None:
@@ -194,9 +170,12 @@ class VerdictPanel(QWidget):
         self.verified.setText("" if verified is None else f"Verified: {verified.message}.")
         self.verified.setVisible(verified is not None)
         state = course.state
-        diagnosis = () if state is None or not course.at_end else state.diagnosis
+        found = () if state is None or not course.at_end else state.findings
         notes = () if course.record is None else course.record.notes
-        self._show_lines((*notes, *diagnosis))
+        self._show_findings(
+            (*(Finding("", note) for note in notes), *found),
+            AlignmentParameters() if state is None else state.parameters,
+        )
 
     def show_back(self, undoes: str, redoes: str, *, allowed: bool) -> None:
         """Let undo and redo be pressed where there is something to take back."""
@@ -208,34 +187,36 @@ class VerdictPanel(QWidget):
     @property
     def lines(self) -> tuple[str, ...]:
         """The sentences that are shown."""
-        return self._shown or ()
+        return tuple(finding.sentence for finding in self._shown or ())
 
     def buttons(self) -> list[QPushButton]:
         """Return the buttons of the advice, from top to bottom."""
         return list(self._lines.findChildren(QPushButton))
 
-    def _show_lines(self, sentences: tuple[str, ...]) -> None:
-        if sentences == self._shown:
+    def _show_findings(
+        self, findings: tuple[Finding, ...], parameters: AlignmentParameters
+    ) -> None:
+        if findings == self._shown:
             return
-        self._shown = sentences
+        self._shown = findings
         while self._column.count():
             item = self._column.takeAt(0)
             if item.widget() is not None:
                 item.widget().setParent(None)
-        for sentence in sentences:
-            self._column.addWidget(self._line(advice_of(sentence)))
-        self._scroll.setVisible(bool(sentences))
+        for finding in findings:
+            self._column.addWidget(self._line(finding, parameters))
+        self._scroll.setVisible(bool(findings))
         height = self._lines.sizeHint().height() + 4
-        self._scroll.setFixedHeight(min(max(height, 44), _TALLEST) if sentences else 0)
+        self._scroll.setFixedHeight(min(max(height, 44), _TALLEST) if findings else 0)
 
-    def _line(self, advice: Advice) -> QWidget:
+    def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()
         layout = QVBoxLayout(holder)
         layout.setContentsMargins(0, 0, SPACING, 0)
         layout.setSpacing(SPACING)
-        layout.addWidget(hint(f"⚠ {advice.sentence}"))
-        if advice.label:
-            button = QPushButton(advice.label)
-            button.clicked.connect(lambda: self.advised.emit(advice))
+        layout.addWidget(hint(f"⚠ {finding.sentence}"))
+        if finding.change:
+            button = QPushButton(label_of(finding, parameters))
+            button.clicked.connect(lambda: self.advised.emit(finding))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         return holder

@@ -251,9 +251,8 @@ class AlignmentWidget(Actions):
             (self.drawing.ended, self.scan.show_drawn),
         ):
             signal.connect(slot)
-        for form in (self.scan, self.reconstruction, self.parameters):
-            for field in form.fields.values():
-                field.changed.connect(self._on_change)
+        for field in self.fields.values():
+            field.changed.connect(self._on_change)
         viewer = self._viewer
         self._subscriptions = [
             (viewer.dims.events.current_step, self._show_projection),

@@ -82,7 +82,7 @@ def _result_of(stored: ShiftsFile) -> AlignmentResult:
         history=stored.history,
         converged=stored.converged,
         message=stored.message,
-        diagnosis=stored.diagnosis,
+        findings=stored.findings,
         parameters=AlignmentParameters.from_dict(stored.parameters),
         backend=stored.backend,
         versions=stored.versions,

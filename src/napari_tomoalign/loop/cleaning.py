@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..findings import Finding
 from ..images.filtering import fill_ignored
 from ..images.shifting import SplineStack, shift_weights
 from ..start.outline import look_at_outline
@@ -72,13 +73,19 @@ def cleaned(run: Run, start: Start) -> Start:
     if pattern.any():
         share = np.sqrt(np.mean(pattern**2) / np.mean(np.square(images, dtype=np.float64)))
         notes.append(
-            f"stripes: a pattern fixed on the detector, {share:.1%} of the data (RMS), was told "
-            "from what it leaves at every angle and taken out"
+            Finding(
+                "stripes",
+                f"a pattern fixed on the detector, {share:.1%} of the data (RMS), was told from "
+                "what it leaves at every angle and taken out",
+            )
         )
     if hit.any():
         notes.append(
-            f"zingers: {int(hit.sum())} pixels ({hit.mean():.2%}) lie far from what a "
-            "reconstruction predicts, beyond any noise, and are ignored"
+            Finding(
+                "zingers",
+                f"{int(hit.sum())} pixels ({hit.mean():.2%}) lie far from what a reconstruction "
+                "predicts, beyond any noise, and are ignored",
+            )
         )
     survey = take_survey(blocks_of(start.projections), images.shape)
     outline = look_at_outline(survey, used)

@@ -1,9 +1,12 @@
-"""What seems wrong with a scan or a run, and what to do about it, in words."""
+"""What seems wrong with a scan or a run, and what to do about it, in words and as parameters."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..findings import Finding
 from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
@@ -27,8 +30,8 @@ def diagnose(
     verdict: Verdict,
     model: Model,
     history: tuple[IterationRecord, ...],
-) -> tuple[str, ...]:
-    """Return one sentence or two for each likely trouble, the frames first; empty where none."""
+) -> tuple[Finding, ...]:
+    """Return what is likely to be wrong, the frames first; empty where nothing is."""
     found = [*run.notes, *start.notes]
     found += _frames(run, start, history[-1])
     found += _scan(run, start, history[-1])
@@ -42,66 +45,97 @@ def _names(indices: list[int] | tuple[int, ...]) -> str:
     return shown + (f" and {len(indices) - 12} more" if len(indices) > 12 else "")
 
 
-def _frames(run: Run, start: Start, record: IterationRecord) -> list[str]:
+def _without(run: Run, frames: list[int] | tuple[int, ...]) -> dict[str, Any]:
+    """Return the change that leaves frames out, beside those that are left out already."""
+    left_out = {int(i) for i in (*run.parameters.excluded_subset, *frames)}
+    return {"excluded_subset": tuple(sorted(left_out))}
+
+
+def _frames(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
     found = []
     frames = start.frames
     blank = [i for i in frames.blank if i not in frames.saturated]
     if blank:
         found.append(
-            f"blank frames: projection {_names(blank)} shows no contrast; not moved and "
-            "not used: leave such frames out of the scan"
+            Finding(
+                "blank frames",
+                f"projection {_names(blank)} shows no contrast; not moved and not used: leave "
+                "such frames out of the scan",
+                _without(run, blank),
+            )
         )
     if frames.saturated:
         found.append(
-            f"saturated frames: projection {_names(frames.saturated)} has many pixels at its "
-            "largest value: mask them with weights, or measure with less exposure"
+            Finding(
+                "saturated frames",
+                f"projection {_names(frames.saturated)} has many pixels at its largest value: "
+                "mask them with weights, or measure with less exposure",
+                _without(run, frames.saturated),
+            )
         )
     for first, second in frames.duplicates:
         fits = [(record.confidence[i], -record.residuals[i], i) for i in (first, second)]
         worse = min(fits)[-1]
         found.append(
-            f"duplicated frames: projections {first} and {second} are the same image; {worse} "
-            "fits its angle worse, so it is probably the copy: leave it out"
+            Finding(
+                "duplicated frames",
+                f"projections {first} and {second} are the same image; {worse} fits its angle "
+                "worse, so it is probably the copy: leave it out",
+                _without(run, (worse,)),
+            )
         )
     known = {*frames.blank, *frames.saturated, *(i for pair in frames.duplicates for i in pair)}
     known.update(int(i) for i in np.flatnonzero(run.excluded))
     foreign = [int(i) for i in np.flatnonzero(record.confidence < TRUSTED) if i not in known]
     if foreign:
         found.append(
-            f"frames that do not fit: projection {_names(foreign)} differs from what the others "
-            "predict (another object, a wrong angle, or lost); not used in the reconstruction: "
-            "look at them, and put them in excluded_subset or correct them by hand"
+            Finding(
+                "frames that do not fit",
+                f"projection {_names(foreign)} differs from what the others predict (another "
+                "object, a wrong angle, or lost); not used in the reconstruction: look at them, "
+                "and put them in excluded_subset or correct them by hand",
+                _without(run, foreign),
+            )
         )
     return found
 
 
-def _scan(run: Run, start: Start, record: IterationRecord) -> list[str]:
+def _scan(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
     found = []
     outline = start.outline
     if outline.truncated:
         found.append(
-            f"truncation: the object, or a background offset, reaches the side borders (at "
-            f"{outline.sides:.0%} of the mean); centres of mass were not used and the grid "
-            "was widened. If the sample ends inside the image, subtract the background"
+            Finding(
+                "truncation",
+                "the object, or a background offset, reaches the side borders (at "
+                f"{outline.sides:.0%} of the mean); centres of mass were not used and the grid "
+                "was widened. If the sample ends inside the image, subtract the background",
+            )
         )
     n_angles, n_columns = len(record.shifts), run.geometry.n_columns
     if n_angles < 12:
         found.append(
-            f"few angles: {n_angles} projections leave much of the object undetermined; expect "
-            "larger errors, and measure more if you can"
+            Finding(
+                "few angles",
+                f"{n_angles} projections leave much of the object undetermined; expect larger "
+                "errors, and measure more if you can",
+            )
         )
     size = np.array([run.geometry.n_rows, n_columns])
     far = np.abs(record.shifts).max(axis=0) > _FAR * size
     if (far * run.parameters.directions).any():
         largest = np.abs(record.shifts).max()
         found.append(
-            f"large drift: shifts reach {largest:.0f} px, more than a third of the image, which "
-            "may be beyond capture: align coarsely first and pass initial_shifts"
+            Finding(
+                "large drift",
+                f"shifts reach {largest:.0f} px, more than a third of the image, which may be "
+                "beyond capture: align coarsely first and pass initial_shifts",
+            )
         )
     return found
 
 
-def _background(model: Model, record: IterationRecord) -> list[str]:
+def _background(model: Model, record: IterationRecord) -> list[Finding]:
     trusted = record.confidence >= TRUSTED
     if not trusted.any():
         return []
@@ -113,9 +147,12 @@ def _background(model: Model, record: IterationRecord) -> list[str]:
         return []
     size = float(np.sqrt(planes[spoilt].max() / max(usual, 1e-30)))
     return [
-        f"background: an offset or a ramp of up to {size:.1%} of the data differs from image to "
-        f"image (projection {_names([int(i) for i in np.flatnonzero(spoilt)])}) and pulls the "
-        "shifts along: normalise with flat fields, or subtract each image's background"
+        Finding(
+            "background",
+            f"an offset or a ramp of up to {size:.1%} of the data differs from image to image "
+            f"(projection {_names([int(i) for i in np.flatnonzero(spoilt)])}) and pulls the "
+            "shifts along: normalise with flat fields, or subtract each image's background",
+        )
     ]
 
 
@@ -126,14 +163,18 @@ def _course(
     verdict: Verdict,
     model: Model,
     history: tuple[IterationRecord, ...],
-) -> list[str]:
+) -> list[Finding]:
     found = []
     record = history[-1]
     if verdict.overfits:
         found.append(
-            f"overfitted: reprojections miss {record.residual:.1%} of the data, but its noise is "
-            f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object that "
-            "is wider than the images, and the stated errors too small: measure more angles"
+            Finding(
+                "overfitted",
+                f"reprojections miss {record.residual:.1%} of the data, but its noise is "
+                f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object "
+                "that is wider than the images, and the stated errors too small: measure more "
+                "angles",
+            )
         )
     if verdict.rests and not verdict.certain:
         error = verdict.uncertainty
@@ -141,7 +182,7 @@ def _course(
         reason = truncation.reason
         if verdict.misfit > error / 2:
             reason = "more of it is misfit than noise, so more exposure would not help"
-        found.append(f"uncertain: the standard error of a shift {known}; {reason}")
+        found.append(Finding("uncertain", f"the standard error of a shift {known}; {reason}"))
     found += _misfit(run, start, verdict, model, record)
     if verdict.poor:
         reason = (
@@ -150,19 +191,25 @@ def _course(
             else "the angles may be wrong, the sample may have changed during the scan, or the "
             "background may have a ramp or an offset: check them"
         )
-        found.append(f"poor fit: reprojections miss {verdict.missed:.0%} of the data; {reason}")
+        change = {"center": None} if run.center_known else {}
+        missed = f"reprojections miss {verdict.missed:.0%} of the data"
+        found.append(Finding("poor fit", f"{missed}; {reason}", change))
     if not verdict.rests:
         moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
         found.append(
-            f"still moving: projection {_names([int(i) for i in moving])}; raise maxiter, loosen "
-            "shift_tolerance, or look at those frames"
+            Finding(
+                "still moving",
+                f"projection {_names([int(i) for i in moving])}; raise maxiter, loosen "
+                "shift_tolerance, or look at those frames",
+                {"maxiter": 2 * run.parameters.maxiter},
+            )
         )
     return found
 
 
 def _misfit(
     run: Run, start: Start, verdict: Verdict, model: Model, record: IterationRecord
-) -> list[str]:
+) -> list[Finding]:
     """Say what makes neighbouring pixels miss alike, as far as it can be told."""
     if not (verdict.smooth or verdict.poor):
         return []
@@ -170,7 +217,7 @@ def _misfit(
     settled = verdict.rests or record.iteration >= TRIAL_ITERATIONS
     other = explained_by(run, start) if settled and not verdict.converged else None
     if other is not None:
-        return [f"geometry: the images fit much better with {other}"]
+        return [other]
     if not verdict.smooth:
         return []
     distortion = measure_distortion(model, start.registered & (record.confidence >= TRUSTED))
@@ -191,6 +238,9 @@ def _misfit(
         "parts of the scan"
     )
     return [
-        "no rigid object: what the reprojections miss is smooth, which noise is not, and may carry "
-        f"the shifts by {verdict.misfit:.2g} px; it looks like {reason}"
+        Finding(
+            "no rigid object",
+            "what the reprojections miss is smooth, which noise is not, and may carry the shifts "
+            f"by {verdict.misfit:.2g} px; it looks like {reason}",
+        )
     ]

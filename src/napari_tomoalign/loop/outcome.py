@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..findings import Finding
 from ..results import (
     TRUSTED,
     AlignmentResult,
@@ -82,9 +83,9 @@ def make_state(
     def turned_back(images: Stack) -> Stack:
         return freeze(-images if start.measurement.sign < 0 else images)
 
-    diagnosis: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     if verdict is not None:
-        diagnosis = diagnose(run, start, truncation, verdict, model, history)
+        findings = diagnose(run, start, truncation, verdict, model, history)
     return AlignmentState(
         history=history,
         reconstruction=turned_back(model.volume[:, inside, inside]),
@@ -96,7 +97,7 @@ def make_state(
         converged=verdict is not None and verdict.converged,
         finished=verdict is not None,
         message=_message(run, verdict, history),
-        diagnosis=diagnosis,
+        findings=findings,
         generator_state=rng.bit_generator.state,
     )
 
@@ -141,7 +142,7 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
         history=state.history,
         converged=state.converged,
         message=state.message,
-        diagnosis=state.diagnosis,
+        findings=state.findings,
         parameters=state.parameters,
         backend=state.backend,
         versions=versions_of(state.backend),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, Stack
+from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
 from ..start.prepare import Start
@@ -31,19 +32,20 @@ _SOME = 1e-4  # of the data's power: less is no misfit; all of it and more is no
 _FEWEST_ROWS = 8  # as many make an axis along the columns worth a trial
 
 
-def explained_by(run: Run, start: Start) -> str | None:
-    """Return what explains the scan much better than what was told, in words; None: nothing."""
+def explained_by(run: Run, start: Start) -> Finding | None:
+    """Return what explains the scan much better than what was told; None: nothing does."""
     if callable(run.algorithm):
         return None  # a caller's own reconstruction may know the full images only
     coarse = _coarse(run, start)
     told = _missed(coarse)
     if not _SOME < told < 1:
         return None
-    best: tuple[float, str | None] = (_BETTER * told, None)
-    for words, other in _others(coarse):
+    best: tuple[float, Finding | None] = (_BETTER * told, None)
+    for words, change, other in _others(coarse):
         missed = _missed(other)
         if missed < best[0]:
-            best = missed, words
+            better = f"the images fit much better with {words}"
+            best = missed, Finding("geometry", better, change)
     return best[1]
 
 
@@ -83,8 +85,8 @@ def _coarse(run: Run, start: Start) -> Run:
     )
 
 
-def _others(coarse: Run) -> Iterator[tuple[str, Run]]:
-    """Yield what else may be meant, in words, and the run of it."""
+def _others(coarse: Run) -> Iterator[tuple[str, dict[str, Any], Run]]:
+    """Yield what else may be meant, in words and as parameters, and the run of it."""
     angles = coarse.geometry.angles
     if min(coarse.projections.shape[1:]) >= _FEWEST_ROWS:
         turned = np.ascontiguousarray(coarse.projections.transpose(0, 2, 1))
@@ -97,10 +99,11 @@ def _others(coarse: Run) -> Iterator[tuple[str, Run]]:
         yield (
             "a rotation axis along the columns (horizontal): read the scan with "
             'rotation_axis="horizontal"',
+            {"rotation_axis": "horizontal"},
             replace(coarse, projections=turned, geometry=geometry),
         )
     for words, other in _other_angles(angles):
-        yield words, replace(coarse, geometry=coarse.geometry.with_changes(angles=other))
+        yield words, {}, replace(coarse, geometry=coarse.geometry.with_changes(angles=other))
 
 
 def _other_angles(angles: Array) -> Iterator[tuple[str, Array]]:

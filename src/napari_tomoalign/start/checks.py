@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import Backend, get_backend
+from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.absorbance import absorbance
 from ..images.arrays import as_array
@@ -314,13 +315,13 @@ def _line_integrals(
     weights: NDArray[np.float32] | None,
     excluded: NDArray[np.bool_],
     settings: AlignmentParameters,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[str, ...]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[Finding, ...]]:
     """Return what is aligned: one float32 stack, channels averaged, -log where it is asked for."""
     with np.errstate(over="ignore", invalid="ignore"):  # said below
         data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
         data = np.asarray(data, dtype=np.float32)
     _check_finite(data, weights, excluded, stack)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
     if not np.isfinite(data.sum(dtype=np.float64)):  # where it does not count, as checked
         data = np.where(np.isfinite(data), data, np.float32(0))
     if settings.transmission and settings.use_absorbances:
@@ -328,7 +329,8 @@ def _line_integrals(
         dark = ~lit
         if dark.any():
             where = dark if weights is None else dark & (weights > 0)
-            notes = (f"{int(where.sum())} pixels of transmission 0 or less are ignored",)
+            few = f"{int(where.sum())} pixels of transmission 0 or less are ignored"
+            notes = (Finding("dark pixels", few),)
             weights = np.ones(data.shape, np.float32) if weights is None else weights
             weights[dark] = 0
         data = values

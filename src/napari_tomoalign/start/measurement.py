@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..findings import Finding
 from ..parameters import AlignmentParameters
 from .borders import Borders
 from .survey import NOISELESS, Survey, blocks_of
@@ -93,7 +94,7 @@ class Measurement:
 
 def measurement_of(
     parameters: AlignmentParameters, survey: Survey, borders: Borders, used: NDArray[np.bool_]
-) -> tuple[Measurement, tuple[str, ...]]:
+) -> tuple[Measurement, tuple[Finding, ...]]:
     """Return the model that the parameters ask for or the survey finds, and what to say of it.
 
     The gains follow later, from the mass of what is left (`gains_of`).
@@ -104,13 +105,16 @@ def measurement_of(
         A transmission that is counts, where no open beam is in view.
     """
     found = Measurement.plain(survey.shape)
-    notes: list[str] = []
+    notes: list[Finding] = []
     invert = borders.dark if parameters.invert is None else parameters.invert
     if invert:
         found = replace(found, sign=-1)
         notes.append(
-            "inverted: the object is darker than its background, so it was turned over to be "
-            "aligned, and what comes out is turned back"
+            Finding(
+                "inverted",
+                "the object is darker than its background, so it was turned over to be aligned, "
+                "and what comes out is turned back",
+            )
         )
     wanted = borders.background if parameters.background == "found" else parameters.background
     if wanted != "none":
@@ -121,9 +125,12 @@ def measurement_of(
         contrast = max(float(np.median(survey.contrast[used])), 1e-30)
         found = replace(found, planes=planes)
         notes.append(
-            f"background: {'an offset' if wanted == 'offset' else 'a plane'} in each image, "
-            f"{size / contrast:.1%} of the contrast (RMS), was told from the side borders and "
-            "taken out"
+            Finding(
+                "background",
+                f"{'an offset' if wanted == 'offset' else 'a plane'} in each image, "
+                f"{size / contrast:.1%} of the contrast (RMS), was told from the side borders and "
+                "taken out",
+            )
         )
     beam = float(np.median(borders.level[used]))
     if parameters.transmission and parameters.use_absorbances and beam < -_OPEN:
@@ -137,15 +144,20 @@ def measurement_of(
         planes[:, 0] = borders.level
         found = replace(found, planes=planes)
         notes.append(
-            f"counts: the transmission is {np.exp(-beam):.3g} at the borders, not 1, so each image "
-            "was divided by its own open beam there"
+            Finding(
+                "counts",
+                f"the transmission is {np.exp(-beam):.3g} at the borders, not 1, so each image "
+                "was divided by its own open beam there",
+            )
         )
     stuck = _stuck(survey, used)
     if stuck.any():
         found = replace(found, stuck=stuck)
         notes.append(
-            f"stuck pixels: {int(stuck.sum())} pixels say the same in every projection and are "
-            "ignored"
+            Finding(
+                "stuck pixels",
+                f"{int(stuck.sum())} pixels say the same in every projection and are ignored",
+            )
         )
     return found, tuple(notes)
 
@@ -164,7 +176,7 @@ def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def gains_of(
     parameters: AlignmentParameters, survey: Survey, used: NDArray[np.bool_]
-) -> tuple[Array, tuple[str, ...]]:
+) -> tuple[Array, tuple[Finding, ...]]:
     """Return each frame's gain, 1 where none is found, and what to say of it.
 
     The mass of an object that lies inside every image is the same at every angle.
@@ -185,6 +197,9 @@ def gains_of(
         return gains, ()
     gains[used] = mass[used] / mass[used].mean()
     return gains, (
-        f"gain: the projected mass differs by {spread / usual:.1%} from image to image (RMS), "
-        "which a gain explains; taken out",
+        Finding(
+            "gain",
+            f"the projected mass differs by {spread / usual:.1%} from image to image (RMS), "
+            "which a gain explains; taken out",
+        ),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
 from ..images.filtering import fill_ignored
@@ -50,7 +51,7 @@ class Start:
     directions : (2,) array
         1 for each direction (row, column) in which frames move, 0 for those that the caller has
         switched off, and for those that the data cannot tell: frames are held there.
-    notes : tuple of str
+    notes : tuple of Finding
         What the caller should know of it.
     measurement : Measurement
         What was taken out of the images to make them projections.
@@ -72,7 +73,7 @@ class Start:
     noise: float
     frame_noise: NDArray[np.float64]
     directions: NDArray[np.float64]
-    notes: tuple[str, ...]
+    notes: tuple[Finding, ...]
     measurement: Measurement
     borders: Borders
     detector: Detector
@@ -148,7 +149,7 @@ def prepare(run: Run) -> Start:
 
 def _measured(
     run: Run, seen: _Seen, usable: NDArray[np.bool_]
-) -> tuple[_Seen, Measurement, Borders, tuple[str, ...]]:
+) -> tuple[_Seen, Measurement, Borders, tuple[Finding, ...]]:
     """Take out of the images what is no projection; look at them anew where they have changed."""
     borders = look_at_borders(seen.survey, usable)
     measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable)
@@ -188,7 +189,7 @@ def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Esti
 
 def _directions(
     run: Run, outline: Outline, estimate: Estimate
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
     """Return in which directions frames move, and why they do not where they should.
 
     An object that goes on beyond the rows, of which few are seen, or which is the same in all of
@@ -199,9 +200,10 @@ def _directions(
     if not (directions[0] and outline.taller) or error < _NOISY:
         return directions, ()
     known = f"would be known to {error:.2g} px only" if error < _UNKNOWN else "cannot be told"
-    note = (
-        f"few rows: vertical shifts {known}, from {run.geometry.n_rows} rows of an object that "
-        "goes on beyond them, and are left as they were: take more rows, or rows with features"
+    note = Finding(
+        "few rows",
+        f"vertical shifts {known}, from {run.geometry.n_rows} rows of an object that "
+        "goes on beyond them, and are left as they were: take more rows, or rows with features",
     )
     return directions * [0.0, 1.0], (note,)
 

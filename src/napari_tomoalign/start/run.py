@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend
+from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, Resume
@@ -56,7 +57,7 @@ class Run:
     usual_iterations: int | None
     parameters: AlignmentParameters
     resume: Resume | None
-    notes: tuple[str, ...]
+    notes: tuple[Finding, ...]
     loop: Loop
 
     def __iter__(self) -> Generator[AlignmentState, None, None]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...findings import Finding
 from ...geometry import RotationAxis, turn_projections
 from ...images.applying import binning_between
 from ...results import AlignmentResult, AlignmentState, IterationRecord, versions_of
@@ -61,8 +62,8 @@ class ShiftsFile:
         See `AlignmentResult`.
     message : str
         Why the run ended.
-    diagnosis : tuple of str
-        What seemed wrong.
+    findings : tuple of Finding
+        What seemed wrong, and what to do about it.
     data_hash : str
         Of the projections, see `data_hash`; empty where unknown.
     source, preparation : mapping, tuple of str
@@ -90,7 +91,7 @@ class ShiftsFile:
     versions: Mapping[str, str]
     converged: bool
     message: str
-    diagnosis: tuple[str, ...]
+    findings: tuple[Finding, ...]
     data_hash: str
     source: Mapping[str, str]
     preparation: tuple[str, ...]
@@ -144,7 +145,7 @@ class ShiftsFile:
             versions=versions,
             converged=result.converged,
             message=result.message,
-            diagnosis=tuple(result.diagnosis),
+            findings=tuple(result.findings),
             data_hash=hashed or "",
             source={} if scan is None else dict(scan.source),
             preparation=() if scan is None else tuple(scan.preparation),
@@ -193,13 +194,18 @@ class ShiftsFile:
             versions={},
             converged=False,
             message=f"given in {path.name}",
-            diagnosis=(),
+            findings=(),
             data_hash="",
             source=dict(scan.source),
             preparation=tuple(scan.preparation),
             applied="",
             path=path,
         )
+
+    @property
+    def diagnosis(self) -> tuple[str, ...]:
+        """The findings, in words."""
+        return tuple(finding.sentence for finding in self.findings)
 
     @property
     def iterations(self) -> int:

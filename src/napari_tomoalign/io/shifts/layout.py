@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...findings import Finding
 from ...geometry import RotationAxis, turn_projections
 from ...results import IterationRecord
 from ..errors import ScanFileError
@@ -77,6 +78,9 @@ def to_hdf5(contents: ShiftsFile) -> bytes:
         file["shifts"].attrs["sign"] = "positive towards larger index"
         for name in _JSON:
             file.create_dataset(name, data=json.dumps(getattr(contents, name), default=_plain))
+        changes = [finding.change for finding in contents.findings]
+        file.create_dataset("changes", data=json.dumps(changes, default=_plain))
+        file["changes"].attrs["meaning"] = "what each sentence of the diagnosis advises to run with"
         _write_history(file.create_group("history"), contents.history, axis)
     return buffer.getvalue()
 
@@ -159,6 +163,8 @@ def _fields(file: Any, path: Path) -> dict[str, Any]:
     for name in _JSON:
         value = json.loads(file[name][()])
         values[name] = tuple(value) if isinstance(value, list) else value
+    told = values.pop("diagnosis")
+    changes = json.loads(file["changes"][()]) if "changes" in file else [{} for _ in told]
     size = file.attrs.get("pixel_size")
     return values | {
         "shifts": np.ascontiguousarray(turn_projections(file["shifts"][()], axis)),
@@ -170,9 +176,18 @@ def _fields(file: Any, path: Path) -> dict[str, Any]:
         "standard_error": np.ascontiguousarray(turn_projections(file["standard_error"][()], axis)),
         "pixel_size": None if size is None else float(size),
         "history": _read_history(file["history"], axis),
+        "findings": tuple(
+            Finding.told(sentence, {name: _tuples(value) for name, value in change.items()})
+            for sentence, change in zip(told, changes, strict=True)
+        ),
         "converged": bool(file.attrs["converged"]),
         "path": path,
     }
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value of a parameter, which JSON has made lists of."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _read_history(group: Any, axis: RotationAxis) -> tuple[IterationRecord, ...]:
