@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from napari_tomoalign import alignment_error
+from napari_tomoalign.cli import main
 from napari_tomoalign.io import read_shifts
 from napari_tomoalign.simulation import simulate
 
@@ -98,9 +99,13 @@ def test_from_a_folder_of_tiffs_to_a_saved_verified_alignment(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", save)
     with qtbot.waitSignal(widget.files.written, timeout=60_000):
         hand.click(widget.verdict.save)
-    found = read_shifts(tmp_path / "images-aligned" / "shifts.h5")
+    saved = tmp_path / "images-aligned"
+    found = read_shifts(saved / "shifts.h5")
     assert alignment_error(found, scan) < 0.1
-    assert (tmp_path / "images-aligned" / "report.html").is_file()
+    assert (saved / "report.html").is_file()
+    again = tmp_path / "again"
+    assert main(["align", "--config", str(saved / "run.toml"), "-o", str(again), "--json"]) == 0
+    np.testing.assert_array_equal(read_shifts(again / "shifts.h5").shifts, found.shifts)
     assert not [text for text in told() if "error" in text.lower()]
     assert hand.clicks < MOST
     qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)

@@ -204,9 +204,11 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
     again = tmp_path / "again"
     with qtbot.waitSignal(widget.files.written, timeout=60_000):
         widget.save_run(again)
-    assert {"shifts.h5", "aligned.h5", "reconstruction.h5", "report.html"} <= {
-        file.name for file in again.iterdir()
-    }
+    expected = {"shifts.h5", "aligned.h5", "reconstruction.h5", "report.html", "run.toml"}
+    assert expected <= {file.name for file in again.iterdir()}
+    assert "Not in here: the shifts that the latest run went on from." in (
+        (again / "run.toml").read_text()
+    )
     np.testing.assert_array_equal(read_run(again).course.shifts, widget.session.course.shifts)
     widget.close_down()
 

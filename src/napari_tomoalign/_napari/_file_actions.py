@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,10 @@ class FileActions(Parts):
     def save_run(self, folder: str | Path) -> None:
         """Write what the command line writes into a folder."""
         images = self.session.images if self.session.images_fit else None
-        self.files.save_run(Path(folder), *self._to_write(), images)
+        state, source = self._to_write()
+        request = self.session.course.request
+        assert request is not None  # there is a state
+        self.files.save_run(Path(folder), state, replace(request, scan=source), images)
 
     @told
     def open_run(self, folder: str | Path) -> None:

@@ -18,7 +18,7 @@ from ..io import ScanFileError
 from ..results import AlignmentState
 from ._metadata import KEY, is_aligned
 from ._readers import open_scan
-from ._request import ScanSource
+from ._request import RunRequest, ScanSource
 from ._run import tell_warning
 from ._runs import read_run, save_run
 from ._shift_files import read_for, write_state
@@ -71,11 +71,15 @@ class Files(QObject):
         self._work(lambda: write_state(path, state, source), self._on_written("The shifts are in"))
 
     def save_run(
-        self, folder: Path, state: AlignmentState, source: ScanSource, images: AlignmentState | None
+        self,
+        folder: Path,
+        state: AlignmentState,
+        request: RunRequest,
+        images: AlignmentState | None,
     ) -> None:
         """Write all of a run into a folder."""
         self._work(
-            lambda: save_run(folder, state, source, images), self._on_written("The run is in")
+            lambda: save_run(folder, state, request, images), self._on_written("The run is in")
         )
 
     def make(self, job: Callable[[], Path], what: str) -> None:

@@ -72,7 +72,11 @@ def open_scan(path: str, **parts: str) -> list[LayerData]:
         return _without_angles(scan, place)
     if lazy and scan.projections.ndim > 3:
         scan = load(scan)
-    return scan_layers(scan, place.stem)
+    layers = scan_layers(scan, place.stem)
+    for _, attributes, _ in layers:
+        said = {"angles" if name == "angles_path" else name: parts[name] for name in parts}
+        attributes["metadata"]["read_with"] = said
+    return layers
 
 
 def _without_angles(scan: Scan, path: Path) -> list[LayerData]:
@@ -83,6 +87,7 @@ def _without_angles(scan: Scan, path: Path) -> list[LayerData]:
         del metadata["angles"]
         if len(found) == 1:
             metadata["angles"], words = read_angles(found[0])
+            metadata["read_with"] = {"angles": str(found[0].absolute())}
             metadata["preparation"] = (*_words_of(scan), f"angles: {words}")
     return layers
 

@@ -39,6 +39,8 @@ class ScanSource:
         What came of the masks, (n_angles, n_rows, n_columns), as measured; see `settled`.
     file : str
         Where the scan was read from; empty where that is not known.
+    options : mapping
+        How the command line is told what the file itself does not say, such as its angles.
     """
 
     data: Any
@@ -47,6 +49,7 @@ class ScanSource:
     masks: tuple[Mask, ...] = ()
     weights: NDArray[np.float32] | None = None
     file: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rotation_axis(self) -> RotationAxis:

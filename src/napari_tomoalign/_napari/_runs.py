@@ -14,6 +14,7 @@ from ..backends import BackendUnavailable, get_backend
 from ..geometry import ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..io import ScanFileError, ShiftsFile, read_scan, read_shifts, write_result
+from ..io.settings import SETTINGS, read_settings, write_settings
 from ..io.stack_files import holds_center
 from ..parameters import AlignmentParameters
 from ..report import compare, write_film, write_report
@@ -76,9 +77,9 @@ def result_of(
 
 
 def save_run(
-    folder: Path, state: AlignmentState, source: ScanSource, images: AlignmentState | None
+    folder: Path, state: AlignmentState, request: RunRequest, images: AlignmentState | None
 ) -> Path:
-    """Write what the command line writes: shifts, aligned stack, reconstruction, report.
+    """Write what the command line writes: shifts, aligned stack, reconstruction, settings, report.
 
     Parameters
     ----------
@@ -86,8 +87,8 @@ def save_run(
         Made where it is missing.
     state : AlignmentState
         With the shifts on show.
-    source : ScanSource
-        The scan they belong to.
+    request : RunRequest
+        Of the run that they come from, with the scan they belong to.
     images : AlignmentState, optional
         Where the images are known that belong to these shifts.
 
@@ -98,13 +99,37 @@ def save_run(
     OSError
         It cannot be written.
     """
+    source = request.scan
     result = result_of(state, source, images)
     scan = source.load()
     write_result(folder, result, scan)
+    _write_settings(folder, result, request)
     comparison = compare(result, line_integrals(source, state.parameters))
     title = Path(source.file).name or source.place.source
     write_report(folder, result, comparison, scan=scan, title=title)
     return folder
+
+
+def _write_settings(folder: Path, result: AlignmentResult, request: RunRequest) -> None:
+    """Write how the command line would be asked for the same, as far as it can be."""
+    source, parameters = request.scan, result.parameters.to_dict()
+    values = {
+        **source.options,
+        "scan": [str(Path(source.file).absolute())] if source.file else None,
+        "output": str(folder.absolute()),
+        "backend": result.backend,
+        "rotation_axis": source.rotation_axis,
+        "center": request.asked_center,
+    }
+    unsaid = []
+    if not source.file:
+        unsaid.append(f"the scan, which was the layer {source.place.source!r}")
+    if source.weights is not None or source.masks:
+        unsaid.append("a mask that was drawn")
+    if "initial_shifts" in request.start:
+        unsaid.append("the shifts that the latest run went on from")
+    remark = f"Not in here: {'; '.join(unsaid)}." if unsaid else ""
+    write_settings(folder / SETTINGS, values, parameters, remark=remark, overwrite=True)
 
 
 def film_of(path: Path, state: AlignmentState, source: ScanSource) -> Path:
@@ -153,7 +178,7 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     images = _state_of(file, np.asarray(stack), center, volume)
     layers: tuple[Any, ...] = ()
     if scan is None or not _fits(scan, file):
-        scan, layers = _scan_of(file)
+        scan, layers = _scan_of(file, folder)
     if scan is None:  # the run can be looked at, but there is no scan to go on with
         place = _place_of(file, folder.name)
         scan = ScanSource(turn_projections(stack, axis), file.angles, place)
@@ -220,7 +245,7 @@ def _fits(scan: ScanSource, file: ShiftsFile) -> bool:
     )
 
 
-def _scan_of(file: ShiftsFile) -> tuple[ScanSource | None, tuple[Any, ...]]:
+def _scan_of(file: ShiftsFile, folder: Path) -> tuple[ScanSource | None, tuple[Any, ...]]:
     """Read the scan again from where it was, if it is still there and of the run's size."""
     path = Path(file.source.get("file", ""))
     if not str(path).strip(".") or not path.exists():
@@ -235,7 +260,9 @@ def _scan_of(file: ShiftsFile) -> tuple[ScanSource | None, tuple[Any, ...]]:
     if len(layers) != 1:
         return None, ()
     place = _place_of(file, layers[0][1]["name"])
-    scan = ScanSource(layers[0][0], file.angles, place, file=str(path))
+    settings = read_settings(told) if (told := folder / SETTINGS).is_file() else {}
+    options = {k: v for k, v in settings.items() if k in ("angles", "angle_range")}
+    scan = ScanSource(layers[0][0], file.angles, place, file=str(path), options=options)
     return (scan, layers) if _fits(scan, file) else (None, ())
 
 

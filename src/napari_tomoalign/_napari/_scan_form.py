@@ -171,7 +171,13 @@ class ScanForm(QWidget):
             masks.append(lambda shape: np.asarray(weights, dtype=np.float32))
         place = placement_of(layer, self.rotation_axis)
         file = str(layer.metadata.get("file", ""))
-        return ScanSource(finest(layer), self.angles(), place, tuple(masks), file=file)
+        angles = self.angles()
+        options = dict(layer.metadata.get("read_with", {}))
+        if self.fields["angles"].value == FROM_FILE:
+            options["angles"] = str(Path(self.fields["file"].value).expanduser().absolute())
+        elif self.fields["angles"].value != FROM_LAYER:  # evenly between two ends
+            options["angle_range"] = [float(np.rad2deg(angles[end])) for end in (0, -1)]
+        return ScanSource(finest(layer), angles, place, tuple(masks), file=file, options=options)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the loop that are set here.

@@ -122,7 +122,7 @@ class VerdictPanel(QWidget):
                 self.save,
                 self.save_asked,
                 "Write what the command line writes into a folder: shifts, aligned stack, "
-                "reconstruction, settings and report; Open run brings it back",
+                "reconstruction, settings (run.toml) and report; Open run brings it back",
             ),
             (self.undo, self.undo_asked, "Ctrl+Z"),
             (self.redo, self.redo_asked, "Ctrl+Shift+Z"),

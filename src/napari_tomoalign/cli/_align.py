@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from ..backends import backend_names
+from ..io.settings import SETTINGS
 from ._each import run_each
 from ._job import PARAMETERS, prepare
 from ._options import add_options
 from ._running import run_job, say_plan
 from ._scan import add_scan_arguments
-from ._settings import NAME as SETTINGS
 from ._settings import typed_values
 
 __all__ = ["PARAMETERS", "USAGE", "add_arguments", "run"]

@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..io.settings import SETTINGS, read_settings, write_settings
 from ._follow import Follow
 from ._job import PARAMETERS, Job
 from ._outcome import NOT_CONVERGED, summary
 from ._scan import outline, tell_remarks
-from ._settings import NAME as SETTINGS
-from ._settings import read_settings, write_settings
 from ._text import print_pairs
 
 if TYPE_CHECKING:

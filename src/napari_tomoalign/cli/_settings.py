@@ -1,39 +1,15 @@
-"""The settings of a command as TOML: read as if they were typed, written to be read again."""
+"""The settings of a command: from TOML as if they were typed, and as they were typed."""
 
 from __future__ import annotations
 
 import argparse
-import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NAME", "read_settings", "typed_values", "words_of", "write_settings"]
+__all__ = ["typed_values", "words_of"]
 
-NAME = "run.toml"
-
-_HEAD = """\
-# napari-tomoalign align --config {name}
-# What this run was told, defaults filled in; what is not here was left to the scan's file. Options
-# on the command line go before those here.
-
-"""
 _SEVERAL = ("angle-range", "first-last")  # take two words, where lists otherwise are one
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Return what a settings file says, names as options have them inside (``angle_range``).
-
-    Raises
-    ------
-    ValueError
-        It is no TOML.
-    """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file of settings: {error}") from error
-    return {key.replace("-", "_"): value for key, value in settings.items()}
 
 
 def words_of(path: Path, flags: Collection[str]) -> tuple[list[str], list[str]]:
@@ -55,6 +31,8 @@ def words_of(path: Path, flags: Collection[str]) -> tuple[list[str], list[str]]:
     ValueError
         No TOML, or a value that no option takes.
     """
+    from ..io.settings import read_settings
+
     settings = read_settings(path)
     scan = settings.pop("scan", [])
     options: list[str] = []
@@ -97,50 +75,3 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, list) and value:
         return all(_is_number(one) for one in value)
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def write_settings(
-    path: Path, values: Mapping[str, Any], parameters: Mapping[str, Any], overwrite: bool
-) -> Path:
-    """Write a settings file; what is None is left out: it is the default wherever it is allowed.
-
-    Parameters
-    ----------
-    path : Path
-        Such as ``run.toml``.
-    values : mapping
-        Of the options, by name, as they are typed.
-    parameters : mapping
-        Plain values of `AlignmentParameters`.
-    overwrite : bool
-        Replace a file that is there.
-    """
-    import tomli_w
-
-    from ..io import atomic_path
-
-    settings = {key: _plain(value) for key, value in values.items() if value is not None}
-    for key, value in parameters.items():
-        if key == "projection_cropping" and value is not None:
-            ends = [["" if end is None else end for end in pair] for pair in value]
-            value = ",".join(f"{first}:{last}" for first, last in ends)
-        if value is not None:
-            settings[key] = _plain(value)
-    text = _HEAD.format(name=path.name) + tomli_w.dumps(
-        {key.replace("_", "-"): value for key, value in settings.items()}
-    )
-    with atomic_path(path, overwrite=overwrite) as aside:
-        aside.write_text(text, encoding="utf-8")
-    return path
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):  # TOML is Unicode, which a file's name need not be
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return _plain(str(value))
