@@ -45,12 +45,13 @@ from .loop.level import level_of
 from .loop.matching import draw, match, pull_of_held
 from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
+from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.resuming import replay
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
 from .loop.standard_errors import standard_errors
-from .loop.steps import absolute, find_moves, update
+from .loop.steps import find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
@@ -135,15 +136,15 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     truncation = truncation_of(run, start)
     schedule = Schedule(run, start)
     rng = np.random.default_rng(run.parameters.seed)
-    shifts, center = start.shifts, start.geometry.center
+    poses = Poses.at_start(run, start)
     confidence = start.usable.astype(np.float64)
     history = replay(run, start, truncation, schedule, rng)
     if history:
         confidence = history[-1].confidence
-    level = level_of(start, schedule.binning, truncation.grid(start.geometry, last=schedule.last))
+    level = level_of(start, schedule.binning, truncation.grid(poses.frame, last=schedule.last))
     began = time.perf_counter()
     used = start.taking_part(confidence)
-    model = evaluate(run, level, truncation, shifts, center, used)
+    model = evaluate(run, level, truncation, poses, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
         ended = judge(run, start, truncation, schedule, history[-1], misfit)
@@ -151,27 +152,25 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
-        pull = pull_of_held(run, start, level, model, confidence, schedule.captured)
-        moves, notes = find_moves(run, start, level, model, found, drawn, shifts, rng)
+        pull = pull_of_held(run, start, level, model, poses, confidence, schedule.captured)
+        moves, notes = find_moves(run, start, level, model, found, drawn, poses, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
-        learn(run, start, truncation, schedule, shifts, center, confidence)
-        at = absolute(shifts, center)
-        step = schedule.accelerate(at, moves, drawn, confidence, truncation)
-        shifts, center = update(run, start, shifts, center, step, pull, confidence)
+        learn(run, start, truncation, schedule, poses, confidence)
+        step = schedule.accelerate(poses, moves, drawn, confidence, truncation)
+        poses = update(run, start, poses, step, pull, confidence)
         used = start.taking_part(confidence)
         del model  # make room for the next one
-        model = evaluate(run, level, truncation, shifts, center, used)
+        model = evaluate(run, level, truncation, poses, used)
         known = standard_errors(run, start, level, model, confidence)
         record = make_record(
             model,
             iteration=len(history) + 1,
             binning=level.binning,
-            center=center,
-            shifts=shifts,
+            poses=poses,
             moves=moves,
             gauge_free=schedule.gauge_free(moves, drawn, confidence),
             drawn=drawn,
-            standard_error=known.errors,
+            standard_error=poses.errors_on_detector(known.errors),
             confidence=confidence,
             seconds=time.perf_counter() - began,
             notes=notes,
@@ -179,8 +178,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         schedule.feed(record)
         error = uncertainty(run, start, record.standard_error, confidence)
         if schedule.rests and schedule.ends(error):
-            shares = look_again(run, start, level, truncation, model, shifts, center, confidence)
-            record = replace(record, standard_error=widened(record.standard_error, shares))
+            shares = look_again(run, start, level, truncation, model, poses, confidence)
+            wide = poses.errors_on_detector(widened(known.errors, shares))
+            record = replace(record, standard_error=freeze(wide))
             error = uncertainty(run, start, record.standard_error, confidence)
         schedule.settle(error)
         verdict = None
@@ -193,10 +193,10 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         yield make_state(run, start, truncation, verdict, model, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            grid = truncation.grid(start.geometry, last=schedule.last)
+            grid = truncation.grid(poses.frame, last=schedule.last)
             level = level_of(start, schedule.binning, grid)
             del model
-            model = evaluate(run, level, truncation, shifts, center, used)
+            model = evaluate(run, level, truncation, poses, used)
 
 
 @spelled_out(iterate_alignment)

@@ -20,6 +20,7 @@ from napari_tomoalign.backends import BackendUnavailable, get_backend
 from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.loop.level import level_of
 from napari_tomoalign.loop.model import evaluate
+from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.truncation import Whole
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.prepare import prepare
@@ -115,7 +116,8 @@ def evaluated(backend, algorithm, trusted, *, height=None, **settings):
     start = prepare(run)
     level = level_of(start, 1, start.geometry)
     shifts = scan.shifts + np.random.default_rng(0).uniform(-0.3, 0.3, scan.shifts.shape)
-    return evaluate(run, level, Whole(), shifts, scan.center, trusted, height=height)
+    poses = Poses(shifts, scan.geometry, turning=True)
+    return evaluate(run, level, Whole(), poses, trusted, height=height)
 
 
 def compare_models(one, other):

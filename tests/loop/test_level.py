@@ -7,6 +7,7 @@ from napari_tomoalign.backends import get_backend
 from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.images.binning import bin_stack
 from napari_tomoalign.loop.level import Level, choose_levels
+from napari_tomoalign.loop.poses import Poses
 
 N_ROWS, N_COLUMNS, CENTER = 64, 66, 30.7
 X, R, Z = 9.0, -6.0, 33.0
@@ -31,6 +32,10 @@ def middles(images):
 @pytest.fixture(scope="module")
 def geometry():
     return ScanGeometry(ANGLES, N_ROWS, N_COLUMNS, CENTER)
+
+
+def poses(geometry, row=0.0, column=0.0):
+    return Poses(np.tile([row, column], (7, 1)), geometry, turning=True)
 
 
 def test_binning_is_the_mean_over_blocks_and_cuts_the_remainder():
@@ -58,7 +63,7 @@ def test_a_projected_blob_lands_where_the_levels_geometry_says(geometry, binning
     _, columns = middles(level.spline.moved(np.zeros((7, 2))))
     expected = level.geometry.center + (X * np.cos(ANGLES) - R * np.sin(ANGLES)) / binning
     np.testing.assert_allclose(columns, expected, atol=0.01)
-    assert level.centred(CENTER).center == level.geometry.center
+    assert level.placed(poses(geometry)).center == level.geometry.center
 
 
 @pytest.mark.parametrize("binning", [2, 4])
@@ -83,7 +88,7 @@ def test_moves_are_in_pixels_of_the_full_image(geometry):
     images, _ = blob_projections()
     level = Level.of(images, None, geometry, 2)
     before = np.array(middles(level.spline.moved(np.zeros((7, 2)))))
-    moved, weights = level.moved(np.tile([4.0, -3.0], (7, 1)), None)
+    moved, weights = level.moved(poses(geometry, 4.0, -3.0), None)
 
     # aligning moves the data by minus the shifts
     rows, columns = (np.array(middles(moved)) - before) * level.pixel[:, None]
@@ -110,7 +115,7 @@ def test_ignored_pixels_do_not_enter_a_binned_one(geometry):
     level = Level.of(damaged, weights, geometry, 2)
 
     kept = (images[:, ::2, 1::2] + images[:, 1::2, ::2] + images[:, 1::2, 1::2]) / 3
-    found, moved_weights = level.moved(np.zeros((7, 2)), None)
+    found, moved_weights = level.moved(poses(geometry), None)
     np.testing.assert_allclose(found, kept, atol=1e-4)
     np.testing.assert_allclose(moved_weights, 0.75)
 

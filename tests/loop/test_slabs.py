@@ -11,6 +11,7 @@ from napari_tomoalign.images.refining import NormalEquations
 from napari_tomoalign.loop import slabs as slabs_module
 from napari_tomoalign.loop.level import level_of
 from napari_tomoalign.loop.model import Evaluation, evaluate
+from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.slabs import in_order, slabs_of
 from napari_tomoalign.loop.truncation import truncation_of
 from napari_tomoalign.simulation import simulate
@@ -32,12 +33,11 @@ def evaluation(settings, **options):
     truncation = truncation_of(run, start)
     level = level_of(start, 1, truncation.grid(start.geometry, last=True))
     shifts = scan.shifts + np.random.default_rng(0).uniform(-0.3, 0.3, scan.shifts.shape)
+    poses = Poses(shifts, scan.geometry, turning=True)
     trusted = np.arange(20) != 7
 
     def evaluated(height=None, executor=None):
-        return evaluate(
-            run, level, truncation, shifts, scan.center, trusted, height=height, executor=executor
-        )
+        return evaluate(run, level, truncation, poses, trusted, height=height, executor=executor)
 
     return evaluated
 
@@ -85,7 +85,8 @@ def test_an_evaluation_that_went_to_another_process_gives_the_same_bits():
     start = prepare(run)
     truncation = truncation_of(run, start)
     level = level_of(start, 1, truncation.grid(start.geometry, last=True))
-    here = Evaluation(run, level, truncation, scan.shifts, scan.center, np.ones(20, bool))
+    poses = Poses(scan.shifts, scan.geometry, turning=True)
+    here = Evaluation(run, level, truncation, poses, np.ones(20, bool))
     there = pickle.loads(pickle.dumps(here))
     slab = slabs_of(32, 10)[1]
     found, expected = there(slab).sums, here(slab).sums

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._typing import Array, Stack
 from ..findings import Finding
 from ..images.filtering import fill_ignored
-from ..images.shifting import SplineStack, shift_weights
+from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
 from ..start.run import Run
@@ -24,6 +24,7 @@ from ..start.survey import blocks_of, take_survey
 from .level import level_of
 from .matching import match
 from .model import evaluate
+from .poses import Poses
 from .truncation import truncation_of
 
 __all__ = ["cleaned"]
@@ -43,21 +44,19 @@ def cleaned(run: Run, start: Start) -> Start:
         return start
     truncation = truncation_of(run, start)
     images, given = start.projections, start.weights
-    shifts, used = start.shifts.copy(), start.usable
+    poses, used = Poses.at_start(run, start), start.usable
     confidence = used.astype(np.float64)
     drawn = np.flatnonzero(start.registered)
-    grid = truncation.grid(start.geometry, last=False)
-    center = start.geometry.center
+    grid = truncation.grid(poses.frame, last=False)
     inside = np.zeros(images.shape[1:], bool)
     inside[run.parameters.projection_cropping or ...] = True  # what is not registered tells nothing
     pattern = np.zeros(images.shape[1:], np.float32)
     hit = np.zeros(images.shape, bool)
     for _ in range(_ROUNDS_STRIPED if start.detector.striped else _ROUNDS):
         level = level_of(start, 1, grid)
-        model = evaluate(run, level, truncation, shifts, center, used)
+        model = evaluate(run, level, truncation, poses, used)
         moves = match(run, level, model, drawn, confidence, True).shifts * level.pixel
-        there = SplineStack(model.reprojected).moved(shifts, workers=run.parameters.workers)
-        seen = shift_weights(None, shifts, images.shape, workers=run.parameters.workers) > 0
+        there, seen = _on_detector(model.reprojected, poses, run.parameters.workers)
         if given is not None:
             seen &= given > 0
         seen &= inside
@@ -68,7 +67,10 @@ def cleaned(run: Run, start: Start) -> Start:
             hit = _hit(misfit - pattern, used, start.frame_noise)
         projections, weights = _without(images, given, pattern, hit)
         start = replace(start, projections=projections, weights=weights)
-        shifts[drawn] += np.nan_to_num(moves) * start.directions
+        step = np.zeros_like(start.shifts)
+        step[drawn] = np.nan_to_num(moves)
+        step = poses.on_detector(step) * start.directions
+        poses = replace(poses, shifts=poses.shifts + step)
     notes = []
     if pattern.any():
         share = np.sqrt(np.mean(pattern**2) / np.mean(np.square(images, dtype=np.float64)))
@@ -90,6 +92,20 @@ def cleaned(run: Run, start: Start) -> Start:
     survey = take_survey(blocks_of(start.projections), images.shape)
     outline = look_at_outline(survey, used)
     return replace(start, outline=outline, notes=(*start.notes, *notes))
+
+
+def _on_detector(
+    images: Stack, poses: Poses, workers: int | None
+) -> tuple[Stack, NDArray[np.bool_]]:
+    """Return images of the frame as the detector would see them, and where they reach."""
+    spline, shape = SplineStack(images), images.shape
+    if poses.turns is None:
+        seen = shift_weights(None, poses.shifts, shape, workers=workers)
+        return spline.moved(poses.shifts, workers=workers), seen > 0
+    pivot = (poses.geometry.row_center, poses.geometry.center)
+    places = places_of(-poses.in_frame(poses.shifts), -poses.turns, pivot)
+    seen = fetch_weights(None, places, shape, workers=workers)
+    return spline.fetched(places, workers=workers), seen > 0
 
 
 def _without(

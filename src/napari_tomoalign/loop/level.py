@@ -12,8 +12,9 @@ from .._typing import Stack
 from ..geometry import ScanGeometry
 from ..geometry.scan_geometry import binned_position
 from ..images.binning import bin_stack, bin_weighted
-from ..images.shifting import SplineStack, shift_weights
+from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
 from ..start.prepare import Start
+from .poses import Poses
 
 __all__ = ["Level", "choose_levels", "level_of"]
 
@@ -71,9 +72,17 @@ class Level:
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
 
-    def centred(self, center: float) -> ScanGeometry:
-        """Return the geometry with the axis at a column of the full image."""
-        return self.geometry.with_changes(center=binned_position(center, self.binning))
+    def placed(self, poses: Poses) -> ScanGeometry:
+        """Return the geometry of this level's images at some poses, in their frame."""
+        frame = poses.frame
+        return self.geometry.with_changes(
+            center=binned_position(frame.center, self.binning),
+            angles=frame.angles,
+            axis_angle=frame.axis_angle,
+            axis_tilt=frame.axis_tilt,
+            rotations=frame.rotations,
+            in_plane=frame.in_plane,
+        )
 
     def window(
         self, cropping: tuple[slice, slice] | None, full: ScanGeometry
@@ -91,13 +100,21 @@ class Level:
 
     def moved(
         self,
-        shifts: NDArray[np.float64],
+        poses: Poses,
         workers: int | None,
         rows: slice = slice(None),
     ) -> tuple[Stack, NDArray[Any]]:
-        """Return rows of data and weights moved by minus the shifts (pixels of the full image)."""
-        back = -shifts / self.pixel
+        """Return rows of data and weights, moved by minus the shifts and turned to the frame."""
         shape = self.geometry.projections_shape
+        if poses.turns is not None:
+            geometry = self.placed(poses)
+            pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
+            places = places_of(poses.shifts / self.pixel, poses.turns, pivot, pixel)
+            return (
+                self.spline.fetched(places, rows=rows, workers=workers),
+                fetch_weights(self.weights, places, shape, rows=rows, workers=workers),
+            )
+        back = -poses.shifts / self.pixel
         return (
             self.spline.moved(back, rows=rows, workers=workers),
             shift_weights(self.weights, back, shape, rows=rows, workers=workers),

@@ -19,6 +19,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .model import Model
+from .poses import Poses
 from .slabs import BLURRED_MARGIN
 
 __all__ = ["AT_ONCE", "Windows", "draw", "match", "pull_of_held", "windows"]
@@ -84,7 +85,13 @@ def match(
 
 
 def pull_of_held(
-    run: Run, start: Start, level: Level, model: Model, confidence: Array, captured: bool
+    run: Run,
+    start: Start,
+    level: Level,
+    model: Model,
+    poses: Poses,
+    confidence: Array,
+    captured: bool,
 ) -> Array:
     """Return the part of the gauge by which the volume lies off the frames that keep their shifts.
 
@@ -97,7 +104,8 @@ def pull_of_held(
     if len(held):
         found = match(run, level, model, held, confidence, captured)
         pull[held] = np.nan_to_num(found.shifts) * level.pixel
-        pull = gauge_part(pull, run.geometry.directions, pulling, ridge=_CAREFUL)
+        pull = poses.on_detector(pull)
+        pull = gauge_part(pull, poses.geometry.directions, pulling, ridge=_CAREFUL)
     return pull * start.directions
 
 

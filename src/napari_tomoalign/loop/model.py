@@ -21,6 +21,7 @@ from ..images.refining import NormalEquations
 from ..results import freeze
 from ..start.run import Run
 from .level import Level
+from .poses import Poses
 from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, in_order, slabs_of
 from .truncation import Truncation
 
@@ -80,10 +81,7 @@ class Evaluation:
 
     Attributes
     ----------
-    shifts : (n_angles, 2) array
-        Pixels of the full images.
-    center : float
-        Column of the full images.
+    poses : Poses
     trusted : (n_angles,) array of bool
         Frames that take part in the reconstruction.
     """
@@ -91,8 +89,7 @@ class Evaluation:
     run: Run
     level: Level
     truncation: Truncation
-    shifts: Array
-    center: float
+    poses: Poses
     trusted: NDArray[np.bool_]
 
     def __call__(self, slab: Slab) -> Model:
@@ -100,8 +97,8 @@ class Evaluation:
         if self.engine is not None:
             return self._from(self.engine.evaluate(self._work(slab)), slab)
         run, level, around = self.run, self.level, slab.around
-        measured, weights = level.moved(self.shifts, run.parameters.workers, around)
-        whole = level.centred(self.center)
+        measured, weights = level.moved(self.poses, run.parameters.workers, around)
+        whole = level.placed(self.poses)
         geometry = whole.rows_of(around)
         given = measured, weights, geometry
         if not self.trusted.all():
@@ -132,6 +129,8 @@ class Evaluation:
         backend, algorithm = self.run.backend, self.run.algorithm
         if callable(algorithm) or not isinstance(backend, SlabBackend):
             return None
+        if self.poses.turns is not None:  # it displaces images, and does not turn them
+            return None
         return backend if self._options is not None else None
 
     @property
@@ -140,13 +139,13 @@ class Evaluation:
 
     def _work(self, slab: Slab) -> SlabWork:
         """Return a slab as an engine is asked for it."""
-        level, whole = self.level, self.level.centred(self.center)
+        level, whole = self.level, self.level.placed(self.poses)
         window = level.window(self.run.parameters.projection_cropping, self.run.geometry)
         shape = whole.projections_shape[1:]
         return SlabWork(
             coefficients=level.spline.coefficients,
             weights=level.weights,
-            back=-self.shifts / level.pixel,
+            back=-self.poses.shifts / level.pixel,
             around=slab.around,
             inner=slab.inner,
             geometry=whole.rows_of(slab.around),
@@ -172,7 +171,7 @@ class Evaluation:
                 found.moments,
                 volume_moments(done.volume[slab.inner], slab.rows.start),
             )
-        whole = self.level.centred(self.center)
+        whole = self.level.placed(self.poses)
         weights = done.weights if self.level.weights is not None else done.weights.astype(np.uint8)
         made = Model(done.measured, weights, done.volume, done.reprojected, whole, sums)
         return _without_halo(made, slab)
@@ -196,19 +195,18 @@ def evaluate(
     run: Run,
     level: Level,
     truncation: Truncation,
-    shifts: Array,
-    center: float,
+    poses: Poses,
     trusted: NDArray[np.bool_],
     *,
     height: int | None = None,
     executor: Executor | None = None,
 ) -> Model:
-    """Evaluate the model at some shifts, in slabs of ``height`` rows (see `Evaluation`).
+    """Evaluate the model at some poses, in slabs of ``height`` rows (see `Evaluation`).
 
     An engine that evaluates slabs by itself says how high they may be where nobody else does; where
     its memory does not hold one all the same, they are halved.
     """
-    task = Evaluation(run, level, truncation, shifts, center, trusted)
+    task = Evaluation(run, level, truncation, poses, trusted)
     n_rows, engine = level.geometry.n_rows, task.engine
     if engine is None or height is not None:
         return _in_slabs(task, slabs_of(n_rows, height), executor)

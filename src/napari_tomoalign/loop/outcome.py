@@ -19,6 +19,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
 from .model import Model
+from .poses import Poses
 from .truncation import Truncation
 from .verdict import Verdict
 
@@ -30,8 +31,7 @@ def make_record(
     *,
     iteration: int,
     binning: int,
-    center: float,
-    shifts: Array,
+    poses: Poses,
     moves: Array,
     gauge_free: Array,
     drawn: NDArray[np.intp],
@@ -52,8 +52,8 @@ def make_record(
     return IterationRecord(
         iteration=iteration,
         binning=binning,
-        center=center,
-        shifts=freeze(shifts.copy()),
+        center=poses.center,
+        shifts=freeze(poses.shifts.copy()),
         moves=freeze(moves.copy()),
         drawn=freeze(drawn),
         largest_move=float(lengths.max()),

@@ -11,6 +11,7 @@ from ..start.run import Run
 from .level import choose_levels, level_of
 from .matching import match
 from .model import evaluate
+from .poses import Poses
 from .schedule import Schedule
 from .truncation import Truncation
 
@@ -22,8 +23,7 @@ def learn(
     start: Start,
     truncation: Truncation,
     schedule: Schedule,
-    shifts: Array,
-    center: float,
+    poses: Poses,
     confidence: Array,
 ) -> None:
     """Measure the weak modes, once, where there are any and steps are accelerated at last."""
@@ -31,15 +31,15 @@ def learn(
         return
     # The finest level but one: trends are as smooth there, and an iteration costs an eighth.
     binning = choose_levels(run.geometry.n_columns)[-2:][0]
-    level = level_of(start, binning, truncation.grid(start.geometry, last=True))
+    level = level_of(start, binning, truncation.grid(poses.frame, last=True))
     used = start.taking_part(confidence)
     counted = start.registered & (confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
 
-    def find_moves(displaced: Array) -> Array:
-        model = evaluate(run, level, truncation, displaced, center, used)
-        moves = np.zeros_like(displaced)
+    def find_moves(step: Array) -> Array:
+        model = evaluate(run, level, truncation, poses.displaced(step), used)
+        moves = np.zeros_like(step)
         moves[drawn] = match(run, level, model, drawn, confidence, True).shifts * level.pixel
         return moves
 
-    truncation.learn(find_moves, shifts, run.geometry, counted)
+    truncation.learn(find_moves, np.zeros_like(poses.shifts), poses.frame, counted)

@@ -7,9 +7,9 @@ import numpy as np
 from ..results import IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
+from .poses import Poses
 from .probing import learn
 from .schedule import Schedule
-from .steps import absolute
 from .truncation import Truncation
 from .verdict import uncertainty
 
@@ -24,9 +24,9 @@ def replay(
         return ()
     before = run.resume.history[0]  # neither acceleration nor weak modes begin with the first one
     for record in run.resume.history:
-        learn(run, start, truncation, schedule, before.shifts, before.center, record.confidence)
-        at = absolute(before.shifts, before.center)
-        schedule.accelerate(at, record.moves, record.drawn, record.confidence, truncation)
+        poses = Poses.of_record(run, before)
+        learn(run, start, truncation, schedule, poses, record.confidence)
+        schedule.accelerate(poses, record.moves, record.drawn, record.confidence, truncation)
         schedule.feed(record)
         schedule.settle(uncertainty(run, start, record.standard_error, record.confidence))
         before = record

@@ -17,6 +17,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .acceleration import Anderson
 from .level import choose_levels
+from .poses import Poses
 from .truncation import Truncation
 
 __all__ = ["Schedule"]
@@ -131,24 +132,24 @@ class Schedule:
 
     def accelerate(
         self,
-        shifts: Array,
+        poses: Poses,
         moves: Array,
         drawn: NDArray[np.intp],
         confidence: Array,
         truncation: Truncation,
     ) -> Array:
-        """Return the step to take from ``shifts``, given the moves that were found there.
+        """Return the step to take from some poses, given the moves that were found there.
 
         Acceleration is for frames that are trusted; it begins anew when that changes.
         """
         self._step = moves
         if self.accelerates:
             moves = self.gauge_free(moves, drawn, confidence)
-            moves = truncation.restored(moves)
+            moves = poses.on_detector(truncation.restored(poses.in_frame(moves)))
             trusted = confidence >= TRUSTED
             if not np.array_equal(trusted, self._trusted):
                 self._memory, self._trusted = Anderson(), trusted
-            self._memory.remember(shifts, moves * trusted[:, None])
+            self._memory.remember(poses.absolute, moves * trusted[:, None])
             self._step = np.where(trusted[:, None], self._memory.step(), moves)
         return self._step
 

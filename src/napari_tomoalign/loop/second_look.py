@@ -23,6 +23,7 @@ from ..start.run import Run
 from .level import Level, choose_levels, level_of
 from .matching import match
 from .model import Model, evaluate
+from .poses import Poses
 from .truncation import Truncation
 
 __all__ = ["Share", "look_again", "measure_shares", "widened"]
@@ -65,8 +66,7 @@ def look_again(
     level: Level,
     truncation: Truncation,
     model: Model,
-    shifts: Array,
-    center: float,
+    poses: Poses,
     confidence: Array,
 ) -> tuple[Share, Share]:
     """Return the shares that are found of displaced rows and columns.
@@ -80,18 +80,18 @@ def look_again(
     binning = choose_levels(run.geometry.n_columns)[-2:][0]
     known: Model | None = model
     if binning > level.binning:
-        level = level_of(start, binning, truncation.grid(start.geometry, last=True))
+        level = level_of(start, binning, truncation.grid(poses.frame, last=True))
         known = None
 
     def find_moves(step: Array) -> Array:
-        displaced = shifts + step * level.pixel
+        displaced = poses.displaced(step * level.pixel)
         seen = known if known is not None and not step.any() else None
-        seen = seen or evaluate(run, level, truncation, displaced, center, used)
-        moves = np.zeros_like(shifts)
+        seen = seen or evaluate(run, level, truncation, displaced, used)
+        moves = np.zeros_like(step)
         moves[drawn] = match(run, level, seen, drawn, confidence, True).shifts
         return np.nan_to_num(moves)
 
-    return measure_shares(find_moves, run.geometry.angles, counted)
+    return measure_shares(find_moves, poses.geometry.angles, counted)
 
 
 def measure_shares(

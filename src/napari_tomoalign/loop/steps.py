@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,9 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .model import Model
+from .poses import Poses
 
-__all__ = ["absolute", "center_of_mass_term", "cut_off", "find_moves", "relaxation", "update"]
+__all__ = ["center_of_mass_term", "cut_off", "find_moves", "relaxation", "update"]
 
 
 def find_moves(
@@ -25,12 +28,13 @@ def find_moves(
     model: Model,
     found: Registration,
     drawn: NDArray[np.intp],
-    shifts: Array,
+    poses: Poses,
     rng: np.random.Generator,
 ) -> tuple[Array, tuple[str, ...]]:
     """Turn what was registered into moves, pixels of the full image, and say what was not found."""
     parameters = run.parameters
     notes: tuple[str, ...] = ()
+    shifts = poses.shifts
     registered = found.shifts * level.pixel
     lost = ~np.isfinite(registered).all(axis=1)
     if lost.any():
@@ -39,32 +43,26 @@ def find_moves(
         registered[lost] = 0.0
     moves = np.zeros_like(shifts)
     moves[drawn] = cut_off(registered, parameters.shift_cutoff)
+    moves = poses.on_detector(moves)
     moves[drawn] += relaxation(shifts, parameters.relaxation_weight, rng)[drawn]
     weight = parameters.center_of_mass_shift_weight
     sums = model.sums
     mass = center_of_mass_term(sums.moments, sums.volume, model.geometry, weight)
-    moves[drawn] += level.pixel * mass[drawn]
+    moves[drawn] += poses.on_detector(level.pixel * mass)[drawn]
     moves *= start.directions
     moves[_leaves(run, shifts, shifts + moves)] = 0.0  # a way out of the field is no answer
     return moves, notes
 
 
-def absolute(shifts: Array, center: float) -> Array:
-    """Return the shifts with the centre in them, where acceleration sees both move."""
-    both: Array = shifts + np.array([0.0, center])
-    return both
-
-
 def update(
     run: Run,
     start: Start,
-    shifts: Array,
-    center: float,
+    poses: Poses,
     step: Array,
     pull: Array,
     confidence: Array,
-) -> tuple[Array, float]:
-    """Return the shifts and the centre after a step.
+) -> Poses:
+    """Return the poses after a step.
 
     What the object's position and the axis account for is taken out of the shifts: the gauge goes
     with the volume, which is made anew; a constant in the columns is the position of the axis, and
@@ -74,7 +72,8 @@ def update(
     The whole change of a shift is cut off, and a frame stays where it was rather than where too
     little of it would overlap with its reprojection.
     """
-    cutoff, directions = run.parameters.shift_cutoff, run.geometry.directions
+    shifts, center = poses.shifts, poses.center
+    cutoff, directions = run.parameters.shift_cutoff, poses.geometry.directions
     moved = shifts + step
     if start.held.any():
         moved = moved - pull
@@ -88,7 +87,10 @@ def update(
         moved = moved - gauge_part(moved, directions, confidence) * start.directions
     moved = shifts + cut_off(moved - shifts, cutoff)
     stays = start.held | _leaves(run, shifts, moved)
-    return np.where(stays[:, None], shifts, moved), center
+    geometry = poses.geometry
+    if center != poses.center:
+        geometry = geometry.with_changes(center=center)
+    return replace(poses, shifts=np.where(stays[:, None], shifts, moved), geometry=geometry)
 
 
 def _leaves(run: Run, before: Array, after: Array) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from ..backends import Backend, get_backend
 from ..geometry import ScanGeometry
 from ..images.shifting import shift_stack
 from ..loop.level import Level
+from ..loop.poses import Poses
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, AlignmentResult, AlignmentState, freeze
 from .figure import Comparison
@@ -143,8 +144,9 @@ def with_images(
     _, n_rows, n_columns = projections.shape
     full = ScanGeometry(state.geometry.angles, n_rows, n_columns, record.center)
     level = Level.of(np.asarray(projections, np.float32), weights, full, record.binning)
-    measured, moved_weights = level.moved(record.shifts, parameters.workers)
-    geometry = level.centred(record.center)
+    poses = Poses(record.shifts, full, turning=True)
+    measured, moved_weights = level.moved(poses, parameters.workers)
+    geometry = level.placed(poses)
     engine = get_backend(state.backend, workers=parameters.workers)
     used = _used(record.confidence, TRUSTED)
     volume = _reconstruct(

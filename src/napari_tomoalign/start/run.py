@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend
+from ..backends.slab import SlabBackend
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..parameters import AlignmentParameters
@@ -74,6 +75,15 @@ class Run:
     def valid(self) -> NDArray[np.bool_]:
         """The projections that may be registered."""
         return ~(self.held | self.excluded)
+
+    @property
+    def turns_images(self) -> bool:
+        """Whether images are turned upright to be compared.
+
+        Not for an engine that moves them itself, where it takes them as they are.
+        """
+        moves = isinstance(self.backend, SlabBackend)
+        return not (moves and self.backend.supports(self.geometry))
 
     @property
     def startup_note(self) -> str | None:
