@@ -59,8 +59,10 @@ def test_noise_that_both_runs_share_is_stated(scan, result):
 
 
 def test_a_jitter_of_nothing_is_refused(scan, result):
-    with pytest.raises(ValueError, match="jitter must be above 0 px, got 0"):
+    with pytest.raises(ValueError, match="jitter must be above 0 px and finite, got 0"):
         verify(result, scan.projections, jitter=0)
+    with pytest.raises(ValueError, match="jitter must be above 0 px and finite, got inf"):
+        verify(result, scan.projections, jitter=np.inf)
 
 
 def test_what_says_nothing_is_refused(scan):

@@ -139,8 +139,8 @@ def verify(
     Raises
     ------
     ValueError
-        ``jitter`` is not above 0, the projections do not fit the result, or fewer than four of
-        them are registered.
+        ``jitter`` is not above 0 and finite, the projections do not fit the result, or fewer than
+        four of them are registered.
 
     Examples
     --------
@@ -153,8 +153,8 @@ def verify(
     >>> checked.error < 0.1 * checked.error_before
     True
     """
-    if not jitter > 0:
-        raise ValueError(f"jitter must be above 0 px, got {jitter}")
+    if not 0 < jitter < np.inf:
+        raise ValueError(f"jitter must be above 0 px and finite, got {jitter}")
     used = result.parameters
     if isinstance(used, AlignmentParameters):
         used = {field.name: getattr(used, field.name) for field in fields(used)}

@@ -254,31 +254,70 @@ def test_counts_give_the_absorbance_back() -> None:
     ("arguments", "message"),
     [
         ({"kind": "cheese"}, "unknown kind of object 'cheese'; known are ellipsoids, soft"),
-        ({"size": 4}, "size must be at least 8, got 4"),
-        ({"n_angles": 1}, "n_angles must be at least 2, got 1"),
-        ({"noise": math.nan}, "noise must be at least 0, got nan"),
+        ({"size": 4}, "size must be at least 8 and at most 100000, got 4"),
+        ({"size": 10**9}, "size must be at least 8 and at most 100000, got 1000000000"),
+        ({"n_angles": 1}, "n_angles must be at least 2"),
+        ({"n_rows": 0}, "n_rows must be at least 1"),
+        ({"oversampling": 10**6}, "oversampling must be at least 1 and at most 100"),
+        ({"noise": math.nan}, "noise must be at least 0 and finite, got nan"),
         ({"photons": 0.0}, "photons must be above 0, or None"),
-        ({"photons": math.inf}, "photons must be at least 0 and finite, got inf"),
+        ({"photons": math.inf}, "photons must be at least 0 and at most .*, got inf"),
+        ({"photons": 1e300}, "photons must be at least 0 and at most .*, got 1e"),
         ({"jitter": math.inf}, "jitter must be at least 0 and finite, got inf"),
-        ({"drift": -1.0}, "drift must be at least 0, got -1.0"),
+        ({"drift": -1.0}, "drift must be at least 0 and finite, got -1.0"),
         ({"angular_range": math.nan}, "angular_range must be at least 0 and at most 3600"),
-        ({"wedge": math.inf}, "wedge must be at least 0 and at most 180"),
+        ({"wedge": math.inf}, "wedge must be at least 0 and at most 180, got inf"),
         ({"wedge": -5.0}, "wedge must be at least 0 and at most 180, got -5.0"),
         ({"center_offset": math.nan}, "center_offset must be finite, got nan"),
         ({"center_offset": 1e9}, "must stay within the image of 64 columns"),
         ({"jitter": 1e9}, "must stay within the image of 64 columns"),
+        ({"axis_tilt": math.nan}, "axis_tilt must be at least -90 and at most 90, got nan"),
+        ({"axis_angle": math.inf}, "axis_angle must be at least -180 and at most 180, got inf"),
         ({"truncation": math.nan}, "truncation must be at least 0 and at most 100, got nan"),
         ({"truncation": -1.0}, "truncation must be at least 0 and at most 100, got -1.0"),
-        ({"n_rows": 0}, "n_rows must be at least 1, got 0"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"masked_fraction": 1.5}, "masked_fraction must lie between 0 and 1, got 1.5"),
-        ({"blank_frames": -1}, "must be at least 0, got -1 and 0"),
+        ({"seed": -1}, "seed must be at least 0 and finite, got -1"),
+        ({"masked_fraction": 1.5}, "masked_fraction must be at least 0 and at most 1, got 1.5"),
+        ({"garbage_fraction": math.nan}, "garbage_fraction must be at least 0 and at most 1"),
+        ({"blank_frames": -1}, "blank_frames must be at least 0"),
         ({"n_angles": 5, "blank_frames": 2, "duplicate_frames": 2}, "do not fit into 5 proj"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simulate(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 8.5}, "size must be a whole number, got 8.5"),
+        ({"n_rows": math.nan}, "n_rows must be a whole number, got nan"),
+        ({"seed": 1.5}, "seed must be a whole number, got 1.5"),
+        ({"n_angles": None}, "n_angles must be a whole number, got None"),
+        ({"noise": "0.1"}, "noise must be a number, got '0.1'"),
+        ({"drift": 1j}, "drift must be a number, got 1j"),
+    ],
+)
+def test_what_is_no_number_is_refused(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        simulate(**arguments)
+
+
+def test_an_object_that_is_nowhere_in_view_is_refused() -> None:
+    with pytest.raises(ValueError, match="no image shows anything of the object"):
+        simulate(16, 4, kind=())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_dark": -1}, "n_dark must be at least 0, got -1"),
+        ({"dark_level": math.nan}, "dark_level must be a number of counts that 16 bits hold: nan"),
+    ],
+)
+def test_fields_that_no_detector_gives(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_counts(simulate(16, 4), **arguments)
 
 
 @pytest.mark.parametrize("photons", [0.0, 1e6])

@@ -383,6 +383,7 @@ def test_resuming_nothing():
         ({"upsampling": 0}, ValueError, "upsampling must be between 1 and 1000, got 0"),
         ({"seed": -1}, ValueError, "seed must be between 0 and .*, got -1"),
         ({"workers": 0}, ValueError, "workers must be between 1 and 1024, got 0"),
+        ({"workers": 10**30}, ValueError, "workers must be between 1 and 1024, got 1000"),
         (
             {"shift_tolerance": 0},
             ValueError,
@@ -469,6 +470,11 @@ def test_projections_of_unequal_size():
 
 def test_initial_shifts_that_are_no_numbers():
     refuse(TypeError, "initial_shifts must be numbers, pixels, got 'abc'", initial_shifts="abc")
+    turned = np.zeros((N, 2), complex)
+    refuse(TypeError, "initial_shifts must be real numbers, pixels; got", initial_shifts=turned)
+    hidden = np.ma.masked_array(np.zeros((N, 2)), mask=False)
+    hidden[2, 1] = np.ma.masked
+    refuse(ValueError, "must be finite; 1 of 6 are not", initial_shifts=hidden)
 
 
 def test_a_callback_that_cannot_be_called():

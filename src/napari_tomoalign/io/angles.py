@@ -41,6 +41,8 @@ def in_radians(values: ArrayLike, unit: str | None, where: str) -> tuple[NDArray
     ScanFileError
         Not a list of finite numbers.
     """
+    if np.iscomplexobj(values):
+        raise ScanFileError(f"{where}: angles must be real numbers, got complex ones")
     try:
         angles = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from .errors import ScanFileError, reading
 from .hdf5_file import DatasetStore
 from .image_names import Names
 
-__all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "named_axes", "stack_of"]
+__all__ = ["RawScan", "RawStack", "ReadOptions", "Store", "named_axes", "sensible", "stack_of"]
 
 
 class Store(Protocol):
@@ -191,6 +192,47 @@ class RawScan:
     rotation_axis: str | None = None
     names: Names | None = None
     notes: tuple[str, ...] = ()
+
+
+def sensible(raw: RawScan) -> RawScan:
+    """Return a scan without what cannot be true of it, each said in a note.
+
+    A pixel size that is no length, translations that are no numbers, and channel names of another
+    number than there are channels: a scan is as good without them, but nothing may follow from
+    them. A size of 0 is how files say that they do not know it.
+    """
+    notes = []
+    size, unit, shifts, names = raw.pixel_size, raw.pixel_unit, raw.initial_shifts, raw.channels
+    if size is not None and not 0 < size < math.inf:
+        if size != 0:
+            notes.append(f"the pixel size in the file, {size:g}, is no length: none is known")
+        size, unit = None, ""
+    if shifts is not None and not np.isfinite(shifts).all():
+        bad = np.flatnonzero(~np.isfinite(shifts).all(axis=1))
+        notes.append(
+            f"the translations in the file are no numbers for {len(bad)} of {len(shifts)} "
+            f"projections, the first is {bad[0]}: they are not used as a start"
+        )
+        shifts = None
+    count = raw.stack.shape[3] if len(raw.stack.shape) == 4 else 1
+    if names and len(names) != count:
+        notes.append(
+            f"the file names {len(names)} channels, {', '.join(names)}, and has {count}: they are "
+            "counted from 0 instead"
+        )
+        names = ()
+    if size == raw.pixel_size and not notes:
+        return raw
+    known = {key: words for key, words in raw.source.items() if key != "pixel_size" or size}
+    return replace(
+        raw,
+        pixel_size=size,
+        pixel_unit=unit,
+        initial_shifts=shifts,
+        channels=names,
+        source=known,
+        notes=(*raw.notes, *notes),
+    )
 
 
 def stack_of(

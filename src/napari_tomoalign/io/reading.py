@@ -26,7 +26,7 @@ from .formats.foreign import advice
 from .lazy import LazyProjections
 from .limits import require_memory
 from .preparation import Background, Counts, Preparation, estimate_background, open_beam
-from .raw import RawScan, ReadOptions
+from .raw import RawScan, ReadOptions, sensible
 from .scan import Scan
 
 __all__ = ["SCAN_SUFFIXES", "can_read", "load", "read_scan"]
@@ -207,7 +207,7 @@ def read_scan(
         rows=_checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
         channels=_picked_channels(channels, raw),
     )
-    if 0 in projections.shape:
+    if 0 in projections.shape[:3]:
         raise ValueError(
             f"binning {binning} leaves nothing of images of {raw.stack.shape[1:3]} pixels; take a "
             "smaller one"
@@ -296,7 +296,7 @@ def _read_raw(path: Path, options: ReadOptions) -> RawScan:
         )
     with reading(path):
         raw: RawScan = reader.read(path, options)
-    return raw
+    return sensible(raw)
 
 
 def _lost_words(raw: RawScan) -> tuple[str, ...]:
@@ -341,6 +341,8 @@ def _plan(
             level, words = estimate_background(raw.stack)
             lines.extend(words)
     elif background:
+        if not math.isfinite(background):
+            raise ValueError(f"background must be a finite number of counts, got {background}")
         level = level + float(background)
         lines.append(f"background: {level:g} subtracted, as asked for")
     return Preparation(white, dark, logarithm, level), tuple(lines)
@@ -365,7 +367,7 @@ def _checked_axis(axis: str) -> RotationAxis:
 
 
 def _checked_binning(binning: int) -> int:
-    if isinstance(binning, bool) or int(binning) != binning or binning < 1:
+    if isinstance(binning, bool) or not binning >= 1 or binning % 1 != 0:
         raise ValueError(f"binning must be a whole number of at least 1, got {binning!r}")
     return int(binning)
 
@@ -374,7 +376,10 @@ def _checked_rows(rows: Rows, n_rows: int) -> slice:
     if rows is None:
         return slice(0, n_rows)
     asked = rows if isinstance(rows, slice) else slice(*rows)
-    start, stop, step = asked.indices(n_rows)
+    try:
+        start, stop, step = asked.indices(n_rows)
+    except TypeError:  # no whole numbers
+        start = stop = step = 0
     if step != 1 or stop <= start:
         raise ValueError(
             f"rows must be (start, stop) with 0 <= start < stop <= {n_rows}, got {rows}"
@@ -393,6 +398,8 @@ def _picked_channels(channels: Sequence[int | str] | None, raw: RawScan) -> tupl
         return None
     if len(raw.stack.shape) == 3:
         raise ValueError("channels were asked for, but the scan has one channel only")
+    if not channels:
+        raise ValueError("channels names none; name those to keep, or give None to keep all")
     count = raw.stack.shape[3]
     return tuple(channel_index(channel, raw.channels, count) for channel in channels)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -292,9 +293,13 @@ def write_scan(
     ------
     FileExistsError, DiskFull
         See `write_stack`.
+    ValueError
+        A pixel size that is no length.
     """
     import h5py
 
+    if pixel_size is not None and not 0 < pixel_size < math.inf:
+        raise ValueError(f"pixel_size must be a length above 0, or None; got {pixel_size}")
     info = StackInfo(pixel_size=pixel_size, pixel_unit=pixel_unit, rotation_axis=rotation_axis)
     with atomic_path(path, overwrite=overwrite) as aside:
         require_room(Path(path), projections.nbytes)

@@ -82,8 +82,13 @@ def as_counts(
     Raises
     ------
     ValueError
-        More photons than 16 bits hold, or none.
+        More photons or a dark level that 16 bits do not hold, or no photons.
     """
+    for name, value in (("n_white", n_white), ("n_dark", n_dark)):
+        if not value >= 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
+    if not 0 <= dark_level < np.iinfo(np.uint16).max:
+        raise ValueError(f"dark_level must be a number of counts that 16 bits hold: {dark_level}")
     rng = np.random.default_rng([seed, 5])
     shape = scan.clean.shape[1:]
     beam = _beam(shape, rng)

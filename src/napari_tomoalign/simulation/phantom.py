@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,21 +23,33 @@ LARGEST_ABSORBANCE = 2.0
 """Largest line integral of an object; 13.5 % of the beam is left there."""
 
 
+_LARGEST = 10**5
+"""Of a scan in any direction: wider than detectors are, and sizes in memory stay numbers."""
+
 _RANGES = {
-    "size": (8, math.inf),
-    "n_angles": (2, math.inf),
-    "n_rows": (1, math.inf),
-    "oversampling": (1, math.inf),
+    "size": (8, _LARGEST),
+    "n_angles": (2, _LARGEST),
+    "n_rows": (1, _LARGEST),
+    "oversampling": (1, 100),  # means of a hundred points along an edge are exact to 1e-4
     "jitter": (0, math.inf),
     "drift": (0, math.inf),
     "noise": (0, math.inf),
-    "photons": (0, math.inf),
+    "photons": (0, 1e15),  # the Poisson generator ends at 9e18
     "angular_range": (0, 3600),  # degrees: ten turns
     "wedge": (0, 180),
     "center_offset": (-math.inf, math.inf),
+    "axis_angle": (-180, 180),
+    "axis_tilt": (-90, 90),
     "truncation": (0, 100),  # the object is then as wide as a hundred images
+    "blank_frames": (0, _LARGEST),
+    "duplicate_frames": (0, _LARGEST),
+    "masked_fraction": (0, 1),
+    "garbage_fraction": (0, 1),
     "seed": (0, math.inf),
 }
+_WHOLE = (
+    *("size", "n_angles", "n_rows", "oversampling", "blank_frames", "duplicate_frames", "seed"),
+)
 
 
 def simulate(
@@ -79,7 +92,7 @@ def simulate(
         ``"ellipsoids"``, ``"soft"``, ``"granular"``, ``"fibrous"``, ``"shell"``,
         ``"asymmetric"``; or your own bodies in pixels, which are taken as they are.
     n_rows : int, optional
-        Rows of a projection. Default ``size``.
+        Rows of a projection. Default ``size``. One row is displaced along itself only.
     angular_range : float
         Degrees; the angles are equally spaced from 0, the end left out.
     wedge : float, optional
@@ -123,8 +136,11 @@ def simulate(
 
     Raises
     ------
+    TypeError
+        What is no number, or no whole one.
     ValueError
-        An unknown kind, a number out of its range, or more damaged frames than there are.
+        An unknown kind, a number out of its range, an object that is nowhere in view, or more
+        damaged frames than there are.
 
     Examples
     --------
@@ -150,7 +166,13 @@ def simulate(
             "angular_range": angular_range,
             "wedge": wedge,
             "center_offset": center_offset,
+            "axis_angle": axis_angle,
+            "axis_tilt": axis_tilt,
             "truncation": truncation,
+            "blank_frames": blank_frames,
+            "duplicate_frames": duplicate_frames,
+            "masked_fraction": masked_fraction,
+            "garbage_fraction": garbage_fraction,
             "seed": seed,
         }
     )
@@ -159,12 +181,14 @@ def simulate(
             f"jitter, drift and center_offset must stay within the image of {size} columns, got "
             f"{jitter}, {drift} and {center_offset}: the object would leave the field of view"
         )
-    _check_damage(n_angles, blank_frames, duplicate_frames, masked_fraction, garbage_fraction)
+    _check_damage(n_angles, blank_frames, duplicate_frames)
     content, motion, noises, damage, mask = (np.random.default_rng([seed, i]) for i in range(5))
     shape = (size if n_rows is None else n_rows, size)
     if rotations is not None:
         n_angles = len(np.asarray(rotations))
     shifts = _shifts(n_angles, jitter, drift, motion)
+    if shape[0] == 1:
+        shifts[:, 0] = 0  # the object would leave the only row
     geometry = ScanGeometry(
         _angles(n_angles, angular_range, wedge),
         *shape,
@@ -184,6 +208,8 @@ def simulate(
         row_samples=points,
         column_samples=points,
     )
+    if not clean.any():
+        raise ValueError("no image shows anything of the object: make the shifts smaller")
     if isinstance(kind, str):
         factor = LARGEST_ABSORBANCE / clean.max()
         clean *= factor
@@ -216,40 +242,28 @@ def simulate(
     )
 
 
+_OPTIONAL = ("n_rows", "photons", "wedge")
+
+
 def _check_numbers(values: Mapping[str, float | None]) -> None:
-    """Refuse what is not finite or out of its range; None stands for a default."""
+    """Refuse what is no number, not finite or out of its range."""
     for name, value in values.items():
-        if value is None:
+        if value is None and name in _OPTIONAL:
             continue
+        kind, words = (Integral, "a whole number") if name in _WHOLE else (Real, "a number")
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name} must be {words}, got {value!r}")
         low, high = _RANGES[name]
         if low <= value <= high and math.isfinite(value):
             continue
-        lower = "finite" if low == -math.inf else f"at least {low}"
-        upper = "" if high == math.inf else f" and at most {high}"
-        also = " and finite" if value == math.inf else ""
-        raise ValueError(f"{name} must be {lower}{upper}{also}, got {value}")
+        lower = "" if low == -math.inf else f"at least {low} and "
+        upper = "finite" if high == math.inf else f"at most {high}"
+        raise ValueError(f"{name} must be {lower}{upper}, got {value}")
     if values["photons"] == 0:
         raise ValueError("photons must be above 0, or None for Gaussian noise; got 0")
 
 
-def _check_damage(
-    n_angles: int,
-    blank_frames: int,
-    duplicate_frames: int,
-    masked_fraction: float,
-    garbage_fraction: float,
-) -> None:
-    for name, share in (
-        ("masked_fraction", masked_fraction),
-        ("garbage_fraction", garbage_fraction),
-    ):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must lie between 0 and 1, got {share}")
-    if min(blank_frames, duplicate_frames) < 0:
-        raise ValueError(
-            "blank_frames and duplicate_frames must be at least 0, got "
-            f"{blank_frames} and {duplicate_frames}"
-        )
+def _check_damage(n_angles: int, blank_frames: int, duplicate_frames: int) -> None:
     if blank_frames + 2 * duplicate_frames > n_angles:
         raise ValueError(
             f"{blank_frames} blank and {duplicate_frames} duplicated frames, with as many sources, "

@@ -177,8 +177,10 @@ def _center(center: float | None, n_columns: int) -> float:
 def _shifts(shifts: ArrayLike | None, n: int, size: tuple[int, int]) -> NDArray[np.float64] | None:
     if shifts is None:
         return None
+    if np.iscomplexobj(shifts):
+        raise TypeError(f"initial_shifts must be real numbers, pixels; got {shifts!r:.60}")
     try:
-        array = np.array(shifts, dtype=np.float64)
+        array = np.array(np.ma.filled(shifts, np.nan), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"initial_shifts must be numbers, pixels, got {shifts!r:.60}") from error
     if array.shape != (n, 2):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..angles import in_radians
-from ..hdf5_file import Hdf5Dataset, Hdf5File
+from ..hdf5_file import Hdf5Dataset, Hdf5File, number_of
 from ..raw import RawScan, ReadOptions, stack_of
 from ..units import METRES
 from . import hdf5
@@ -117,7 +117,7 @@ def _channels(file: Hdf5File, dataset: Hdf5Dataset, shape: tuple[int, ...]) -> t
     if said:
         return tuple(said.split(";"))
     elements = file.optional("/exchange/elements")
-    if elements is None or len(shape) != 4 or elements.shape != shape[3:]:
+    if elements is None or len(shape) != 4 or len(elements.shape) != 1:
         return ()
     return tuple(
         name.decode(errors="replace") if isinstance(name, bytes) else str(name)
@@ -128,16 +128,15 @@ def _channels(file: Hdf5File, dataset: Hdf5Dataset, shape: tuple[int, ...]) -> t
 def _pixel_size(
     file: Hdf5File, dataset: Hdf5Dataset, source: dict[str, str]
 ) -> tuple[float | None, str]:
-    own = dataset.item.attrs.get("pixel_size")
+    own = number_of(dataset.item, "pixel_size")
     if own is not None:
         source["pixel_size"] = f"attribute of {dataset.name}"
-        return float(own), dataset.text("pixel_unit") or ""
+        return own, dataset.text("pixel_unit") or ""
     for name in _PIXEL_SIZES:
         found = file.optional(name)
-        if found is not None and found.shape in ((), (1,)):
-            value = float(np.ravel(found.values())[0])
+        value = found.number() if found is not None and found.shape in ((), (1,)) else None
+        if found is not None and value:
             unit = (found.text("units") or "").strip()
-            if np.isfinite(value) and value > 0:
-                source["pixel_size"] = name
-                return (value * METRES[unit] * 1e9, "nm") if unit in METRES else (value, unit)
+            source["pixel_size"] = name
+            return (value * METRES[unit] * 1e9, "nm") if unit in METRES else (value, unit)
     return None, ""

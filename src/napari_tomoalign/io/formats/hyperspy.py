@@ -5,7 +5,6 @@ Source: https://hyperspy.org/rosettasciio/file_specification/hspy.html
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +108,6 @@ def _stage(
 def _pixel(axis: Any) -> tuple[float | None, str]:
     scale = None if axis is None else number_of(axis, "scale")
     unit = "" if axis is None else str(text_of(axis, "units") or "")
-    if scale is None or not math.isfinite(scale) or scale <= 0 or unit not in METRES:
+    if scale is None or unit not in METRES:
         return None, ""
     return scale * METRES[unit] * 1e9, "nm"

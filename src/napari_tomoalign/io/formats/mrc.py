@@ -100,7 +100,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         angles, source["angles"] = in_radians(tilts, "degrees", said)
     if pixel is not None and 0 < pixel < 1e-3:
         size, source["pixel_size"] = pixel * 1e9, "FEI extended header, metres"
-    elif np.isfinite(voxel) and voxel > 0 and voxel != 1.0:  # 1: programs that do not know
+    elif voxel not in (0.0, 1.0):  # what programs write that do not know it
         size, source["pixel_size"] = voxel / 10, "MRC header, angstrom"
     aligned = re.search(r"aligned by napari-tomoalign: ([^\0\n]*)", labels)
     if aligned:

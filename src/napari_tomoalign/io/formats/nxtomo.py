@@ -143,11 +143,11 @@ def _angles_name(file: Hdf5File, detector: _Detector) -> str:
 def _length(file: Hdf5File, name: str) -> float | None:
     """Return a length in metres, or None."""
     dataset = file.optional(name)
-    if dataset is None:
+    value = None if dataset is None else dataset.number()
+    if dataset is None or value is None:
         return None
-    value = float(np.ravel(dataset.values())[0])
     unit = dataset.text("units") or "m"
-    return value * METRES[unit] if unit in METRES and value > 0 else None
+    return value * METRES[unit] if unit in METRES else None
 
 
 def _translations(
@@ -162,17 +162,19 @@ def _translations(
             found.append(np.zeros(count))
             continue
         values = np.asarray(dataset.values(), dtype=np.float64) * METRES[unit]
-        found.append(values - np.median(values))
+        known = np.isfinite(values)
+        found.append(values - (np.median(values[known]) if known.any() else 0.0))
     if not np.any(found):
         return None
-    if pixel is None:
+    if pixel is None or not 0 < pixel < np.inf:
         source["translations"] = (
             f"{sample}/x_translation, y_translation: of no use without a pixel size"
         )
         return None
     shifts = from_nxtomo(found[0], found[1], pixel)
+    largest = np.abs(shifts[np.isfinite(shifts)]).max(initial=0.0)
     source["translations"] = (
-        f"{sample}/x_translation, y_translation: up to {np.abs(shifts).max():.3g} px from their "
-        "median, fit for initial shifts"
+        f"{sample}/x_translation, y_translation: up to {largest:.3g} px from their median, fit for "
+        "initial shifts"
     )
     return shifts

@@ -237,7 +237,7 @@ def _pixel_size(file: Any, said: dict[str, Any]) -> tuple[float | None, str, str
         unit = str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "u")
         resolution = float(file.pages[0].resolution[0])
         size, where = (1 / resolution if unit and resolution > 0 else None), "ImageJ metadata"
-    if not isinstance(size, (int, float)) or not np.isfinite(size) or size <= 0:
+    if not isinstance(size, (int, float)):
         return None, "", ""
     if where and unit in METRES:
         size, unit = size * METRES[unit] * 1e9, "nm"
