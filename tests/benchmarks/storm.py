@@ -2,6 +2,7 @@
 
     python tests/benchmarks/storm.py            50 kills, 2,000 mutations, 40 full disks
     python tests/benchmarks/storm.py --kills 10 --mutations 200 --full-disks 5 --seed 3
+    python tests/benchmarks/storm.py --seconds 300 --notes notes.jsonl     again, until all is done
 
 - Kills: a run is killed (SIGKILL) at a random moment, half of them by the clock and half at a
   random operation on a file, the final writing included. What lies there must be whole; the run
@@ -11,16 +12,19 @@
 - Full disks: no file may grow beyond a random size (RLIMIT_FSIZE). The error says so; no half file
   stays, and what was there before is whole; with room, the run goes on to the same bits.
 
-The exit status is 1 where anything was lost. Linux and macOS only. What runs is forked from this
-process, which has imported everything and run nothing.
+Each case is drawn from the seed and its own number, so that a storm that stops after ``--seconds``
+goes on with the same cases where ``--notes`` says what was done. The exit status is 1 where
+anything was lost, 2 where cases are left to be done. Linux and macOS only. What runs is forked
+from this process, which has imported everything and run nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import io
+import json
+import math
 import os
 import resource
 import shutil
@@ -128,17 +132,63 @@ def goes_on(scan: Path, folder: Path, whole: tuple[bytes, ...]) -> list[str]:
     return wrong
 
 
-def storm_of_kills(
-    count: int, scan: Path, place: Path, rng: np.random.Generator
-) -> list[list[str]]:
-    """Kill runs; return a row of the table for each way."""
-    reference = place / "whole"
-    begin = time.perf_counter()
-    code, said = in_child(lambda: command(["align", str(scan), "-o", str(reference), *OPTIONS]))
+class Storms:
+    """The cases that are to be done, those that were, and what was lost in them.
+
+    Parameters
+    ----------
+    seed : int
+        All cases are drawn from it.
+    seconds : float
+        No case begins later than that.
+    notes : path, optional
+        A line of JSON for each case that was done; those that it has are not done again.
+    """
+
+    def __init__(self, seed: int, seconds: float, notes: Path | None) -> None:
+        self._seed, self._notes = seed, notes
+        self._until = time.monotonic() + seconds
+        lines = notes.read_text(encoding="utf-8").splitlines() if notes and notes.exists() else []
+        self._done = {(one["storm"], one["number"]): one for one in map(json.loads, lines)}
+        self._asked = Counter[str]()
+
+    def run(
+        self, storm: str, count: int, case: Callable[[int, np.random.Generator], tuple[str, ...]]
+    ) -> None:
+        """Do the cases of a storm; each returns what came of it, then what was lost."""
+        self._asked[storm] = count
+        for number in range(count):
+            if (storm, number) in self._done or time.monotonic() > self._until:
+                continue
+            draw = [self._seed, int.from_bytes(storm.encode(), "little"), number]
+            outcome, *lost = case(number, np.random.default_rng(draw))
+            for one in lost:
+                print(f"{storm}, {number}: {one}", file=sys.stderr, flush=True)
+            found = {"storm": storm, "number": number, "outcome": outcome, "lost": lost}
+            self._done[storm, number] = found
+            if self._notes:
+                with self._notes.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found) + "\n")
+
+    def table(self) -> tuple[list[list[str]], int]:
+        """Return a row for each storm, and the exit status."""
+        rows, missing, bad = [], 0, 0
+        for storm, count in self._asked.items():
+            done = [self._done[storm, n] for n in range(count) if (storm, n) in self._done]
+            lost = sum(bool(one["lost"]) for one in done)
+            kinds = Counter(one["outcome"] for one in done)
+            words = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+            rows.append([storm, f"{len(done)} of {count}", words, str(lost)])
+            missing, bad = missing + count - len(done), bad + lost
+        return rows, 1 if bad else 2 * bool(missing)
+
+
+def storm_of_kills(storms: Storms, count: int, scan: Path, place: Path) -> None:
+    """Kill runs."""
+    words = ["align", str(scan), "-o", str(place / "whole"), *OPTIONS]
+    code, said = in_child(lambda: command(words))
     assert code in (0, 3), said
-    seconds = time.perf_counter() - begin
-    whole = result_of(reference)
-    number = Counter[str]()
+    whole = result_of(place / "whole")
 
     def counted(folder: Path, limit: int | None) -> int:
         seen = 0
@@ -155,29 +205,32 @@ def storm_of_kills(
         print(f"events {seen}")
         return code
 
+    begin = time.perf_counter()  # of the second run: the first one may have compiled
     _, said = in_child(lambda: counted(place / "counted", None))
+    seconds = time.perf_counter() - begin
     events = int(said.split()[-1])
-    rows = []
-    for way in ("by the clock", "at an operation on a file"):
-        lost: list[str] = []
-        for index in range(count // 2):
-            folder = place / f"{way[:2]}{index}"
-            if way == "by the clock":
-                after = float(rng.uniform(0, seconds))
-                words = ["align", str(scan), "-o", str(folder), *OPTIONS]
-                code, _ = in_child(lambda words=words: command(words), after)
-            else:
-                limit = int(rng.integers(1, events + 1))
-                code, _ = in_child(lambda folder=folder, limit=limit: counted(folder, limit))
-            number["killed"] += code == -signal.SIGKILL
-            number["in the final writing"] += (folder / "shifts.csv").exists()
-            wrong = damage(folder) + goes_on(scan, folder, whole)
-            lost += [f"kill {index} {way}: {one}" for one in wrong]
-            shutil.rmtree(folder)
-        rows.append([f"kills {way}", str(count // 2), str(len(lost))])
-        print("\n".join(lost), file=sys.stderr, end="\n" if lost else "")
-    print(f"killed in mid-run: {dict(number)}; {events} operations on files in {seconds:.1f} s")
-    return rows
+
+    def judged(folder: Path, code: int) -> tuple[str, ...]:
+        outcome = "in mid-run" if code == -signal.SIGKILL else "too late"
+        if code == -signal.SIGKILL and (folder / "shifts.csv").exists():
+            outcome = "in the final writing"
+        wrong = damage(folder) + goes_on(scan, folder, whole)
+        shutil.rmtree(folder)
+        return outcome, *wrong
+
+    def by_the_clock(number: int, rng: np.random.Generator) -> tuple[str, ...]:
+        folder = place / f"clock{number}"
+        words = ["align", str(scan), "-o", str(folder), *OPTIONS]
+        code, _ = in_child(lambda: command(words), float(rng.uniform(0, seconds)))
+        return judged(folder, code)
+
+    def at_an_operation(number: int, rng: np.random.Generator) -> tuple[str, ...]:
+        folder, limit = place / f"file{number}", int(rng.integers(1, events + 1))
+        code, _ = in_child(lambda: counted(folder, limit))
+        return judged(folder, code)
+
+    storms.run("kills by the clock", count // 2, by_the_clock)
+    storms.run("kills at an operation on a file", count - count // 2, at_an_operation)
 
 
 def originals(place: Path, scan: Path) -> list[Path]:
@@ -247,20 +300,24 @@ def read_mutation(path: Path, kind: str) -> str:
     return "read"
 
 
-def storm_of_mutations(
-    count: int, scan: Path, place: Path, rng: np.random.Generator
-) -> list[list[str]]:
-    """Read broken files; return a row of the table for each kind of file."""
-    rows = []
+def storm_of_mutations(storms: Storms, count: int, scan: Path, place: Path) -> None:
+    """Read broken files."""
     files = originals(place / "originals", scan)
-    for original in files:
-        data, found = original.read_bytes(), Counter[str]()
+    for index, original in enumerate(files):
+        data = original.read_bytes()
         target = place / f"broken{original.suffix}"
-        for index in range(count // len(files)):
-            target.write_bytes(mutated(data, rng))
-            before = hashlib.sha256(target.read_bytes()).digest()
 
-            def work(target: Path = target, kind: str = original.name) -> int:
+        def broken(
+            _: int,
+            rng: np.random.Generator,
+            data: bytes = data,
+            target: Path = target,
+            kind: str = original.name,
+        ) -> tuple[str, ...]:
+            target.write_bytes(mutated(data, rng))
+            before = target.read_bytes()
+
+            def work() -> int:
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
                 signal.alarm(SECONDS)
                 print(read_mutation(target, kind))
@@ -268,30 +325,26 @@ def storm_of_mutations(
 
             code, said = in_child(work)
             lines = said.strip().splitlines() or [""]
-            outcome = lines[-1] if code == 0 else f"ended with {code}"
-            if hashlib.sha256(target.read_bytes()).digest() != before:
-                outcome = "changed"
-            if outcome not in ("read", "refused"):
-                print(f"{original.name} {index}: {outcome}", file=sys.stderr)
-            found[outcome.partition(":")[0]] += 1
-        lost = sum(number for what, number in found.items() if what.startswith(("ended", "chang")))
-        kinds = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
-        rows.append([f"mutations of {original.name}: {kinds}", str(found.total()), str(lost)])
-    return rows
+            if target.read_bytes() != before:
+                return "changed", "the file was changed"
+            if code:
+                return "ended", f"it ended with {code}"
+            outcome, _, what = lines[-1].partition(":")
+            return (outcome, what) if what else (outcome,)
+
+        storms.run(f"mutations of {original.name}", len(range(index, count, len(files))), broken)
 
 
-def storm_of_full_disks(
-    count: int, scan: Path, place: Path, rng: np.random.Generator
-) -> list[list[str]]:
-    """Let files grow to a random size only; return a row of the table."""
+def storm_of_full_disks(storms: Storms, count: int, scan: Path, place: Path) -> None:
+    """Let files grow to a random size only."""
     whole = result_of(place / "whole")
     largest = max(path.stat().st_size for path in (place / "whole").iterdir())
-    lost: list[str] = []
-    for index in range(count):
-        folder = place / f"full{index}"
+
+    def full(number: int, rng: np.random.Generator) -> tuple[str, ...]:
+        folder = place / f"full{number}"
         limit = int(rng.integers(100, largest))
 
-        def work(folder: Path = folder, limit: int = limit) -> int:
+        def work() -> int:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             errors = io.StringIO()
@@ -309,12 +362,11 @@ def storm_of_full_disks(
         if folder.exists():
             hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
             wrong += [f"{name} is left" for name in hidden]
-        lost += [
-            f"disk {index} of {limit} bytes: {one}" for one in wrong + goes_on(scan, folder, whole)
-        ]
+        wrong += goes_on(scan, folder, whole)
         shutil.rmtree(folder)
-    print("\n".join(lost), file=sys.stderr, end="\n" if lost else "")
-    return [["full disks", str(count), str(len(lost))]]
+        return "refused", *(f"{limit} bytes: {one}" for one in wrong)
+
+    storms.run("full disks", count, full)
 
 
 def main() -> int:
@@ -324,19 +376,22 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, default=2000)
     parser.add_argument("--full-disks", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--notes", type=Path)
     arguments = parser.parse_args()
-    rng = np.random.default_rng(arguments.seed)
+    storms = Storms(arguments.seed, arguments.seconds, arguments.notes)
     print(facts())
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         scan = place / "scan.h5"
         small = ["--size", "32", "--n-angles", "30", "--jitter", "2"]
         in_child(lambda: command(["simulate", "-o", str(scan), *small]))
-        rows = storm_of_kills(arguments.kills, scan, place, rng)
-        rows += storm_of_mutations(arguments.mutations, scan, place, rng)
-        rows += storm_of_full_disks(arguments.full_disks, scan, place, rng)
-    print(table([["storm", "number", "lost"], *rows]))
-    return int(any(row[-1] != "0" for row in rows))
+        storm_of_kills(storms, arguments.kills, scan, place)
+        storm_of_full_disks(storms, arguments.full_disks, scan, place)
+        storm_of_mutations(storms, arguments.mutations, scan, place)
+    rows, status = storms.table()
+    print(table([["storm", "done", "outcome", "lost"], *rows]))
+    return status
 
 
 if __name__ == "__main__":
