@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .findings import Finding
 from .geometry import ScanGeometry
+from .images.source import Source
 from .parameters import AlignmentParameters
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "AlignmentResult",
     "AlignmentState",
     "IterationRecord",
+    "Measured",
     "Resume",
     "freeze",
     "versions_of",
@@ -101,6 +103,29 @@ class IterationRecord:
 
 
 @dataclass(frozen=True, eq=False)
+class Measured:
+    """What was aligned, at full size, as it was measured: not moved, and read piece by piece.
+
+    Attributes
+    ----------
+    projections : Source
+        ``(n_angles, n_rows, n_columns)`` line integrals, larger where the object is; what is no
+        object is taken out.
+    weights : Source, optional
+        0 (ignore) to 1. None: all 1.
+    sign : int
+        -1 where the images were turned over for that, so that what comes out is to be turned back.
+    geometry : ScanGeometry
+        Of the whole images.
+    """
+
+    projections: Source
+    weights: Source | None
+    sign: int
+    geometry: ScanGeometry
+
+
+@dataclass(frozen=True, eq=False)
 class AlignmentState:
     """Where the loop stands after an iteration. Stands alone and cannot be written to.
 
@@ -132,6 +157,8 @@ class AlignmentState:
         In the last state: what seems wrong, and what to do about it.
     generator_state : mapping
         State of the random generator, so that a run can be resumed bit by bit.
+    measured : Measured, optional
+        The images that are aligned, at full size.
     """
 
     history: tuple[IterationRecord, ...]
@@ -146,6 +173,7 @@ class AlignmentState:
     message: str
     findings: tuple[Finding, ...] = ()
     generator_state: Mapping[str, Any] = field(default_factory=dict)
+    measured: Measured | None = None
 
     @property
     def reprojections(self) -> NDArray[np.float32]:
@@ -156,6 +184,11 @@ class AlignmentState:
     def diagnosis(self) -> tuple[str, ...]:
         """What seems wrong, and what to do about it: the findings, in words."""
         return tuple(finding.sentence for finding in self.findings)
+
+    def without_images(self) -> AlignmentState:
+        """Return the state without its images, to be kept."""
+        none = np.zeros((0, 0, 0), np.float32)
+        return replace(self, reconstruction=none, projections=none, reference=none, measured=None)
 
     @property
     def record(self) -> IterationRecord:
@@ -218,6 +251,8 @@ class AlignmentResult:
         Of Python and the packages that took part.
     generator_state : mapping
         State of the random generator at the end.
+    measured : Measured, optional
+        The images that were aligned, at full size.
     """
 
     shifts: NDArray[np.float64]
@@ -234,6 +269,7 @@ class AlignmentResult:
     backend: str
     versions: Mapping[str, str]
     generator_state: Mapping[str, Any] = field(default_factory=dict)
+    measured: Measured | None = None
 
     @property
     def reprojections(self) -> NDArray[np.float32]:
@@ -280,6 +316,13 @@ class AlignmentResult:
     def confidence(self) -> NDArray[np.float64]:
         """0 (does not fit, not moved) to 1 for each projection."""
         return self.history[-1].confidence
+
+    @property
+    def taking_part(self) -> NDArray[np.bool_]:
+        """Which projections a reconstruction is made of: the trusted and the ignored ones."""
+        used = np.asarray(self.confidence >= TRUSTED)
+        used[list(self.parameters.ignored_subset)] = True
+        return used
 
     def apply(
         self, stack: NDArray[Any], *, order: Literal[3, "fourier"] = 3, crop: bool = False

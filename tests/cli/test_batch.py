@@ -7,7 +7,9 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -247,3 +249,35 @@ def test_true_shifts_are_checked_before_the_run(
         assert not (tmp_path / name).exists()
         assert main([*words, "--truth", "none"]) == 0
         assert "true ones" not in capsys.readouterr().out
+
+
+def test_the_reconstruction_is_made_as_asked_and_only_what_is_missing_is_made_again(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["align", str(scans / "one.h5"), "-o", str(tmp_path / "out"), *QUICK]
+    final = ["--final-algorithm", "sirt", "--final-option", "num_iter=3"]
+    assert main([*words, *final]) == 0
+    volume, stack = tmp_path / "out" / "reconstruction.h5", tmp_path / "out" / "aligned.h5"
+
+    def algorithm() -> str:
+        with h5py.File(volume) as file:
+            return str(file["reconstruction/volume"].attrs["reconstructed_with"])
+
+    assert algorithm() == "builtin sirt num_iter=3"
+    stamps = volume.stat().st_mtime_ns, stack.stat().st_mtime_ns
+    again = ["align", str(scans / "one.h5"), "--resume", str(tmp_path / "out"), "--no-progress"]
+    assert main([*again, *final]) == 0
+    assert (volume.stat().st_mtime_ns, stack.stat().st_mtime_ns) == stamps
+    assert main(again) == 0
+    assert algorithm() == "builtin fbp"
+    assert stack.stat().st_mtime_ns == stamps[1]
+    assert main([*words, "--config", str(tmp_path / "out" / "run.toml"), "--overwrite"]) == 0
+    assert algorithm() == "builtin sirt num_iter=3"
+
+    assert main([*words, "--overwrite", "--final-algorithm", "art"]) == 2
+    assert "unknown algorithm 'art' for backend 'builtin'" in capsys.readouterr().err
+    nearly_full = SimpleNamespace(free=100)
+    monkeypatch.setattr("napari_tomoalign.io.atomic.shutil.disk_usage", lambda _: nearly_full)
+    assert main([*words[:2], "-o", str(tmp_path / "new"), *QUICK]) == 2
+    assert "stack and volume needs 0.1 MB, but 0.0 MB are free" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

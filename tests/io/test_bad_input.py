@@ -347,15 +347,15 @@ def no_space(*_, **__):
 
 def test_a_disk_that_fills_says_what_was_saved(tmp_path, monkeypatch, result_and_scan):
     result, scan = result_and_scan
-    monkeypatch.setattr("napari_tomoalign.io.stack_files._write_hdf5", no_space)
+    monkeypatch.setattr("napari_tomoalign.io.reconstruction.move_rows", no_space)
 
     with pytest.raises(DiskFull) as caught:
         write_result(tmp_path / "out", result, scan)
 
     message = str(caught.value)
     assert "is full: reconstruction.h5 could not be written" in message
-    assert "shifts.h5, shifts.csv; not saved: aligned.h5, reconstruction.h5" in message
-    assert sorted(os.listdir(tmp_path / "out")) == ["shifts.csv", "shifts.h5"]
+    assert "shifts.h5, shifts.csv, aligned.h5; not saved: reconstruction.h5" in message
+    assert sorted(os.listdir(tmp_path / "out")) == ["aligned.h5", "shifts.csv", "shifts.h5"]
 
 
 def test_too_little_room_is_seen_before_writing(tmp_path, monkeypatch, result_and_scan):
@@ -363,7 +363,7 @@ def test_too_little_room_is_seen_before_writing(tmp_path, monkeypatch, result_an
     nearly_full = SimpleNamespace(free=100)
     monkeypatch.setattr("napari_tomoalign.io.atomic.shutil.disk_usage", lambda _: nearly_full)
 
-    with pytest.raises(DiskFull, match=r"reconstruction\.h5 needs .* MB, but 0\.0 MB are free"):
+    with pytest.raises(DiskFull, match=r"aligned\.h5 needs .* MB, but 0\.0 MB are free"):
         write_result(tmp_path / "out", result, scan)
 
     assert sorted(os.listdir(tmp_path / "out")) == ["shifts.csv", "shifts.h5"]
@@ -373,13 +373,7 @@ def test_too_little_room_is_seen_before_writing(tmp_path, monkeypatch, result_an
 def test_apply_on_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, result_and_scan, suffix):
     result, scan = result_and_scan
     saved = write_result(tmp_path / "out", result, scan)
-    name = {".h5": "_write_hdf5", ".tif": "_write_tiff", ".mrc": "_write_mrc"}[suffix]
-
-    def begin(path, *_):
-        path.write_bytes(b"half")
-        no_space()
-
-    monkeypatch.setattr(f"napari_tomoalign.io.stack_files.{name}", begin)
+    monkeypatch.setattr("napari_tomoalign.io.aligned_stack.move", no_space)
     (tmp_path / "new").mkdir()
 
     with pytest.raises(DiskFull, match="make room, or write to another disk"):

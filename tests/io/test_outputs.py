@@ -129,7 +129,7 @@ def test_the_record_says_where_it_was_applied_once_that_is_true(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("napari_tomoalign.io.writers.write_aligned_stack", killed)
+        patch.setattr("napari_tomoalign.io.aligned_stack.move", killed)
         with pytest.raises(KeyboardInterrupt):
             write_result(tmp_path, *result_and_scan)
     assert read_shifts(tmp_path / "shifts.h5").applied == ""

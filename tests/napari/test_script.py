@@ -168,9 +168,10 @@ def test_a_finished_run_is_read(finished, phantom, axis, suffix):
     center = result.center if suffix == ".h5" else (phantom.projections.shape[2] - 1) / 2
     aligned = shift_stack(phantom.projections[:, :20], -result.shifts - (0, result.center - center))
     np.testing.assert_allclose(images.reference, aligned, atol=1e-4)
-    np.testing.assert_array_equal(images.reconstruction, result.reconstruction)
     assert images.geometry.center == pytest.approx(center)
-    expected = get_backend("builtin").operator(images.geometry)(result.reconstruction)
+    volume = get_backend("builtin").reconstruct(aligned, images.geometry, algorithm="fbp")
+    np.testing.assert_allclose(images.reconstruction, volume, atol=0.01 * volume.max())
+    expected = get_backend("builtin").operator(images.geometry)(images.reconstruction)
     np.testing.assert_allclose(images.projections, expected, atol=1e-3)
     np.testing.assert_allclose(course.scan.place.scale, (1, 0.5, 0.5))
     assert course.scan.rotation_axis == axis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ __all__ = ["KEY", "angles_in", "carries_angles", "is_aligned", "provenance", "ro
 KEY = "napari_tomoalign"
 """The key of ``layer.metadata`` under which everything of ours lies."""
 
-_NONE = np.zeros((0, 0, 0), dtype=np.float32)
 _UNIT_BY_KEY = {"angles": "radians", "angles_degrees": "degrees", "tilt_angles": "degrees"}
 
 
@@ -90,6 +88,6 @@ def provenance(state: AlignmentState, role: str, source: str) -> dict[str, Any]:
         "message": state.message,
         "backend": state.backend,
         "parameters": state.parameters.to_dict(),
-        "state": replace(state, reconstruction=_NONE, projections=_NONE, reference=_NONE),
+        "state": state.without_images(),
         "version": __version__,
     }

@@ -13,13 +13,15 @@ from ..alignment import result_from_state
 from ..backends import BackendUnavailable, get_backend
 from ..geometry import ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
+from ..images.source import as_source
 from ..io import ScanFileError, ShiftsFile, read_scan, read_shifts, write_result
 from ..io.settings import SETTINGS, read_settings, write_settings
 from ..io.stack_files import holds_center
+from ..loop.level import row_binning
 from ..parameters import AlignmentParameters
 from ..report import compare, write_film, write_report
 from ..report.comparing import with_images
-from ..results import AlignmentResult, AlignmentState, freeze
+from ..results import AlignmentResult, AlignmentState, Measured, freeze
 from ._frames import Placement
 from ._readers import scan_layers
 from ._request import RunRequest, ScanSource
@@ -68,11 +70,19 @@ def result_of(
             projections=images.projections,
             reference=images.reference,
             geometry=images.geometry,
+            measured=images.measured,
         )
     else:
         weights = source.settled().weights
         turned = None if weights is None else turn_projections(weights, source.rotation_axis)
-        state = with_images(state, line_integrals(source, state.parameters), turned)
+        lines = line_integrals(source, state.parameters)
+        measured = Measured(
+            projections=as_source(lines),
+            weights=None if turned is None else as_source(turned),
+            sign=1,
+            geometry=ScanGeometry(source.angles, *lines.shape[1:]),
+        )
+        state = replace(with_images(state, lines, turned), measured=measured)
     return result_from_state(state)
 
 
@@ -205,9 +215,8 @@ def _state_of(
     ``center`` is the axis of the aligned stack: some formats have it in the middle, whatever
     column the shifts belong to.
     """
-    volume = turn_volume(volume, file.rotation_axis)
     binning = file.history[-1].binning if file.history else 1
-    stack = bin_stack(stack, max(stack.shape[1] // len(volume), 1), binning)
+    stack, volume = _at_level(stack, turn_volume(volume, file.rotation_axis), binning)
     center = (center - (binning - 1) / 2) / binning
     geometry = ScanGeometry(file.angles, stack.shape[1], stack.shape[2], center, volume.shape[2])
     try:
@@ -232,6 +241,18 @@ def _state_of(
         findings=file.findings,
         generator_state=file.generator_state,
     )
+
+
+def _at_level(
+    stack: NDArray[Any], volume: NDArray[Any], binning: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return stack and volume as they were at the level that a run ended on."""
+    n_rows, n_columns = stack.shape[1:]
+    rows = row_binning(n_rows, binning)
+    if volume.shape[2] > n_columns // binning:  # written at full size
+        volume = bin_stack(volume, binning, binning)
+        volume = bin_stack(volume.swapaxes(0, 1), rows, 1).swapaxes(0, 1)
+    return bin_stack(stack, rows, binning), np.ascontiguousarray(volume)
 
 
 def _fits(scan: ScanSource, file: ShiftsFile) -> bool:

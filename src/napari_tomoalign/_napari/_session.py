@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Course", "Session", "session_of"]
 
 _UNDO = 100  # steps back that are kept; each is a few numbers a projection
-_NONE = np.zeros((0, 0, 0), dtype=np.float32)
 
 
 def _no_shifts() -> NDArray[np.float64]:
@@ -145,8 +144,7 @@ class Course:
 
     def with_state(self, state: AlignmentState, scan: ScanSource) -> Course:
         """Take in what a state says beside its record, without its images."""
-        bare = replace(state, reconstruction=_NONE, projections=_NONE, reference=_NONE)
-        return replace(self, state=bare, scan=scan)
+        return replace(self, state=state.without_images(), scan=scan)
 
     def with_scan(self, scan: ScanSource) -> Course:
         """Give a run that was opened without its scan the scan, where it can be this one.

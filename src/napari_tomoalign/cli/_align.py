@@ -9,7 +9,7 @@ from ..backends import backend_names
 from ..io.settings import SETTINGS
 from ._each import run_each
 from ._job import PARAMETERS, prepare
-from ._options import add_options
+from ._options import Collect, add_options, named_value
 from ._running import run_job, say_plan
 from ._scan import add_scan_arguments
 from ._settings import typed_values
@@ -99,6 +99,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=True,
             help=f"write {what} (default: on)",
         )
+    group.add_argument(
+        "--final-algorithm",
+        metavar="NAME",
+        help="of the reconstruction that is written (default: fbp, filtered back projection, where "
+        "the engine has it)",
+    )
+    group.add_argument(
+        "--final-option",
+        metavar="NAME=VALUE",
+        type=named_value,
+        action=Collect,
+        default=argparse.SUPPRESS,
+        help="option of that algorithm; may be given several times",
+    )
+    group.add_argument(
+        "--final-backend",
+        choices=backend_names(),
+        help="engine of that reconstruction (default: that of the alignment)",
+    )
     group.add_argument(
         "--overwrite",
         action="store_true",

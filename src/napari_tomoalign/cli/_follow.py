@@ -1,15 +1,20 @@
-"""How a run is followed: a bar on a terminal, a line every tenth where there is none."""
+"""How work is followed: a bar on a terminal, lines where there is none."""
 
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from ..results import AlignmentState
 
-__all__ = ["Follow"]
+__all__ = ["Follow", "FollowWriting"]
+
+_SELDOM = 10.0  # seconds between lines where there is no terminal
 
 
 class Follow:
@@ -56,3 +61,52 @@ class Follow:
             self._next = (state.iteration // tenth + 1) * tenth
             said = f"iteration {state.iteration} of at most {self._maxiter}: {words}"
             print(said, file=sys.stderr, flush=True)
+
+
+class FollowWriting:
+    """Shows how much of each file is written on stderr.
+
+    Parameters
+    ----------
+    shown : bool
+        Show anything at all.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._bar: tqdm[None] | None = None
+        self._name = ""
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Show how many bytes of a file are written."""
+        if not self._shown:
+            return
+        if sys.stderr.isatty():
+            self._advance(name, done, total)
+        elif time.monotonic() - self._said > _SELDOM:
+            self._said = time.monotonic()
+            print(f"{name}: {done / total:.0%} written", file=sys.stderr, flush=True)
+
+    def _advance(self, name: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if name != self._name:
+            if self._bar is not None:
+                self._bar.close()
+            self._name = name
+            self._bar = tqdm(total=total, desc=name, unit="B", unit_scale=True, file=sys.stderr)
+        assert self._bar is not None  # made with the first name
+        self._bar.update(done - self._bar.n)

@@ -16,6 +16,7 @@ from ._options import chosen, name_or_callable, options_of_dataclass
 from ._scan import reading_options
 
 if TYPE_CHECKING:
+    from ..io.reconstruction import Method
     from ..io.scan import Scan
     from ..io.shifts.contents import ShiftsFile
     from ..start.run import Run
@@ -44,6 +45,8 @@ class Job:
         As they were asked for.
     true_shifts : (n_angles, 2) array of float64, optional
         For an axis in the middle.
+    method : Method, optional
+        How the reconstruction is made that is written. None: none is.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Job:
     run: Run
     parameters: AlignmentParameters
     true_shifts: NDArray[np.float64] | None
+    method: Method | None
 
     def truth_for(self, center: float) -> NDArray[np.float64] | None:
         """Return the true shifts as they read with the axis at a column.
@@ -74,6 +78,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
         check_outputs,
         read_scan,
         read_shifts,
+        require_results_room,
         scan_for_alignment,
     )
 
@@ -129,9 +134,34 @@ def prepare(arguments: argparse.Namespace) -> Job:
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _truth(scan, arguments)
     run = iterate_alignment(lines.projections, lines.angles, weights=lines.weights, **settings)
+    method = _method(arguments, run) if arguments.reconstruction else None
+    require_results_room(
+        output,
+        scan,
+        suffix=f".{arguments.format}",
+        aligned=arguments.aligned,
+        reconstruction=arguments.reconstruction,
+    )
     name = ", ".join(Path(path).name for path in arguments.scan)
     name = name.encode("utf-8", "backslashreplace").decode()  # some are no text at all
-    return Job(name, scan, output, run, asked, truth)
+    return Job(name, scan, output, run, asked, truth, method)
+
+
+def _method(arguments: argparse.Namespace, run: Run) -> Method:
+    """Return how the reconstruction is made that is written."""
+    from ..backends import get_backend
+    from ..io.reconstruction import Method
+
+    engine, settings = run.backend, run.parameters
+    if arguments.final_backend is not None:
+        engine = get_backend(
+            arguments.final_backend, workers=settings.workers, use_gpu=settings.use_gpu
+        )
+    given = getattr(arguments, "final_option", {})
+    try:
+        return Method.of(engine, run.geometry, arguments.final_algorithm, given)
+    except ValueError as error:
+        raise ValueError(f"--final-algorithm, --final-option: {error}") from error
 
 
 def _parameters(arguments: argparse.Namespace, stored: ShiftsFile | None) -> AlignmentParameters:

@@ -21,9 +21,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from .._indices import indices
 
 __all__ = [
+    "Collect",
     "Option",
     "add_options",
     "chosen",
+    "named_value",
     "options_of_dataclass",
     "options_of_function",
     "parameter_texts",
@@ -164,7 +166,7 @@ def add_options(
         else:
             settings["metavar"], settings["type"] = _syntax(option)
             if get_origin(option.kind) in _MAPPINGS:
-                settings["action"] = _Collect
+                settings["action"] = Collect
         groups[option.advanced].add_argument(*flags, **settings)
 
 
@@ -314,7 +316,7 @@ def name_or_callable(text: str) -> Any:
         ) from error
 
 
-class _Collect(argparse.Action):
+class Collect(argparse.Action):
     """Gather repeated ``name=value`` into a dictionary."""
 
     def __call__(

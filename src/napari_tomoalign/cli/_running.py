@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..io.settings import SETTINGS, read_settings, write_settings
-from ._follow import Follow
+from ._follow import Follow, FollowWriting
 from ._job import PARAMETERS, Job
 from ._outcome import NOT_CONVERGED, summary
 from ._scan import outline, tell_remarks
 from ._text import print_pairs
 
 if TYPE_CHECKING:
+    from ..io import Checkpoint
     from ..results import AlignmentResult, AlignmentState
     from ._interrupt import Interrupt
 
@@ -34,7 +35,7 @@ def run_job(
     arguments: argparse.Namespace, job: Job, typed: dict[str, Any]
 ) -> tuple[int, dict[str, Any]]:
     """Run a job and write its results; return the exit code and what was found, as plain values."""
-    from ..io import folder_lock, write_result
+    from ..io import Checkpoint, folder_lock, write_result
     from ..report import describe
 
     interrupt: Interrupt = arguments.interrupt
@@ -47,17 +48,23 @@ def run_job(
     job.output.mkdir(parents=True, exist_ok=True)
     try:
         with folder_lock(job.output):
-            result = _iterate(job, interrupt, arguments.progress, typed)
+            checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
+            result = _iterate(job, checkpoint, interrupt, arguments.progress, typed)
             interrupt.writing = True
-            written = write_result(
-                job.output,
-                result,
-                job.scan,
-                overwrite=True,
-                suffix=f".{arguments.format}",
-                aligned=arguments.aligned,
-                reconstruction=arguments.reconstruction,
-            )
+            with FollowWriting(shown=arguments.progress) as follow:
+                written = write_result(
+                    job.output,
+                    result,
+                    job.scan,
+                    overwrite=True,
+                    suffix=f".{arguments.format}",
+                    aligned=arguments.aligned,
+                    reconstruction=arguments.reconstruction,
+                    method=job.method,
+                    only_missing=job.run.resume is not None,
+                    hashed=checkpoint.data_hash,
+                    progress=follow,
+                )
             report = _report(job, result, [path.name for path in written.values()])
             interrupt.writing = interrupt.reached = False
     finally:
@@ -147,13 +154,15 @@ def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, 
 
 
 def _iterate(
-    job: Job, interrupt: Interrupt, progress: bool, typed: dict[str, Any]
+    job: Job,
+    checkpoint: Checkpoint,
+    interrupt: Interrupt,
+    progress: bool,
+    typed: dict[str, Any],
 ) -> AlignmentResult:
     """Run the loop; write a checkpoint after every iteration, and with the first the settings."""
     from ..alignment import finish
-    from ..io import Checkpoint
 
-    checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
     with Follow(job.run.parameters.maxiter, shown=progress) as follow:
 
         def keep(state: AlignmentState) -> bool:

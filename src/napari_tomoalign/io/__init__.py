@@ -26,6 +26,7 @@ from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts,
 from .shifts.record import Checkpoint, read_shifts, write_shifts
 from .writers import (
     all_result_files,
+    require_results_room,
     result_files,
     write_aligned,
     write_result,
@@ -59,6 +60,7 @@ __all__ = [
     "load",
     "read_scan",
     "read_shifts",
+    "require_results_room",
     "result_files",
     "scan_for_alignment",
     "shifts_for",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..images.applying import Order, check_order
-from .aligned_stack import write_aligned_stack
+from .aligned_stack import aligned_output
 from .outputs import check_outputs
 from .reading import read_scan
 from .scan import Scan
@@ -103,15 +103,9 @@ def apply_shifts(
         found = stored.for_scan(scan, check=check)
     else:
         found = shifts_for(stored, scan)
-    path = write_aligned_stack(
-        out,
-        scan,
-        found,
-        aligned_with=_with_what(found, order),
-        order=order,
-        crop=crop,
-        overwrite=overwrite,
-    )
+    path = aligned_output(
+        out, scan, found, aligned_with=_with_what(found, order), order=order, crop=crop
+    ).write(overwrite=overwrite)
     if isinstance(stored, ShiftsFile) and stored is not shifts:
         with suppress(PermissionError):  # shifts on a disk that can only be read
             note_applied(stored, path)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import in_order
 from ..geometry import turn_projections
 from ..images.applying import Order, common_view, move
 from ..images.source import as_source, blocks_of
 from .scan import Scan
 from .shifts.contents import ShiftsFile
-from .stack_files import StackInfo, holds_center, write_stack
+from .stack_files import Piece, StackInfo, StackOutput, holds_center
 
-__all__ = ["write_aligned_stack"]
+__all__ = ["aligned_output"]
+
+_AHEAD = 8  # blocks that are out at once: as many may wait for being written
 
 
-def write_aligned_stack(
+def aligned_output(
     path: str | os.PathLike[str],
     scan: Scan,
     shifts: ShiftsFile,
@@ -28,9 +32,9 @@ def write_aligned_stack(
     aligned_with: str,
     order: Order = 3,
     crop: bool = False,
-    overwrite: bool = False,
-) -> Path:
-    """Write a scan of any size moved by minus its shifts, in one interpolation.
+    executor: Executor | None = None,
+) -> StackOutput:
+    """Return a scan of any size moved by minus its shifts, in one interpolation, to be written.
 
     HDF5 says where the rotation axis is. TIFF and MRC have no place for that, and whoever opens
     them takes it in the middle: there, the images are moved so that it is in the middle.
@@ -40,7 +44,7 @@ def write_aligned_stack(
     path : path
         ``.h5``, ``.tif`` or ``.mrc``.
     scan : Scan
-        Read block by block.
+        Read block by block of images.
     shifts : ShiftsFile
         In pixels of the scan.
     aligned_with : str
@@ -49,13 +53,13 @@ def write_aligned_stack(
         Of the interpolation.
     crop : bool
         Cut to the field of view that all images cover.
-    overwrite : bool
-        Replace a file that is there.
+    executor : Executor, optional
+        Moves the blocks.
 
     Raises
     ------
-    ValueError, FileExistsError, DiskFull
-        See `write_stack`; or no field of view in common.
+    ValueError
+        No field of view in common.
     """
     placed = shifts if holds_center(path) else shifts.centred
     moved = _Moved(scan, placed.shifts, order, _view(scan, placed, crop, holds_center(path)))
@@ -68,7 +72,7 @@ def write_aligned_stack(
         channels=scan.channels,
         extra={"rotation_center": placed.center - moved.view[1].start},
     )
-    return write_stack(path, moved.blocks(), moved.shape, info, overwrite=overwrite)
+    return StackOutput(Path(path), moved.shape, info, lambda: moved.pieces(executor))
 
 
 def _view(scan: Scan, placed: ShiftsFile, crop: bool, anywhere: bool) -> tuple[slice, slice]:
@@ -104,9 +108,14 @@ class _Moved:
         image = (rows, columns) if self.scan.rotation_axis == "vertical" else (columns, rows)
         return (n_angles, *image, *shape[3:])
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        source = as_source(self.scan.projections)
-        for start, stop in blocks_of(source.shape):
-            images = source.read(slice(start, stop))
-            moved = move(images, self.shifts[start:stop], order=self.order)
-            yield turn_projections(moved[:, *self.view], self.scan.rotation_axis)
+    def __call__(self, images: slice) -> NDArray[np.float32]:
+        """Read and move some images."""
+        block = as_source(self.scan.projections).read(images)
+        moved = move(block, self.shifts[images], order=self.order)
+        return turn_projections(moved[:, *self.view], self.scan.rotation_axis)
+
+    def pieces(self, executor: Executor | None) -> Iterator[Piece]:
+        blocks = [slice(*ends) for ends in blocks_of(self.scan.projections.shape)]
+        made = in_order(self, blocks, executor, ahead=_AHEAD)
+        for images, moved in zip(blocks, made, strict=True):
+            yield (images,), moved

@@ -1,10 +1,18 @@
-"""Stacks and volumes of any size to a file: HDF5, TIFF or MRC by its suffix."""
+"""Stacks and volumes of any size to a file: HDF5, TIFF or MRC by its suffix.
+
+In all of them the values lie one behind another, so they are written piece by piece in any order.
+In HDF5, chunks would make a program that wants an image, or a row of all images, read what it does
+not want: as it is, an image is one run and a row of each a run of its own, as long as a page of the
+disk or longer from 1024 columns on.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +22,17 @@ from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
 from .atomic import atomic_path, refuse_existing, require_room
+from .flat_target import FlatTarget
 from .outputs import CREATOR
 from .units import METRES
 
-__all__ = ["StackInfo", "holds_center", "stack_outputs", "write_stack"]
+__all__ = ["Piece", "Progress", "StackInfo", "StackOutput", "holds_center", "stack_outputs"]
 
 PathLike = str | os.PathLike[str]
+Piece = tuple[tuple[slice, ...], NDArray[np.generic]]
+"""Where values belong, a slice for each of the first axes, and the values."""
+Progress = Callable[[str, int, int], object]
+"""Gets the name of a file, how many of its bytes are written, and how many there are."""
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 _TIFF = (".tif", ".tiff")
 _MRC = (".mrc", ".ali", ".st", ".rec")
@@ -78,135 +91,215 @@ def holds_center(path: PathLike) -> bool:
     return Path(path).suffix.lower() in _HDF5
 
 
-def write_stack(
-    path: PathLike,
-    blocks: Iterable[NDArray[np.generic]],
-    shape: tuple[int, ...],
-    info: StackInfo,
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Write a stack of any size, block by block, as it lies in the blocks.
+@dataclass(frozen=True, eq=False)
+class StackOutput:
+    """A stack or a volume of any size that is to be written.
 
-    Parameters
+    Attributes
     ----------
     path : path
         ``.h5`` (Data Exchange layout), ``.tif`` or ``.mrc``. Beside the last two a ``.tlt`` file
         is written with the angles.
-    blocks : iterable of arrays
-        Along the first axis, in their order.
     shape : tuple of int
         Of the whole.
     info : StackInfo
         What is written beside the values.
-    overwrite : bool
-        Replace a file that is there.
+    pieces : callable
+        Makes the values, piece by piece, in any order; together they are the whole.
 
     Raises
     ------
     ValueError
         An unknown suffix, or channels in a format that has none.
-    FileExistsError
-        There is a file, and ``overwrite`` is off.
-    DiskFull
-        There is no room.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    known = (*_HDF5, *_TIFF, *_MRC)
-    if suffix not in known:
-        raise ValueError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(known)}")
-    if len(shape) == 4 and suffix not in _HDF5:
-        raise ValueError(f"{path}: several channels fit into HDF5 only; take the suffix .h5")
-    beside = stack_outputs(path)[1:] if info.angles is not None else ()
-    for file in beside:
-        refuse_existing(file, overwrite=overwrite)
-    with atomic_path(path, overwrite=overwrite) as aside:
-        require_room(path, 4 * int(np.prod(shape)))
-        if suffix in _HDF5:
-            _write_hdf5(aside, blocks, shape, info)
-        elif suffix in _TIFF:
-            _write_tiff(aside, blocks, shape, info)
-        else:
-            _write_mrc(aside, blocks, shape, info)
-    if info.angles is not None:
+
+    path: Path
+    shape: tuple[int, ...]
+    info: StackInfo
+    pieces: Callable[[], Iterable[Piece]]
+
+    def __post_init__(self) -> None:
+        """Refuse a format that is none, or cannot hold it."""
+        suffix, known = self._suffix, (*_HDF5, *_TIFF, *_MRC)
+        if suffix not in known:
+            raise ValueError(
+                f"{self.path}: unknown suffix {suffix!r}; known are {', '.join(known)}"
+            )
+        if len(self.shape) == 4 and suffix not in _HDF5:
+            raise ValueError(
+                f"{self.path}: several channels fit into HDF5 only; take the suffix .h5"
+            )
+
+    @property
+    def _suffix(self) -> str:
+        return self.path.suffix.lower()
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the values."""
+        return 4 * math.prod(self.shape)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is there, and says that it was made of the same as this one would be."""
+        return self.path.is_file() and _mark_in(self.path) == self._mark
+
+    @property
+    def _mark(self) -> str:
+        """Sixteen digits by which is known again what a file was made of."""
+        values = {**self.info.attributes(), "shape": self.shape}
+        if self.info.angles is not None:
+            values["angles"] = self.info.angles.tolist()
+        text = json.dumps(values, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def write(self, *, overwrite: bool = False, progress: Progress | None = None) -> Path:
+        """Write it, whole or not at all.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Replace a file that is there.
+        progress : callable, optional
+            Gets the name of the file, how many bytes are written and how many there are.
+
+        Raises
+        ------
+        FileExistsError
+            There is a file, and ``overwrite`` is off.
+        DiskFull
+            There is no room; where the file system can promise it, before the first piece is made.
+        """
+        beside = stack_outputs(self.path)[1:] if self.info.angles is not None else ()
         for file in beside:
-            with atomic_path(file, overwrite=overwrite) as aside:
-                np.savetxt(aside, np.rad2deg(info.angles), fmt="%.6f")
-    return path
+            refuse_existing(file, overwrite=overwrite)
+        with atomic_path(self.path, overwrite=overwrite) as aside:
+            require_room(self.path, self.n_bytes)
+            if self._suffix in _MRC:
+                _write_mrc(aside, self, progress)
+            else:
+                lay_out = _lay_out_hdf5 if self._suffix in _HDF5 else _lay_out_tiff
+                self._fill(lay_out(aside, self.shape, self.info, self._mark), progress)
+        if self.info.angles is not None:
+            for file in beside:
+                with atomic_path(file, overwrite=overwrite) as aside:
+                    np.savetxt(aside, np.rad2deg(self.info.angles), fmt="%.6f")
+        return self.path
+
+    def _fill(
+        self,
+        target: FlatTarget,
+        progress: Progress | None,
+        look: Callable[[NDArray[np.float32]], object] = lambda values: None,
+    ) -> None:
+        """Take the room and write every piece; each is looked at on the way."""
+        target.reserve()
+        done = 0
+        for cuts, piece in self.pieces():
+            values = np.ascontiguousarray(piece, np.float32)
+            target.write(values, *cuts)
+            look(values)
+            done += values.nbytes
+            if progress is not None:
+                progress(self.path.name, done, self.n_bytes)
 
 
-def _write_hdf5(
-    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
-) -> None:
+def _lay_out_hdf5(path: Path, shape: tuple[int, ...], info: StackInfo, mark: str) -> FlatTarget:
+    """Write all but the values, and return where they belong.
+
+    The library itself writes none of them: where a disk fills up under it, it can neither close
+    the file nor end in peace.
+    """
     import h5py
 
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     with h5py.File(path, "w") as file:
         file.attrs["creator"] = CREATOR
+        file.attrs["made_of"] = mark
         file["implements"] = "exchange"
         name = "/exchange/data" if info.angles is not None else "/reconstruction/volume"
-        dataset = file.create_dataset(name, shape=shape, dtype=np.float32)
-        start = 0
-        for block in blocks:
-            dataset[start : start + len(block)] = block
-            start += len(block)
+        dataset = file.create_dataset(name, shape=shape, dtype="<f4", dcpl=layout)
         dataset.attrs.update(info.attributes())
         if info.angles is not None:
             dataset.attrs["axes"] = "theta:y:x" + (":channel" if len(shape) == 4 else "")
             dataset.attrs["description"] = "line integrals"
             file["/exchange/theta"] = np.rad2deg(info.angles)
             file["/exchange/theta"].attrs["units"] = "degrees"
+        return FlatTarget(path, dataset.id.get_offset(), shape, np.dtype("<f4"))
 
 
-def _write_tiff(
-    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
-) -> None:
+def _lay_out_tiff(path: Path, shape: tuple[int, ...], info: StackInfo, mark: str) -> FlatTarget:
+    """Write all but the values, and return where they belong."""
     import tifffile
-
-    def images() -> Iterator[NDArray[np.float32]]:
-        for block in blocks:
-            for image in block:
-                yield np.ascontiguousarray(image, dtype=np.float32)
 
     tifffile.imwrite(
         path,
-        images(),
         shape=shape,
-        dtype=np.float32,
+        dtype="<f4",
+        byteorder="<",
         photometric="minisblack",
-        description=json.dumps({CREATOR: info.attributes()}),
+        description=json.dumps({CREATOR: {**info.attributes(), "made_of": mark}}),
         metadata=None,
-        bigtiff=4 * int(np.prod(shape)) > 2**31,
+        bigtiff=4 * math.prod(shape) > 2**31,
     )
+    with tifffile.TiffFile(path) as file:
+        return FlatTarget(path, file.pages[0].dataoffsets[0], shape, np.dtype("<f4"))
 
 
-def _write_mrc(
-    path: Path, blocks: Iterable[NDArray[np.generic]], shape: tuple[int, ...], info: StackInfo
-) -> None:
+def _write_mrc(path: Path, output: StackOutput, progress: Progress | None) -> None:
     import mrcfile
     from mrcfile.dtypes import HEADER_DTYPE
 
+    shape, info = output.shape, output.info
     with mrcfile.new(path, data=np.zeros((1, 1, 1), dtype=np.float32), overwrite=True) as file:
         done = f"aligned by {CREATOR}: {info.aligned_with}"
         file.add_label(done[:80] if info.aligned_with else f"written by {CREATOR}")
+        file.add_label(f"made of {output._mark}")
     metres = METRES.get(info.pixel_unit)
     angstrom = 1.0 if info.pixel_size is None or metres is None else info.pixel_size * metres * 1e10
-    # written block by block and not mapped into memory: there, a full disk ends the whole program
+    found = []
+
+    def look(values: NDArray[np.float32]) -> None:
+        wide = values.astype(np.float64)
+        found.append((wide.min(), wide.max(), wide.sum(), (wide**2).sum()))
+
+    target = FlatTarget(path, HEADER_DTYPE.itemsize, shape, np.dtype("<f4"))
+    output._fill(target, progress, look)
+    lows, highs, totals, squares = np.transpose(found)
     with path.open("r+b") as raw:
         header = np.frombuffer(raw.read(HEADER_DTYPE.itemsize), dtype=HEADER_DTYPE)[0].copy()
-        sums = []
-        for block in blocks:
-            values = np.ascontiguousarray(block, dtype=np.float32)
-            raw.write(values.data)
-            wide = values.astype(np.float64)
-            sums.append((wide.min(), wide.max(), wide.sum(), (wide**2).sum()))
-        lows, highs, totals, squares = np.transpose(sums)
         header["nz"], header["ny"], header["nx"] = shape
         header["mz"], header["my"], header["mx"] = shape
         header["cella"] = tuple(angstrom * size for size in reversed(shape))
         header["dmin"], header["dmax"] = lows.min(), highs.max()
-        mean = totals.sum() / np.prod(shape)
+        mean = totals.sum() / math.prod(shape)
         header["dmean"] = mean
-        header["rms"] = np.sqrt(max(0.0, squares.sum() / np.prod(shape) - mean**2))
+        header["rms"] = np.sqrt(max(0.0, squares.sum() / math.prod(shape) - mean**2))
         raw.seek(0)
         raw.write(header.tobytes())
+
+
+def _mark_in(path: Path) -> str | None:
+    """Return what a file says it was made of; None where it does not."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix in _HDF5:
+            import h5py
+
+            with h5py.File(path) as file:
+                return str(file.attrs.get("made_of", ""))
+        if suffix in _TIFF:
+            import tifffile
+
+            with tifffile.TiffFile(path) as tif:
+                said = json.loads(getattr(tif.pages[0], "description", ""))
+                return str(said[CREATOR].get("made_of"))
+        import mrcfile
+
+        with mrcfile.open(path, header_only=True, permissive=True) as mrc:
+            labels = [label.decode("ascii", "replace") for label in mrc.header.label.tolist()]
+        return next((label[8:].strip() for label in labels if label.startswith("made of ")), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged, or another's
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..geometry import RotationAxis, turn_projections, turn_volume
+from ..backends import get_backend
+from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..results import AlignmentResult
-from .aligned_stack import write_aligned_stack
+from .aligned_stack import aligned_output
 from .atomic import atomic_path, require_room
 from .errors import DiskFull
 from .outputs import CREATOR, check_outputs, is_ours
+from .reconstruction import Method, Slices, volume_output
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
 from .shifts.other_programs import export_shifts
 from .shifts.record import note_applied, write_shifts
-from .stack_files import StackInfo, holds_center, stack_outputs, write_stack
+from .stack_files import Progress, StackInfo, StackOutput, holds_center, stack_outputs
 
 __all__ = [
     "all_result_files",
+    "require_results_room",
     "result_files",
     "write_aligned",
     "write_result",
@@ -76,6 +80,46 @@ def all_result_files(directory: PathLike) -> set[Path]:
     return {file for suffix in _SUFFIXES for file in result_files(directory, suffix).values()}
 
 
+def require_results_room(
+    directory: PathLike,
+    scan: Scan,
+    *,
+    suffix: str = ".h5",
+    aligned: bool = True,
+    reconstruction: bool = True,
+) -> None:
+    """Refuse, before any work, results that cannot fit on the disk.
+
+    Parameters
+    ----------
+    directory : path
+        Of the results; may be missing.
+    scan : Scan
+        What is aligned.
+    suffix, aligned, reconstruction
+        As `write_result` takes them. What is there and will be replaced counts as room.
+
+    Raises
+    ------
+    DiskFull
+        How much they need, and how much is free.
+    """
+    files = result_files(directory, suffix, channels=scan.projections.ndim == 4)
+    n, n_rows, n_columns, *channels = scan.projections.shape
+    needed = 0
+    if aligned:
+        needed += 4 * math.prod((n, n_rows, n_columns, *channels))
+    if reconstruction:
+        needed += 4 * n_rows * n_columns**2
+    for name in ("aligned", "reconstruction"):
+        if files[name].is_file():
+            needed -= files[name].stat().st_size
+    there = next(
+        one for one in (Path(directory), *Path(directory).absolute().parents) if one.exists()
+    )
+    require_room(there / "stack and volume", needed)
+
+
 def write_aligned(
     path: PathLike,
     stack: NDArray[np.generic],
@@ -105,7 +149,7 @@ def write_aligned(
     Raises
     ------
     FileExistsError, DiskFull, ValueError
-        See `write_stack`; or an axis that is not in the middle, in a format that cannot say so.
+        See `StackOutput`; or an axis that is not in the middle, in a format that cannot say so.
     """
     middle = (stack.shape[2] - 1) / 2
     if center is not None and center != middle and not holds_center(path):
@@ -114,12 +158,7 @@ def write_aligned(
             "TIFF and MRC cannot say; write HDF5, or apply the shifts to the scan with apply_shifts"
         )
     turned = turn_projections(stack, scan.rotation_axis)
-    info = _info_of(scan, aligned_with, center)
-    return write_stack(path, [turned], turned.shape, info, overwrite=overwrite)
-
-
-def _info_of(scan: Scan, aligned_with: str, center: float | None) -> StackInfo:
-    return StackInfo(
+    info = StackInfo(
         angles=scan.angles,
         pixel_size=scan.pixel_size,
         pixel_unit=scan.pixel_unit,
@@ -128,6 +167,12 @@ def _info_of(scan: Scan, aligned_with: str, center: float | None) -> StackInfo:
         channels=scan.channels,
         extra={} if center is None else {"rotation_center": center},
     )
+    return _whole(path, turned, info).write(overwrite=overwrite)
+
+
+def _whole(path: PathLike, values: NDArray[np.generic], info: StackInfo) -> StackOutput:
+    """Return what is in memory already as it is to be written."""
+    return StackOutput(Path(path), values.shape, info, lambda: [((), values)])
 
 
 def write_volume(
@@ -159,7 +204,7 @@ def write_volume(
     Raises
     ------
     FileExistsError, DiskFull, ValueError
-        See `write_stack`.
+        See `StackOutput`.
     """
     turned = turn_volume(volume, scan.rotation_axis)
     info = StackInfo(
@@ -169,7 +214,7 @@ def write_volume(
         aligned_with=aligned_with,
         extra={"binning": binning},
     )
-    return write_stack(path, [turned], turned.shape, info, overwrite=overwrite)
+    return _whole(path, turned, info).write(overwrite=overwrite)
 
 
 def write_result(
@@ -181,8 +226,16 @@ def write_result(
     suffix: str = ".h5",
     aligned: bool = True,
     reconstruction: bool = True,
+    method: Method | None = None,
+    only_missing: bool = False,
+    hashed: str | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Path]:
     """Write all that an alignment gives: shifts, table, aligned stack, reconstruction.
+
+    Stack and volume are those of the whole images, whatever level the run ended on; both are made
+    piece by piece, so that scans of any size can be written.
 
     Parameters
     ----------
@@ -199,6 +252,17 @@ def write_result(
         HDF5 only: their stack is ``aligned.h5`` in any case.
     aligned, reconstruction : bool
         Write the stack; write the volume. Those of an older run do not stay.
+    method : Method, optional
+        How the volume is made. None: filtered back projection by the run's engine.
+    only_missing : bool
+        A stack or a volume that is there, made of the same images and shifts in the same way, stays
+        as it is.
+    hashed : str, optional
+        The hash of the scan's data where it is known, see `ShiftsFile.of`.
+    executor : Executor, optional
+        Makes the pieces.
+    progress : callable, optional
+        Gets the name of the file, how many of its bytes are written and how many there are.
 
     Returns
     -------
@@ -211,36 +275,42 @@ def write_result(
         One of the files exists, and ``overwrite`` is off.
     DiskFull
         The message says what was saved.
+    MemoryError
+        Not even one slice of the volume fits; shifts and stack are written.
+    ValueError, BackendUnavailable
+        The run's engine is not here, or has no such algorithm; before anything is written.
     """
     files = result_files(directory, suffix, channels=scan.projections.ndim == 4)
     wanted = {"shifts": True, "csv": True, "aligned": aligned, "reconstruction": reconstruction}
     paths = {name: files[name] for name, write in wanted.items() if write}
     beside = [files["angles"]] if aligned and "angles" in files else []
     check_outputs([*paths.values(), *beside], overwrite=overwrite)
+    if reconstruction and method is None:
+        method = _usual_method(result, scan)
     saved: list[str] = []
     try:
-        found = ShiftsFile.of(result, scan)
+        found = ShiftsFile.of(result, scan, hashed=hashed)
         write_shifts(paths["shifts"], found, overwrite=overwrite)
         saved.append(paths["shifts"].name)
         export_shifts(found, paths["csv"], overwrite=overwrite)
         saved.append(paths["csv"].name)
         with_what = f"shifts.h5 of this folder, {digest_of(found.measured_shifts)}, cubic spline"
-        if reconstruction:
-            write_volume(
-                paths["reconstruction"],
-                result.reconstruction,
-                scan,
-                aligned_with=with_what,
-                binning=result.binning,
-                overwrite=overwrite,
-            )
-            saved.append(paths["reconstruction"].name)
         if aligned:
-            write_aligned_stack(
-                paths["aligned"], scan, found, aligned_with=with_what, overwrite=overwrite
+            stack = aligned_output(
+                paths["aligned"], scan, found, aligned_with=with_what, executor=executor
             )
+            if not (only_missing and stack.is_there):
+                stack.write(overwrite=overwrite, progress=progress)
             note_applied(replace(found, path=paths["shifts"]), paths["aligned"])
             saved.append(paths["aligned"].name)
+        if method is not None:
+            slices = Slices.of(result, scan, method)
+            volume = volume_output(
+                paths["reconstruction"], slices, scan, aligned_with=with_what, executor=executor
+            )
+            if not (only_missing and volume.is_there):
+                volume.write(overwrite=overwrite, progress=progress)
+            saved.append(paths["reconstruction"].name)
     except DiskFull as error:
         rest = [path.name for path in paths.values() if path.name not in saved]
         raise DiskFull(
@@ -253,6 +323,19 @@ def write_result(
     for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
         old.unlink()  # of an older run: it would be taken for this one's
     return paths
+
+
+def _usual_method(result: AlignmentResult, scan: Scan) -> Method:
+    """Return the run's engine with its filtered back projection."""
+    settings = result.parameters
+    engine = get_backend(result.backend, workers=settings.workers, use_gpu=settings.use_gpu)
+    measured = result.measured
+    geometry = (
+        ScanGeometry(result.angles, *scan.projections.shape[1:3])
+        if measured is None
+        else measured.geometry
+    )
+    return Method.of(engine, geometry)
 
 
 def write_scan(
@@ -292,7 +375,7 @@ def write_scan(
     Raises
     ------
     FileExistsError, DiskFull
-        See `write_stack`.
+        See `StackOutput`.
     ValueError
         A pixel size that is no length.
     """

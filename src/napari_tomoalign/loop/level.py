@@ -16,7 +16,7 @@ from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weigh
 from ..start.prepare import Start
 from .poses import Poses
 
-__all__ = ["Level", "choose_levels", "level_of"]
+__all__ = ["Level", "choose_levels", "level_of", "row_binning"]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 
@@ -30,6 +30,15 @@ def choose_levels(n_columns: int) -> tuple[int, ...]:
     while n_columns // (2 * levels[0]) >= _SMALLEST and levels[0] < 8:
         levels.insert(0, 2 * levels[0])
     return tuple(levels)
+
+
+def row_binning(n_rows: int, binning: int) -> int:
+    """Return by how much rows are binned where columns are binned by so much.
+
+    As much, or less where few would be left: for a vertical axis the size of a pixel along it is
+    free.
+    """
+    return min(binning, max(1, n_rows // _FEWEST_ROWS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +67,8 @@ class Level:
         geometry: ScanGeometry,
         binning: int,
     ) -> Level:
-        """Bin a scan.
-
-        Rows are binned as the columns are, or less where few would be left: for a vertical axis
-        the size of a pixel along it is free.
-        """
-        rows = min(binning, max(1, geometry.n_rows // _FEWEST_ROWS))
+        """Bin a scan, its rows by `row_binning`."""
+        rows = row_binning(geometry.n_rows, binning)
         if weights is None:
             binned, binned_weights = bin_stack(projections, rows, binning), None
         else:

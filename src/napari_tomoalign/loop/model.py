@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import in_order
 from .._typing import Array, Stack
 from ..backends.slab import SlabBackend, SlabDone, SlabWork
 from ..geometry import ScanGeometry
@@ -22,7 +23,7 @@ from ..results import freeze
 from ..start.run import Run
 from .level import Level
 from .poses import Poses
-from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, in_order, slabs_of
+from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slabs_of
 from .truncation import Truncation
 
 __all__ = ["Evaluation", "Model", "evaluate"]

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..findings import Finding
+from ..images.source import as_source
 from ..results import (
     TRUSTED,
     AlignmentResult,
     AlignmentState,
     IterationRecord,
+    Measured,
     freeze,
     versions_of,
 )
@@ -99,6 +101,12 @@ def make_state(
         message=_message(run, verdict, history),
         findings=findings,
         generator_state=rng.bit_generator.state,
+        measured=Measured(
+            projections=as_source(start.projections),
+            weights=None if start.weights is None else as_source(start.weights),
+            sign=start.measurement.sign,
+            geometry=start.geometry,
+        ),
     )
 
 
@@ -147,4 +155,5 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
         backend=state.backend,
         versions=versions_of(state.backend),
         generator_state=state.generator_state,
+        measured=state.measured,
     )

@@ -6,10 +6,8 @@ filters that a comparison uses, and each slab has as many rows around it as thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from ..images.filtering import SMOOTHING_HALO, counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
 from ..images.refining import SLOPE_HALO, NormalEquations, slopes
 
-__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "in_order", "slabs_of"]
+__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "slabs_of"]
 
 BLURRED_MARGIN = 2
 """Pixels along the borders where the smoothing lacks its surroundings: 2.5 standard deviations.
@@ -27,8 +25,6 @@ BLURRED_MARGIN = 2
 With 0 to 4 the errors are the same (``constants.py loop.slabs.BLURRED_MARGIN 0,1,2,4``)."""
 HALO = SMOOTHING_HALO + SLOPE_HALO  # rows around a slab that its comparison depends on
 _AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -141,22 +137,3 @@ def compare(
     joined = NormalEquations.joined(equations)
     mass = volume_moments(volume[inner], slab.rows.start)
     return Sums(joined, difference, power, pixels, moments, mass)
-
-
-def in_order(
-    task: Callable[[Slab], _T], slabs: tuple[Slab, ...], executor: Executor | None
-) -> Iterator[_T]:
-    """Yield what the task makes of each slab, in the order of the slabs, whoever is done first.
-
-    None: one after the other, here.
-    """
-    if executor is None:
-        yield from map(task, slabs)
-        return
-    futures = [executor.submit(task, slab) for slab in slabs]
-    try:
-        for future in futures:
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()

@@ -85,6 +85,11 @@ class Checkpoint:
     overwrite : bool
         Replace a file that is there at the beginning.
 
+    Attributes
+    ----------
+    data_hash : str
+        Of the scan's data; empty where there is none.
+
     Raises
     ------
     FileExistsError
@@ -97,13 +102,13 @@ class Checkpoint:
         self.path = Path(path)
         refuse_existing(self.path, overwrite=overwrite)
         self._scan = scan
-        self._hash = "" if scan is None else data_hash(scan.projections)
+        self.data_hash = "" if scan is None else data_hash(scan.projections)
         self._saved = 0
 
     def __call__(self, state: AlignmentState) -> None:
         """Write where the loop stands; fit to be the ``callback`` of `align`."""
         try:
-            found = ShiftsFile.of(state, self._scan, hashed=self._hash)
+            found = ShiftsFile.of(state, self._scan, hashed=self.data_hash)
             _write(self.path, found, overwrite=True)
         except DiskFull as error:
             saved = f"its state after iteration {self._saved}" if self._saved else "nothing"

@@ -1,0 +1,233 @@
+"""The one writer of reconstructions: slab by slab of rows, from the images and their shifts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._executors import in_order
+from ..backends import Backend
+from ..geometry import ScanGeometry, turn_volume
+from ..images.applying import move_rows
+from ..images.source import as_source
+from ..results import AlignmentResult, Measured
+from .channels import scan_for_alignment
+from .limits import free_memory
+from .scan import Scan
+from .stack_files import Piece, StackInfo, StackOutput
+
+__all__ = ["Method", "Slices", "volume_output"]
+
+_HEIGHT = 64
+"""Rows of a slab, at most: enough that what is read around it is little, and few enough that one
+follows the other within minutes at 2048 columns."""
+_AHEAD = 4  # slabs that are out at once: as many volumes may wait for being written
+_SHARE = 0.5  # of the memory that is free
+_IMAGES, _VOXELS = 4, 2
+"""Copies of a slab's images and slices at once: as moved, as an engine filters or orders them, and
+what is made of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How the reconstruction that is written is made.
+
+    Attributes
+    ----------
+    backend : Backend
+    algorithm : str
+    options : mapping
+        Of the algorithm.
+    """
+
+    backend: Backend
+    algorithm: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        backend: Backend,
+        geometry: ScanGeometry,
+        algorithm: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Method:
+        """Return the method that was asked for; None: filtered back projection.
+
+        Where the engine has none, or none for this geometry, the algorithm it would take for the
+        alignment.
+
+        Raises
+        ------
+        ValueError
+            An algorithm or an option that the engine does not have.
+        """
+        settings: Mapping[str, Any] = {}
+        if algorithm is None:
+            algorithm, settings = "fbp", {}
+            if "fbp" not in backend.algorithms or not geometry.has_vertical_axis:
+                algorithm, settings = backend.default_for(geometry)
+        chosen = {**settings, **(options or {})}
+        backend.check_options(algorithm, chosen)
+        return cls(backend, algorithm, chosen)
+
+    @property
+    def words(self) -> str:
+        """Engine, algorithm and options, such as ``builtin fbp filter_name=hann``."""
+        named = [f"{name}={value}" for name, value in sorted(self.options.items())]
+        return " ".join([self.backend.name, self.algorithm, *named])
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """The volume that a scan and its shifts make, slice by slice: called with rows, it makes those.
+
+    Attributes
+    ----------
+    measured : Measured
+        What was aligned.
+    shifts : (n_angles, 2) array
+        Pixels.
+    center : float
+        Column of the axis.
+    used : (n_angles,) array of bool
+        Which projections take part.
+    method : Method
+    workers : int, optional
+        Number of threads for the moving; the engine has its own.
+    """
+
+    measured: Measured
+    shifts: NDArray[np.float64]
+    center: float
+    used: NDArray[np.bool_]
+    method: Method
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, result: AlignmentResult, scan: Scan, method: Method) -> Slices:
+        """Return those of a result; one that was read from a file is made of the scan's images."""
+        measured = result.measured
+        if measured is None:
+            lines = scan_for_alignment(scan)
+            weights = None if scan.weights is None else as_source(scan.weights)
+            geometry = ScanGeometry(result.angles, *lines.projections.shape[1:])
+            measured = Measured(as_source(lines.projections), weights, 1, geometry)
+        used = result.taking_part
+        if not used.any():
+            used = np.ones(len(used), bool)
+        workers = result.parameters.workers
+        return cls(measured, result.shifts, result.center, used, method, workers)
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """Of the whole images, with the axis where it was found."""
+        return self.measured.geometry.with_changes(center=self.center)
+
+    def height(self, memory: int | None = None) -> int:
+        """Return how many rows can be done at once.
+
+        Where the axis is not vertical, slices are not independent, and all are done at once.
+
+        Parameters
+        ----------
+        memory : int, optional
+            Bytes. None: half of what is free.
+
+        Raises
+        ------
+        MemoryError
+            Not even one row fits: what it takes, and what to do.
+        """
+        geometry = self.geometry
+        if memory is None:
+            free = free_memory()
+            memory = 2**63 if free is None else int(_SHARE * free)
+        n, n_rows, n_columns = geometry.projections_shape
+        row = 4 * (_IMAGES * n * n_columns + _VOXELS * geometry.volume_width**2)
+        least = 1 if geometry.has_vertical_axis else n_rows
+        if memory < least * row:
+            what = "a slice" if least == 1 else "the volume, whose slices cannot be made singly,"
+            raise MemoryError(
+                f"to reconstruct {what} takes {least * row / 1e9:.3g} GB of memory and there are "
+                f"{memory / 1e9:.3g} GB: make room, or leave it out (reconstruction=False, "
+                "--no-reconstruction) and reconstruct the aligned stack elsewhere"
+            )
+        return max(least, min(_HEIGHT, memory // row, n_rows))
+
+    def __call__(self, rows: slice) -> NDArray[np.float32]:
+        """Read, move and reconstruct some rows."""
+        measured, backend = self.measured, self.method.backend
+        images, weights = move_rows(
+            measured.projections, measured.weights, self.shifts, rows, workers=self.workers
+        )
+        geometry = self.geometry.rows_of(rows)
+        if not self.used.all():
+            images, weights = images[self.used], weights[self.used]
+            geometry = geometry.subset(self.used)
+        accepts = backend.accepts_weights(self.method.algorithm)
+        volume = backend.reconstruct(
+            images,
+            geometry,
+            algorithm=self.method.algorithm,
+            weights=weights.astype(np.float32, copy=False) if accepts else None,
+            **self.method.options,
+        )
+        volume = np.asarray(volume, np.float32)
+        return -volume if measured.sign < 0 else volume
+
+
+def volume_output(
+    path: str | os.PathLike[str],
+    slices: Slices,
+    scan: Scan,
+    *,
+    aligned_with: str,
+    executor: Executor | None = None,
+) -> StackOutput:
+    """Return the volume of a scan of any size, in the axes of the image as measured, to be written.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5``, ``.tif`` or ``.mrc``.
+    slices : Slices
+        What is written.
+    scan : Scan
+        For what is known of its pixels and axis.
+    aligned_with : str
+        With which shifts, for the metadata.
+    executor : Executor, optional
+        Makes the slabs.
+
+    Raises
+    ------
+    MemoryError
+        Not even one slice fits.
+    """
+    n, height = slices.geometry.n_rows, slices.height()
+    slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
+    vertical = scan.rotation_axis == "vertical"
+
+    def pieces() -> Iterator[Piece]:
+        made = in_order(slices, slabs, executor, ahead=_AHEAD)
+        for rows, volume in zip(slabs, made, strict=True):
+            place = (rows, slice(None), slice(None))
+            yield place if vertical else place[::-1], turn_volume(volume, scan.rotation_axis)
+
+    shape = slices.geometry.volume_shape
+    info = StackInfo(
+        pixel_size=scan.pixel_size,
+        pixel_unit=scan.pixel_unit,
+        rotation_axis=scan.rotation_axis,
+        aligned_with=aligned_with,
+        extra={"binning": 1, "reconstructed_with": slices.method.words},
+    )
+    return StackOutput(Path(path), shape if vertical else shape[::-1], info, pieces)
