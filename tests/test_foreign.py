@@ -76,14 +76,23 @@ def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):
 )
 @pytest.mark.parametrize("kind", ["porous", "rod"])
 def test_a_background_in_each_frame(kind, settings, seed):
-    _, _, _, both = run(foreign.make(kind, seed=seed, **settings))
+    _, _, _, both = run(foreign.make(kind, seed=seed, **settings), precision=0.0)
     assert both < 0.02  # 0.012 to 0.015 without
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_dead_column(seed):
-    _, _, _, both = run(foreign.make("porous", n=48, angles=50, dead=1, seed=seed))
+    _, _, _, both = run(foreign.make("porous", n=48, angles=50, dead=1, seed=seed), precision=0.0)
     assert both < 0.02
+
+
+@pytest.mark.parametrize("kind", ["porous", "rod", "symmetric"])
+def test_a_binned_level_states_its_own_error(kind):
+    """What coarse pixels miss is no noise, and a slow trend of the shifts carries it on."""
+    result, _, _, both = run(foreign.make(kind, i0=10000, seed=SEEDS[0]), levels=(2,))
+    stated = np.sqrt(np.mean(np.sum(result.standard_error**2, axis=1)))
+    assert both / 1.5 < stated < 4 * both
+    assert result.reconstruction.shape == (32, 32, 32)
 
 
 def _gains(images, rng):

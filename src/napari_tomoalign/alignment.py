@@ -179,7 +179,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error = uncertainty(run, start, record.standard_error, confidence)
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
-            wide = poses.errors_on_detector(widened(known.errors, shares))
+            wide = poses.errors_on_detector(widened(known.errors, known.grid, shares))
             record = replace(record, standard_error=freeze(wide))
             error = uncertainty(run, start, record.standard_error, confidence)
         schedule.settle(error)

@@ -84,9 +84,10 @@ class AlignmentParameters:
         (Euclidean). None: no limit.
     precision : float
         Pixels. The run ends on the coarsest binning level where the standard error of a shift, RMS
-        over the projections, is no larger, and the moves rest below half of it; the images are
-        those of that level. 0 goes on to the last level. An object that leaves the images is
-        followed to the last level anyway.
+        over the projections, is no larger, and the moves rest below half of it; the images of the
+        result are those of that level, smaller by its ``binning``. 0 goes on to the last level: as
+        well as the data tell, at many times the cost. An object that leaves the images is followed
+        to the last level anyway.
     relative_sample_size : float
         Share of the valid projections that are registered in one iteration, drawn at random.
     relaxation_weight : float
@@ -145,7 +146,7 @@ class AlignmentParameters:
     shift_cutoff: Annotated[float | None, {"min": 1e-12, "max": 1000.0, "step": 0.5}] = _advanced(
         None
     )
-    precision: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.01}] = _advanced(0.0)
+    precision: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.01}] = _advanced(0.02)
     relative_sample_size: Annotated[float, {"min": 0.01, "max": 1.0, "step": 0.05}] = _advanced(1.0)
     relaxation_weight: Annotated[float, {"min": 0.0, "max": 10.0, "step": 0.05}] = _advanced(0.0)
     center_of_mass_shift_weight: Annotated[float, {"min": 0.0, "max": 1.0, "step": 0.05}] = (

@@ -220,6 +220,9 @@ class AlignmentState:
 class AlignmentResult:
     """What an alignment found. The images belong to ``shifts``.
 
+    They are those of the level that the run ended on, smaller than the scan's by ``binning`` (rows
+    by less, where there are few). `apply` aligns full-size ones; ``precision=0`` ends on these.
+
     Attributes
     ----------
     shifts : (n_angles, 2) array of float64
@@ -283,7 +286,7 @@ class AlignmentResult:
 
     @property
     def binning(self) -> int:
-        """Binning of the images: above 1 only where a run was stopped at a coarse level."""
+        """Binning of the images: above 1 where a coarse level was precise enough, or the last."""
         return self.history[-1].binning
 
     def __repr__(self) -> str:

@@ -5,10 +5,10 @@
     python tests/benchmarks/accuracy.py --cases base,jitter15
     python tests/benchmarks/accuracy.py --random 300          random cases: is "converged" true?
 
-Default parameters throughout, and no centre given. Scored are the projections that are neither
-blank nor duplicated, modulo the position of the object; a wrong centre counts as a shift of the
-columns. The exit status is 1 where a target is missed, a run fails, or a run calls itself
-converged above 0.2 px.
+Default parameters throughout but ``precision=0``, to the limit, and no centre given. Scored are the
+projections that are neither blank nor duplicated, modulo the position of the object; a wrong centre
+counts as a shift of the columns. The exit status is 1 where a target is missed, a run fails, or a
+run calls itself converged above 0.2 px.
 """
 
 from __future__ import annotations
@@ -200,6 +200,7 @@ def run_case(case: Case, backend: str, seed: int) -> Score:
             scan.angles,
             weights=scan.weights,
             backend=backend,
+            precision=0.0,
             progress=False,
         )
     except Exception as error:  # A benchmark goes on to the next case and says what happened.

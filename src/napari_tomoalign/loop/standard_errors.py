@@ -39,18 +39,23 @@ class Known:
         that show nothing or are held.
     misfit : float
         The part of them, RMS of both directions together, that is no noise.
+    grid : (n_angles, 2) array
+        The part of them that the coarse pixels of a binned level bring: its misfit beside noise. 0
+        at full size.
     """
 
     errors: Array
     misfit: float
+    grid: Array
 
 
 def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Known:
     """Return the standard errors of the shifts of a model."""
     errors = np.full((len(confidence), 2), np.nan)
     which = np.flatnonzero(start.registered & (confidence >= TRUSTED))
+    grid = np.zeros_like(errors)
     if not len(which):
-        return Known(errors, 0.0)
+        return Known(errors, 0.0, grid)
     # Noise is independent from pixel to pixel, so binning averages it.
     noise = start.frame_noise[which] / np.sqrt(np.prod(level.pixel))
     unit, pixels, blocks = np.empty((3, len(which), 2))
@@ -77,4 +82,6 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     shared = _CARRIED**2 * np.maximum(shared, 0) * (known.sum(axis=0) > 0)
     errors[which] = np.sqrt(variance + shared) * level.pixel
     errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
-    return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))))
+    if level.binning > 1:
+        grid[which] = np.sqrt(np.maximum(np.nan_to_num(pixels**2 - unit**2), 0)) * level.pixel
+    return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))), grid)
