@@ -11,8 +11,13 @@ import pytest
 from napari_tomoalign import align
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.geometry import ScanGeometry
-from napari_tomoalign.images.applying import move_rows
-from napari_tomoalign.images.shifting import SplineStack, shift_weights
+from napari_tomoalign.images.moving import move_rows
+from napari_tomoalign.images.shifting import (
+    SplineStack,
+    fetch_weights,
+    places_of,
+    shift_weights,
+)
 from napari_tomoalign.images.source import ArraySource
 from napari_tomoalign.io import DiskFull, Scan, write_result
 from napari_tomoalign.io.flat_target import FlatTarget
@@ -76,6 +81,18 @@ def test_rows_are_moved_as_whole_images_are(masked):
         np.testing.assert_allclose(found, whole[:, rows], atol=1e-6)
         if not masked:
             np.testing.assert_array_equal(known, left[:, rows])
+
+
+def test_rows_are_turned_as_whole_images_are():
+    rng = np.random.default_rng(2)
+    images = rng.normal(size=(4, 90, 60)).astype(np.float32)
+    shifts, turns, pivot = rng.uniform(-8, 8, (4, 2)), np.array([0.1, -0.2, 0, 0.05]), (44.0, 31.0)
+    places = places_of(shifts, turns, pivot)
+    whole, left = SplineStack(images).fetched(places), fetch_weights(None, places, images.shape)
+    for rows in (slice(0, 7), slice(31, 60), slice(80, 90)):
+        found, known = move_rows(ArraySource(images), None, shifts, rows, turning=(turns, pivot))
+        np.testing.assert_allclose(found, whole[:, rows], atol=1e-5)
+        assert np.mean(known != left[:, rows]) < 1e-3  # a border within rounding
 
 
 def test_the_volume_is_that_of_the_object_at_full_size(scan, coarse, tmp_path):

@@ -10,25 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import as_array
 from .filtering import fill_ignored, taper
-from .shifting import SplineStack, shift_stack, shift_weights
-from .source import Source, blocks_of
+from .shifting import shift_stack, shift_weights
 
-__all__ = [
-    "Order",
-    "binning_between",
-    "check_order",
-    "common_view",
-    "fourier_shift_stack",
-    "move",
-    "move_rows",
-]
+__all__ = ["Order", "binning_between", "check_order", "common_view", "fourier_shift_stack", "move"]
 
 Order = Literal[3, "fourier"]
 
 _MARGIN = 32  # pixels: a step that is cut off rings by ``1 / (pi 32)``, 1 %, that far away
-_SPLINE_HALO = 20
-"""Rows around those that are read, which a spline's coefficients depend on: its filter falls to
-0.268 from row to row, so that many leave 4e-12 of a step, far below single precision."""
 
 
 def check_order(order: Any) -> None:
@@ -133,57 +121,6 @@ def move(
         for channel in range(stack.shape[3])
     ]
     return np.stack(channels, axis=-1) if good is None else np.ma.stack(channels, axis=-1)
-
-
-def move_rows(
-    source: Source,
-    weights: Source | None,
-    shifts: NDArray[np.float64],
-    rows: slice,
-    *,
-    workers: int | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | NDArray[np.uint8]]:
-    """Return some rows of a stack aligned by cubic splines, reading no more than they depend on.
-
-    Parameters
-    ----------
-    source : Source
-        ``(n_angles, n_rows, n_columns)``, read by blocks of images.
-    weights : Source, optional
-        Of that shape, 0 (ignore) to 1. What is ignored follows from its surroundings first.
-    shifts : (n_angles, 2) array
-        How far each image is displaced, (row, column), pixels.
-    rows : slice
-        Of the aligned images.
-    workers : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    images, weights : (n_angles, n_wanted, n_columns) arrays
-        Edge values, of weight 0, where an image does not reach.
-    """
-    n, n_rows, n_columns = source.shape
-    first, last, _ = rows.indices(n_rows)
-    images = np.empty((n, last - first, n_columns), np.float32)
-    left = np.empty(images.shape, np.uint8 if weights is None else np.float32)
-    for start, stop in blocks_of((n, last - first + 2 * _SPLINE_HALO, n_columns)):
-        part = slice(start, stop)
-        down = shifts[part, 0]
-        low = first + min(0, int(np.floor(down.min()))) - _SPLINE_HALO
-        high = last + max(0, int(np.ceil(down.max()))) + _SPLINE_HALO
-        # an image that is displaced by more than all that keeps the row of its edge
-        around = slice(min(max(low, 0), n_rows - 1), max(min(high, n_rows), 1))
-        block = np.asarray(source.read(part, around), np.float32)
-        known = None
-        if weights is not None:
-            known = np.asarray(weights.read(part, around), np.float32)
-            block = fill_ignored(block, known)
-        inner = slice(first - around.start, last - around.start)
-        back, shape = -shifts[part], block.shape
-        images[part] = SplineStack(block).moved(back, rows=inner, workers=workers)
-        left[part] = shift_weights(known, back, shape, rows=inner, workers=workers)
-    return images, left
 
 
 def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .._executors import in_order
 from ..backends import Backend
 from ..geometry import ScanGeometry, turn_volume
-from ..images.applying import move_rows
+from ..images.moving import move_rows
 from ..images.source import as_source
 from ..results import AlignmentResult, Measured
 from .channels import scan_for_alignment
@@ -72,8 +72,8 @@ class Method:
         settings: Mapping[str, Any] = {}
         if algorithm is None:
             algorithm, settings = "fbp", {}
-            if "fbp" not in backend.algorithms or not geometry.has_vertical_axis:
-                algorithm, settings = backend.default_for(geometry)
+            if "fbp" not in backend.algorithms or not geometry.upright.has_vertical_axis:
+                algorithm, settings = backend.default_for(geometry.upright)
         chosen = {**settings, **(options or {})}
         backend.check_options(algorithm, chosen)
         return cls(backend, algorithm, chosen)
@@ -128,8 +128,8 @@ class Slices:
 
     @property
     def geometry(self) -> ScanGeometry:
-        """Of the whole images, with the axis where it was found."""
-        return self.measured.geometry.with_changes(center=self.center)
+        """Of the whole images, turned upright, with the axis where it was found."""
+        return self.measured.geometry.with_changes(center=self.center).upright
 
     def height(self, memory: int | None = None) -> int:
         """Return how many rows can be done at once.
@@ -165,10 +165,16 @@ class Slices:
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """Read, move and reconstruct some rows."""
         measured, backend = self.measured, self.method.backend
+        turns, whole = measured.geometry.turns, self.geometry
         images, weights = move_rows(
-            measured.projections, measured.weights, self.shifts, rows, workers=self.workers
+            measured.projections,
+            measured.weights,
+            self.shifts,
+            rows,
+            turning=(turns, (whole.row_center, whole.center)) if turns.any() else None,
+            workers=self.workers,
         )
-        geometry = self.geometry.rows_of(rows)
+        geometry = whole.rows_of(rows)
         if not self.used.all():
             images, weights = images[self.used], weights[self.used]
             geometry = geometry.subset(self.used)

@@ -105,7 +105,7 @@ def make_state(
             projections=as_source(start.projections),
             weights=None if start.weights is None else as_source(start.weights),
             sign=start.measurement.sign,
-            geometry=start.geometry,
+            geometry=Poses.of_record(run, history[-1]).geometry,
         ),
     )
 

@@ -1,0 +1,81 @@
+"""Rows of a stack of any size, aligned: no more is read than they depend on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .filtering import fill_ignored
+from .shifting import SplineStack, fetch_weights, places_of, shift_weights
+from .source import Source, blocks_of
+
+__all__ = ["move_rows"]
+
+_SPLINE_HALO = 20
+"""Rows around those that pixels come from, which spline coefficients depend on: the filter falls
+to 0.268 from row to row, so that many leave 4e-12 of a step, far below single precision."""
+
+
+def move_rows(
+    source: Source,
+    weights: Source | None,
+    shifts: NDArray[np.float64],
+    rows: slice,
+    *,
+    turning: tuple[NDArray[np.float64], tuple[float, float]] | None = None,
+    workers: int | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | NDArray[np.uint8]]:
+    """Return some rows of a stack aligned by cubic splines.
+
+    Parameters
+    ----------
+    source : Source
+        ``(n_angles, n_rows, n_columns)``, read by blocks of images.
+    weights : Source, optional
+        Of that shape, 0 (ignore) to 1. What is ignored follows from its surroundings first.
+    shifts : (n_angles, 2) array
+        How far each image is displaced, (row, column), pixels.
+    rows : slice
+        Of the aligned images.
+    turning : (n_angles,) array and (float, float), optional
+        By how much each image is turned, from the rows' direction towards larger columns, radians,
+        and about which row and column: turned back as well, in the same interpolation.
+    workers : int, optional
+        Number of threads.
+
+    Returns
+    -------
+    images, weights : (n_angles, n_wanted, n_columns) arrays
+        Edge values, of weight 0, where an image does not reach.
+    """
+    n, n_rows, n_columns = source.shape
+    first, last, _ = rows.indices(n_rows)
+    turns, pivot = (np.zeros(n), (0.0, 0.0)) if turning is None else turning
+    places = places_of(shifts, turns, pivot)
+    images = np.empty((n, last - first, n_columns), np.float32)
+    left = np.empty(images.shape, np.uint8 if weights is None else np.float32)
+    corners = np.array([[r, c, 1] for r in (first, last - 1) for c in (0, n_columns - 1)])
+    come_from = places[:, 0] @ corners.T  # rows that the corners come from
+    for start, stop in blocks_of((n, last - first + 2 * _SPLINE_HALO, n_columns)):
+        part = slice(start, stop)
+        low = min(first, int(np.floor(come_from[part].min()))) - _SPLINE_HALO
+        high = max(last, int(np.ceil(come_from[part].max())) + 1) + _SPLINE_HALO
+        around = slice(max(low, 0), min(high, n_rows))
+        block = np.asarray(source.read(part, around), np.float32)
+        known = None
+        if weights is not None:
+            known = np.asarray(weights.read(part, around), np.float32)
+            block = fill_ignored(block, known)
+        wanted = slice(first - around.start, last - around.start)
+        spline, shape = SplineStack(block), block.shape
+        if turning is None:
+            back = -shifts[part]
+            images[part] = spline.moved(back, rows=wanted, workers=workers)
+            left[part] = shift_weights(known, back, shape, rows=wanted, workers=workers)
+            continue
+        within = places[part].copy()  # the same, with rows counted from the block's first
+        within[:, :, 2] += within[:, :, 0] * around.start
+        within[:, 0, 2] -= around.start
+        images[part] = spline.fetched(within, rows=wanted, workers=workers)
+        left[part] = fetch_weights(known, within, shape, rows=wanted, workers=workers)
+    return images, left
