@@ -296,8 +296,8 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, result_and_sc
 
 
 def test_a_crash_while_writing_leaves_the_old_file_and_no_half_one(tmp_path):
-    path = tmp_path / "out.txt"
-    path.write_text("old")
+    path = tmp_path / "out.toml"
+    path.write_text("# napari-tomoalign, old")
 
     def write_and_crash():
         with atomic_path(path, overwrite=True) as aside:
@@ -307,8 +307,8 @@ def test_a_crash_while_writing_leaves_the_old_file_and_no_half_one(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_and_crash()
 
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["out.txt"]
+    assert path.read_text() == "# napari-tomoalign, old"
+    assert os.listdir(tmp_path) == ["out.toml"]
 
 
 @pytest.mark.parametrize(

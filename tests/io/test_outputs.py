@@ -1,8 +1,10 @@
 """No output is an input, what others wrote is not replaced, and nothing is left lying about."""
 
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import mrcfile
@@ -11,17 +13,24 @@ import pytest
 import tifffile
 from io_result import make_result
 
+from napari_tomoalign.cli import main
 from napari_tomoalign.io import (
+    Checkpoint,
+    FolderInUse,
     all_result_files,
     apply_shifts,
     atomic_path,
     check_outputs,
     export_shifts,
+    folder_lock,
     read_shifts,
     write_result,
     write_scan,
+    write_shifts,
+    write_volume,
 )
 from napari_tomoalign.io.outputs import is_ours
+from napari_tomoalign.report import write_film, write_report
 
 STACK = np.random.default_rng(5).random((8, 10, 12)).astype(np.float32)
 ANGLES = np.linspace(0, 3, 8)
@@ -156,7 +165,7 @@ with atomic_path(sys.argv[1]) as aside:
 
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
-    path = tmp_path / "volume.h5"
+    path = tmp_path / "run.toml"
     command = [sys.executable, "-c", BEGUN, str(path)]
     writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
     try:
@@ -166,8 +175,8 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         writers[0].kill()
         writers[0].wait()
         with atomic_path(path) as aside:
-            aside.write_bytes(b"whole")
-        left = set(os.listdir(tmp_path)) - {"volume.h5"}
+            aside.write_text("# napari-tomoalign")
+        left = set(os.listdir(tmp_path)) - {"run.toml"}
         assert len(left) == 1
         assert f"-{writers[1].pid}-" in left.pop()
     finally:
@@ -176,8 +185,8 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
             writer.wait()
             writer.stdout.close()
     with atomic_path(path, overwrite=True) as aside:
-        aside.write_bytes(b"whole")
-    assert os.listdir(tmp_path) == ["volume.h5"]
+        aside.write_text("# napari-tomoalign")
+    assert os.listdir(tmp_path) == ["run.toml"]
 
 
 def test_a_file_is_synced_through_a_handle_that_can_write(tmp_path, monkeypatch):
@@ -201,14 +210,44 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
     def denied(*_):
         raise PermissionError(13, "Access is denied")
 
-    path = tmp_path / "a"
-    path.write_text("old")
+    path = tmp_path / "a.toml"
+    path.write_text("# napari-tomoalign, old")
     monkeypatch.setattr(os, "replace", denied)
-    said = r"a cannot be replaced \(Access is denied\): close it where it is open"
+    said = r"a.toml cannot be replaced \(Access is denied\): close it where it is open"
     with pytest.raises(PermissionError, match=said), atomic_path(path, overwrite=True) as aside:
         aside.write_text("new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a"]
+    assert path.read_text() == "# napari-tomoalign, old"
+    assert os.listdir(tmp_path) == ["a.toml"]
+
+
+def test_every_way_of_writing_leaves_alone_what_others_wrote(tmp_path, result_and_scan):
+    """Also those of the API, and the films and reports."""
+    result, scan = result_and_scan
+    with h5py.File(tmp_path / "shifts.h5", "w") as file:
+        file["data"] = STACK
+    for name in ("report.html", "report.png", "film.gif", "film.mp4"):
+        (tmp_path / name).write_bytes(b"mine")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    stack = tmp_path / "shifts.h5"
+    for write in (
+        lambda: write_scan(stack, STACK, ANGLES, overwrite=True),
+        lambda: write_shifts(stack, result, scan, overwrite=True),
+        lambda: write_volume(stack, STACK, scan, overwrite=True),
+        lambda: Checkpoint(stack, scan, overwrite=True),
+        lambda: write_report(tmp_path, result),
+        lambda: write_film(tmp_path / "film.gif", result, scan.projections, overwrite=True),
+        lambda: check_outputs([tmp_path / "film.mp4"], overwrite=True),
+    ):
+        with pytest.raises(FileExistsError, match="was not written by this program"):
+            write()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_film_is_known_again(tmp_path, result_and_scan):
+    result, scan = result_and_scan
+    path = write_film(tmp_path / "film.gif", result, scan.projections, row=0)
+    assert is_ours(path)
+    write_film(path, result, scan.projections, row=0, overwrite=True)
 
 
 HOLD = """
@@ -221,18 +260,52 @@ with folder_lock(Path(sys.argv[1])):
 """
 
 
-def test_two_runs_into_one_folder(tmp_path):
-    from napari_tomoalign.io import FolderInUse, folder_lock
-
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+def test_one_run_at_a_time_in_a_folder(tmp_path, result_and_scan, capsys):
+    """While a run goes on, nothing else writes into its folder, whatever command it is."""
+    result, scan = result_and_scan
+    run, source = tmp_path / "run", tmp_path / "scan.h5"
+    write_result(run, result, scan)
+    write_scan(source, np.asarray(scan.projections), scan.angles)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    command = [sys.executable, "-c", HOLD, str(run)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as first:
         first.stdout.readline()
-        said = f"another run .process {first.pid} on .*, since "
-        with pytest.raises(FolderInUse, match=said), folder_lock(tmp_path):
-            pass
+        said = f"is being written by another run .process {first.pid} on .*, since "
+        for words in (
+            ["align", source, "-o", run, "--overwrite"],
+            ["apply", run, source, "-o", tmp_path / "elsewhere.h5"],  # is noted in the run
+            ["apply", run / "shifts.csv", source, "-o", run / "other.h5"],
+            ["export", run, "-o", run / "shifts.xf"],
+            ["report", run, source],
+            ["report", run, source, "--film"],
+            ["simulate", "-o", run / "more.h5"],
+        ):
+            assert main([str(word) for word in words]) == 2
+            assert re.search(said, capsys.readouterr().err), words
+        for write in (
+            lambda: write_result(run, result, scan, overwrite=True),
+            lambda: write_shifts(run / "shifts.h5", result, scan, overwrite=True),
+        ):
+            with pytest.raises(FolderInUse, match=said):
+                write()
+        assert main(["export", str(run), "-o", str(tmp_path / "shifts.xf")]) == 0  # reads only
         first.kill()
         first.wait()
-    with folder_lock(tmp_path):  # the dead hold nothing
-        assert os.listdir(tmp_path) != []
-    assert os.listdir(tmp_path) == []
+    assert {path.name for path in run.iterdir()} == {
+        *before,
+        ".tomoalign.lock",
+        ".tomoalign.owner",
+    }
+    assert {name: (run / name).read_bytes() for name in before} == before
+    with folder_lock(run), folder_lock(run):  # the dead hold nothing, and oneself may go on
+        export_shifts(run / "shifts.h5", run / "shifts.xf")
+    assert set(os.listdir(run)) == {*before, "shifts.xf"}
+
+
+def test_another_thread_is_another_run(tmp_path):
+    with folder_lock(tmp_path / "run"), ThreadPoolExecutor(1) as other:
+        writing = other.submit(write_scan, tmp_path / "run" / "a.h5", STACK, ANGLES)
+        with pytest.raises(FolderInUse):
+            writing.result()
+    assert os.listdir(tmp_path) == []  # a folder that nothing came of is not left

@@ -14,7 +14,7 @@ from ..backends import BackendUnavailable, get_backend
 from ..geometry import ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.source import as_source
-from ..io import ScanFileError, ShiftsFile, read_scan, read_shifts, write_result
+from ..io import ScanFileError, ShiftsFile, folder_lock, read_scan, read_shifts, write_result
 from ..io.settings import SETTINGS, read_settings, write_settings
 from ..io.stack_files import holds_center
 from ..loop.level import row_binning
@@ -106,17 +106,20 @@ def save_run(
     ------
     FileExistsError
         A run lies there already.
+    FolderInUse
+        A run is going on there.
     OSError
         It cannot be written.
     """
     source = request.scan
     result = result_of(state, source, images)
     scan = source.load()
-    write_result(folder, result, scan)
-    _write_settings(folder, result, request)
-    comparison = compare(result, line_integrals(source, state.parameters))
-    title = Path(source.file).name or source.place.source
-    write_report(folder, result, comparison, scan=scan, title=title)
+    with folder_lock(folder):
+        write_result(folder, result, scan)
+        _write_settings(folder, result, request)
+        comparison = compare(result, line_integrals(source, state.parameters))
+        title = Path(source.file).name or source.place.source
+        write_report(folder, result, comparison, scan=scan, title=title)
     return folder
 
 

@@ -44,32 +44,26 @@ def run_job(
     tell_remarks(job.scan)
     if job.run.startup_note and arguments.progress:
         print(f"note: {job.run.startup_note}", file=sys.stderr)
-    made = not job.output.exists()
-    job.output.mkdir(parents=True, exist_ok=True)
-    try:
-        with folder_lock(job.output):
-            checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
-            result = _iterate(job, checkpoint, interrupt, arguments.progress, typed)
-            interrupt.writing = True
-            with FollowWriting(shown=arguments.progress) as follow:
-                written = write_result(
-                    job.output,
-                    result,
-                    job.scan,
-                    overwrite=True,
-                    suffix=f".{arguments.format}",
-                    aligned=arguments.aligned,
-                    reconstruction=arguments.reconstruction,
-                    method=job.method,
-                    only_missing=job.run.resume is not None,
-                    hashed=checkpoint.data_hash,
-                    progress=follow,
-                )
-            report = _report(job, result, [path.name for path in written.values()])
-            interrupt.writing = interrupt.reached = False
-    finally:
-        if made and not any(job.output.iterdir()):
-            job.output.rmdir()
+    with folder_lock(job.output):
+        checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
+        result = _iterate(job, checkpoint, interrupt, arguments.progress, typed)
+        interrupt.writing = True
+        with FollowWriting(shown=arguments.progress) as follow:
+            written = write_result(
+                job.output,
+                result,
+                job.scan,
+                overwrite=True,
+                suffix=f".{arguments.format}",
+                aligned=arguments.aligned,
+                reconstruction=arguments.reconstruction,
+                method=job.method,
+                only_missing=job.run.resume is not None,
+                hashed=checkpoint.data_hash,
+                progress=follow,
+            )
+        report = _report(job, result, [path.name for path in written.values()])
+        interrupt.writing = interrupt.reached = False
     names = [path.name for path in (*written.values(), job.output / SETTINGS, *report)]
     truth = job.truth_for(result.center)
     found = summary(job.name, job.output, result, truth, names)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..images.applying import Order, check_order
 from .aligned_stack import aligned_output
+from .locking import folder_lock
 from .outputs import check_outputs
 from .reading import read_scan
 from .scan import Scan
@@ -71,8 +72,8 @@ def apply_shifts(
     ------
     ValueError
         The scan says that it is aligned already; or it does not fit the shifts.
-    FileExistsError
-        There is a file, and ``overwrite`` is off.
+    FileExistsError, FolderInUse
+        See `check_outputs`; or the shifts are those of a run that goes on.
     DiskFull
         There is no room.
 
@@ -86,7 +87,36 @@ def apply_shifts(
     if not isinstance(scan, (Scan, str, os.PathLike)):
         read += scan
     check_outputs(stack_outputs(out), inputs=read, overwrite=overwrite)
-    stored = shifts if isinstance(shifts, ShiftsFile) else _opened(Path(shifts))
+    with _run_of(shifts):
+        stored = shifts if isinstance(shifts, ShiftsFile) else _opened(Path(shifts))
+        found, scan = _found_for(stored, scan, check, told, reading)
+        path = aligned_output(
+            out, scan, found, aligned_with=_with_what(found, order), order=order, crop=crop
+        ).write(overwrite=overwrite)
+        if isinstance(stored, ShiftsFile) and stored is not shifts:
+            with suppress(PermissionError):  # shifts on a disk that can only be read
+                note_applied(stored, path)
+    return path
+
+
+@contextmanager
+def _run_of(shifts: ShiftsFile | PathLike) -> Iterator[None]:
+    """Hold the folder of a run, so that no other run replaces the shifts that are noted in."""
+    with ExitStack() as held:
+        if not isinstance(shifts, ShiftsFile) and is_own(Path(shifts)):
+            with suppress(PermissionError):  # nobody replaces anything there
+                held.enter_context(folder_lock(Path(shifts).parent))
+        yield
+
+
+def _found_for(
+    stored: ShiftsFile | Path,
+    scan: Scan | PathLike | Sequence[PathLike],
+    check: bool,
+    told: Callable[[Scan], object] | None,
+    reading: dict[str, Any],
+) -> tuple[ShiftsFile, Scan]:
+    """Open the scan and return the shifts in its pixels, and the scan."""
     if not isinstance(scan, Scan):
         if isinstance(stored, ShiftsFile):
             reading.setdefault("rotation_axis", stored.rotation_axis)
@@ -100,16 +130,8 @@ def apply_shifts(
             "original scan"
         )
     if isinstance(stored, ShiftsFile):
-        found = stored.for_scan(scan, check=check)
-    else:
-        found = shifts_for(stored, scan)
-    path = aligned_output(
-        out, scan, found, aligned_with=_with_what(found, order), order=order, crop=crop
-    ).write(overwrite=overwrite)
-    if isinstance(stored, ShiftsFile) and stored is not shifts:
-        with suppress(PermissionError):  # shifts on a disk that can only be read
-            note_applied(stored, path)
-    return path
+        return stored.for_scan(scan, check=check), scan
+    return shifts_for(stored, scan), scan
 
 
 def _opened(path: Path) -> ShiftsFile | Path:

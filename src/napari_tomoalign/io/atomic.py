@@ -15,31 +15,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from .errors import DiskFull
+from .outputs import check_outputs
 
-__all__ = ["atomic_path", "refuse_existing", "require_room"]
+__all__ = ["atomic_path", "require_room"]
 
 _LOG = logging.getLogger(__name__)
 # A file that is being written: .NAME.HOST-PROCESS-RANDOM.part.SUFFIX
 _PART = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.part(\.[^.]*)?$")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: a limit of the file system or the user
-
-
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over what is there.
-
-    Raises
-    ------
-    FileExistsError
-        A file, and ``overwrite`` is off.
-    IsADirectoryError
-        A folder.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} exists already; give another name, or overwrite=True (--overwrite)"
-        )
 
 
 def require_room(path: Path, n_bytes: int) -> None:
@@ -68,7 +51,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     path : path
         What is to be there at the end. Its folder is made where it is missing.
     overwrite : bool
-        Replace a file that is there.
+        Replace a file of this program that is there.
 
     Yields
     ------
@@ -78,13 +61,13 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
 
     Raises
     ------
-    FileExistsError
-        There is a file, and ``overwrite`` is off.
+    FileExistsError, FolderInUse
+        See `check_outputs`.
     DiskFull
         The disk filled up while writing.
     """
     path = Path(path)
-    refuse_existing(path, overwrite=overwrite)
+    check_outputs([path], overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leavings(path)
     owner = f"{_host()}-{os.getpid()}-{uuid4().hex[:8]}"

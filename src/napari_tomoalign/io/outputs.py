@@ -6,18 +6,24 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from .locking import refuse_held
+
 __all__ = ["CREATOR", "check_outputs", "is_ours"]
 
 PathLike = str | os.PathLike[str]
 
 CREATOR = "napari-tomoalign"
-"""By what this program knows its files again: it stands near the beginning of each."""
+"""By what this program knows its files again: it stands near the beginning or end of each."""
 
-_HEAD = 4096  # bytes: the marks in text, PNG and MRC files stand within these
+_ENDS = 4096
+"""Bytes at either end of a file: the marks in text, pictures and MRC files stand within the first,
+the table of contents of an .npz file within the last."""
 _MARKS = {
     ".csv": b"projection,angle_degrees,shift_row,shift_column",
     ".html": b'<meta name="generator" content="napari-tomoalign">',
     ".png": b"Software\0napari-tomoalign",
+    ".gif": b"napari-tomoalign",
+    ".mp4": b"napari-tomoalign",
     ".toml": b"# napari-tomoalign",
     ".npz": b"creator.npy",
     **dict.fromkeys((".mrc", ".ali", ".st", ".rec"), b"napari-tomoalign"),
@@ -47,13 +53,18 @@ def check_outputs(
     ------
     FileExistsError
         A file is there, and ``overwrite`` is off or it is not one of ours; or it is an input.
+    FolderInUse
+        Another run writes into the folder.
     IsADirectoryError
         A folder is there.
     NotADirectoryError
         A part of the path is a file.
     """
     read = [Path(one) for one in inputs]
-    for output in map(Path, outputs):
+    written = [Path(one) for one in outputs]
+    for folder in dict.fromkeys(output.parent for output in written):
+        refuse_held(folder)
+    for output in written:
         above = next((parent for parent in output.parents if parent.exists()), output.parent)
         if above.exists() and not above.is_dir():
             raise NotADirectoryError(
@@ -104,14 +115,14 @@ def is_ours(path: Path) -> bool:
         if suffix == ".tlt":  # has no room for a mark: it is ours where the stack beside it is
             return any(is_ours(path.with_suffix(stack)) for stack in _BESIDE)
         with path.open("rb") as file:
-            if suffix == ".npz":  # its table of contents is at the end
-                file.seek(max(0, path.stat().st_size - _HEAD))
-            head = file.read(_HEAD)
+            head = file.read(_ENDS)
+            file.seek(max(len(head), path.stat().st_size - _ENDS))
+            ends = head + file.read(_ENDS)
     except (OSError, ValueError, KeyError, RuntimeError):
         return False
     if suffix == ".xf":
         return all(_is_our_transform(line) for line in head.splitlines()[:20])
-    return suffix in _MARKS and _MARKS[suffix] in head
+    return suffix in _MARKS and _MARKS[suffix] in ends
 
 
 def _is_our_transform(line: bytes) -> bool:

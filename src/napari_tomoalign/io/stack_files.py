@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
-from .atomic import atomic_path, refuse_existing, require_room
+from .atomic import atomic_path, require_room
 from .flat_target import FlatTarget
-from .outputs import CREATOR
+from .outputs import CREATOR, check_outputs
 from .units import METRES
 
 __all__ = ["Piece", "Progress", "StackInfo", "StackOutput", "holds_center", "stack_outputs"]
@@ -171,8 +171,7 @@ class StackOutput:
             There is no room; where the file system can promise it, before the first piece is made.
         """
         beside = stack_outputs(self.path)[1:] if self.info.angles is not None else ()
-        for file in beside:
-            refuse_existing(file, overwrite=overwrite)
+        check_outputs([self.path, *beside], overwrite=overwrite)
         with atomic_path(self.path, overwrite=overwrite) as aside:
             require_room(self.path, self.n_bytes)
             if self._suffix in _MRC:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ..results import AlignmentResult
 from .aligned_stack import aligned_output
 from .atomic import atomic_path, require_room
 from .errors import DiskFull
+from .locking import folder_lock
 from .outputs import CREATOR, check_outputs, is_ours
 from .reconstruction import Method, Slices, volume_output
 from .scan import Scan
@@ -273,6 +276,8 @@ def write_result(
     ------
     FileExistsError
         One of the files exists, and ``overwrite`` is off.
+    FolderInUse
+        Another run writes there.
     DiskFull
         The message says what was saved.
     MemoryError
@@ -288,7 +293,7 @@ def write_result(
     if reconstruction and method is None:
         method = _usual_method(result, scan)
     saved: list[str] = []
-    try:
+    with folder_lock(Path(directory)), _saying_what_is_saved(directory, paths, saved):
         found = ShiftsFile.of(result, scan, hashed=hashed)
         write_shifts(paths["shifts"], found, overwrite=overwrite)
         saved.append(paths["shifts"].name)
@@ -311,6 +316,20 @@ def write_result(
             if not (only_missing and volume.is_there):
                 volume.write(overwrite=overwrite, progress=progress)
             saved.append(paths["reconstruction"].name)
+        kept = {*paths.values(), *beside, files["settings"], files["picture"], files["page"]}
+        others = all_result_files(directory) - kept
+        for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
+            old.unlink()  # of an older run: it would be taken for this one's
+    return paths
+
+
+@contextmanager
+def _saying_what_is_saved(
+    directory: PathLike, paths: Mapping[str, Path], saved: Sequence[str]
+) -> Iterator[None]:
+    """Say, where the disk is full, which files of a result are saved and which are not."""
+    try:
+        yield
     except DiskFull as error:
         rest = [path.name for path in paths.values() if path.name not in saved]
         raise DiskFull(
@@ -318,11 +337,6 @@ def write_result(
             f"{error.strerror}. Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
             f"{', '.join(rest) or 'that the shifts were applied'}",
         ) from error
-    kept = {*paths.values(), *beside, files["settings"], files["picture"], files["page"]}
-    others = all_result_files(directory) - kept
-    for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
-        old.unlink()  # of an older run: it would be taken for this one's
-    return paths
 
 
 def _usual_method(result: AlignmentResult, scan: Scan) -> Method:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..backends import BackendUnavailable, get_backend
 from ..geometry.gauge import remove_gauge
 from ..io.atomic import atomic_path
+from ..io.outputs import CREATOR, check_outputs
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
 from .comparing import slice_at
@@ -61,10 +62,12 @@ def write_film(
     row : int, optional
         Of the slice. Default: the row with the most contrast.
     overwrite : bool
-        Replace a film that is there.
+        Replace a film of this program that is there.
 
     Raises
     ------
+    FileExistsError, FolderInUse
+        See `check_outputs`.
     ValueError
         Another suffix, or no history to show.
     ModuleNotFoundError
@@ -79,6 +82,7 @@ def write_film(
             'an MP4 needs imageio-ffmpeg: pip install "napari-tomoalign[film]"; a .gif needs '
             "nothing more"
         )
+    check_outputs([path], overwrite=overwrite)
     frames = list(film_frames(result, projections, row=row))
     with atomic_path(path, overwrite=overwrite) as aside:
         (_write_gif if kind == ".gif" else _write_mp4)(aside, frames)
@@ -193,7 +197,13 @@ def _write_gif(path: Path, frames: list[NDArray[np.uint8]]) -> None:
     pictures = [Image.fromarray(frame).quantize(palette=colours) for frame in frames]
     times = [int(1000 * _SECONDS)] * (len(frames) - 1) + [int(1000 * _LAST)]
     pictures[0].save(
-        path, format="GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0
+        path,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=times,
+        loop=0,
+        comment=CREATOR,
     )
 
 
@@ -203,7 +213,11 @@ def _write_mp4(path: Path, frames: list[NDArray[np.uint8]]) -> None:
     height, width = frames[0].shape[:2]
     rate = 1 / _SECONDS
     writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=rate, codec="libx264", output_params=["-f", "mp4"]
+        str(path),
+        (width, height),
+        fps=rate,
+        codec="libx264",
+        output_params=["-f", "mp4", "-metadata", f"comment={CREATOR}"],
     )
     writer.send(None)
     for frame in (*frames, *[frames[-1]] * int(_LAST * rate - 1)):

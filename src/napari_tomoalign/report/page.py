@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..geometry.gauge import alignment_error, remove_gauge
 from ..io.atomic import atomic_path
-from ..io.outputs import CREATOR
+from ..io.outputs import CREATOR, check_outputs
 from ..results import AlignmentResult
 from .figure import Comparison, flagged_projections, listed, plot_run
 
@@ -116,12 +116,18 @@ def write_report(
     Returns
     -------
     picture, page : Path
+
+    Raises
+    ------
+    FileExistsError, FolderInUse
+        See `check_outputs`; those of this program are replaced.
     """
+    picture, page = directory / "report.png", directory / "report.html"
+    check_outputs([picture, page], overwrite=True)
     buffer = io.BytesIO()
     plot_run(result, comparison, true_shifts=true_shifts, title=title).savefig(
         buffer, format="png", metadata={"Software": CREATOR}
     )
-    picture, page = directory / "report.png", directory / "report.html"
     with atomic_path(picture, overwrite=True) as aside:
         aside.write_bytes(buffer.getvalue())
     text = _page(result, buffer.getvalue(), true_shifts, scan, title or "Alignment")

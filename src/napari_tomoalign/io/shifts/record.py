@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...results import AlignmentResult, AlignmentState
-from ..atomic import atomic_path, refuse_existing
+from ..atomic import atomic_path
 from ..errors import DiskFull
+from ..outputs import check_outputs
 from ..scan import Scan
 from .contents import ShiftsFile
 from .hashing import data_hash
@@ -100,7 +101,7 @@ class Checkpoint:
         self, path: str | os.PathLike[str], scan: Scan | None = None, *, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
-        refuse_existing(self.path, overwrite=overwrite)
+        check_outputs([self.path], overwrite=overwrite)
         self._scan = scan
         self.data_hash = "" if scan is None else data_hash(scan.projections)
         self._saved = 0
