@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._scan import add_scan_arguments, reading_options, tell_remarks
-from ._text import shifts_in
+from ._finished import add_run_arguments, read_run
 
 if TYPE_CHECKING:
     from ..io import ShiftsFile
@@ -22,10 +21,7 @@ USAGE = "DIR SCAN [SCAN ...] [--film [FILE]]"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the finished run, its scan and the film."""
-    parser.add_argument(
-        "run_directory", metavar="DIR", type=Path, help="what align has written (its -o DIR)"
-    )
-    add_scan_arguments(parser)
+    add_run_arguments(parser)
     group = parser.add_argument_group("report")
     group.add_argument(
         "--film",
@@ -40,17 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, and the film where one is asked for."""
-    from ..io import read_scan, read_shifts, scan_for_alignment
     from ..report import compare, write_film, write_report
 
-    folder = arguments.run_directory
-    stored = read_shifts(shifts_in(folder))
-    reading = reading_options(arguments)
-    if arguments.rotation_axis is None:
-        reading["rotation_axis"] = stored.rotation_axis
-    scan = scan_for_alignment(read_scan(arguments.scan, **reading))
-    tell_remarks(scan)
+    stored, scan = read_run(arguments)
     result = _result_of(stored.for_scan(scan))
+    folder = arguments.run_directory
     folder = folder if folder.is_dir() else folder.parent
     lines = np.asarray(scan.projections)
     row = int(np.argmax(lines.std(axis=2).mean(axis=0)))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ._finished import add_run_arguments, read_run
 from ._outcome import NOT_CONVERGED
-from ._scan import add_scan_arguments, reading_options, tell_remarks
-from ._text import shifts_in
 
 __all__ = ["USAGE", "add_arguments", "run"]
 
@@ -16,10 +14,7 @@ USAGE = "DIR SCAN [SCAN ...] [options]"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the finished run, its scan and what is injected."""
-    parser.add_argument(
-        "run_directory", metavar="DIR", type=Path, help="what align has written (its -o DIR)"
-    )
-    add_scan_arguments(parser)
+    add_run_arguments(parser)
     group = parser.add_argument_group("verification")
     group.add_argument(
         "--jitter",
@@ -42,15 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify and print the verdict."""
-    from ..io import read_scan, read_shifts, scan_for_alignment
     from ..verification import verify
 
-    stored = read_shifts(shifts_in(arguments.run_directory))
-    reading = reading_options(arguments)
-    if arguments.rotation_axis is None:
-        reading["rotation_axis"] = stored.rotation_axis
-    scan = scan_for_alignment(read_scan(arguments.scan, **reading))
-    tell_remarks(scan)
+    stored, scan = read_run(arguments)
     checked = verify(
         stored.for_scan(scan),
         scan.projections,
