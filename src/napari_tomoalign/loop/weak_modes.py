@@ -20,6 +20,10 @@ from ..geometry import ScanGeometry
 
 __all__ = ["WeakModes", "measure_weak_modes"]
 
+# Without weak modes runs of objects 1.5 and 2 times too wide take twice the iterations and end at
+# the same place. The values below do not decide: half to three times each gives the same errors
+# within 1 % (``tests/benchmarks/constants.py loop.weak_modes._PROBE 0.05,0.1,0.3 --cases
+# truncated1.6``, and so on).
 _HARMONICS = (2, 3, 4, 5)  # of the angle; the first is the object's position
 _PROBE = 0.1  # pixels, RMS: small against the images' detail, large against rounding
 _LEAST_RESPONSE = 0.02  # added: no trend is taken for weaker than this
