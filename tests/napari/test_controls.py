@@ -1,11 +1,12 @@
 """Every control does what it says: change it, and see what reaches the loop."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import AlignmentParameters
+from napari_tomoalign._napari._forms import in_degrees, widgets_of
 
 # What is set in a control, and what must reach the loop.
 SET = {
@@ -105,6 +106,21 @@ def test_nothing_is_rounded_and_a_fault_is_marked(widget):
     field.text = ""
     assert widget.settings()[2].shift_tolerance is None
     assert not field.native.styleSheet()
+
+
+def test_an_angle_is_shown_in_degrees_and_kept_in_radians(qapp):
+    @dataclass
+    class Geometry:
+        axis_angle: float = np.pi / 180
+
+    field = widgets_of(Geometry, ("axis_angle",), {"axis_angle": in_degrees("axis_angle")})[
+        "axis_angle"
+    ]
+    assert (field.label, field.text) == ("Axis angle, °", "1")
+    field.text = "-0.5"
+    assert field.value == pytest.approx(np.deg2rad(-0.5), rel=1e-12)
+    field.text = ""
+    assert field.value == 0.0
 
 
 def test_the_usual_ones_are_in_front(widget):

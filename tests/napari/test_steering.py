@@ -236,13 +236,14 @@ def test_what_is_aligned_is_not_moved_again(done, viewer, told):
 
 
 def test_the_plots_grow(done, viewer):
-    plots = done.result.plots
-    plots._redraw()
-    np.testing.assert_array_equal(plots._largest.get_xdata(), [1, 2, 3, 4])
-    np.testing.assert_allclose(plots._largest.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
-    np.testing.assert_array_equal(plots._row.get_ydata(), np.full(24, 4.0))
-    np.testing.assert_array_equal(plots._column.get_ydata(), np.full(24, -4.0))
-    assert plots._move_axes.get_yscale() == "log"
+    shifts, convergence = done.result.shifts, done.result.convergence
+    for plot in (shifts, convergence):
+        plot._redraw()
+    np.testing.assert_array_equal(convergence._largest.get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_allclose(convergence._largest.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
+    np.testing.assert_array_equal(shifts._row.get_ydata(), np.full(24, 4.0))
+    np.testing.assert_array_equal(shifts._column.get_ydata(), np.full(24, -4.0))
+    assert convergence._axes[0].get_yscale() == "log"
 
 
 def test_the_plots_follow_the_theme(done, viewer):
@@ -250,6 +251,6 @@ def test_the_plots_follow_the_theme(done, viewer):
 
     for theme in ("light", "dark"):
         viewer.theme = theme
-        face = done.result.plots._figure.get_facecolor()
+        face = done.result.shifts._figure.get_facecolor()
         expected = np.array(get_theme(theme).background.as_rgb_tuple()) / 255
         np.testing.assert_allclose(face[:3], expected, atol=0.01)

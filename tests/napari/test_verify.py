@@ -233,7 +233,7 @@ class TestInAModel:
         assert picture.isHidden()
 
     def test_the_picture_has_the_colours_of_the_shifts_and_follows_the_theme(self, viewer, done):
-        plots, picture = done.result.plots, done.result.verification
+        plots, picture = done.result.shifts, done.result.verification
         seen = []
         for theme in ("light", "dark"):
             viewer.theme = theme

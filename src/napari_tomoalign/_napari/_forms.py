@@ -7,27 +7,31 @@ others come and go, and tells when it is gone.
 
 # No ``from __future__ import annotations``: the hints are read at run time.
 import ast
+import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
 from magicgui.types import Undefined
-from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, create_widget
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, create_widget
 from magicgui.widgets.bases import ValueWidget
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from .._indices import indices, indices_text
+from ._layout import form
 
 __all__ = [
     "LayerChooser",
     "OptionalChoice",
     "TextField",
+    "form_of",
+    "in_degrees",
     "narrow",
     "title_of",
     "widgets_of",
@@ -192,6 +196,29 @@ def widgets_of(
             widget.native.setDecimals(_DECIMALS)
         narrow(widget)
     return made
+
+
+def form_of(fields: Iterable[ValueWidget]) -> QWidget:
+    """Return the fields one below the other, their labels in a column of their own."""
+    holder = QWidget()
+    layout = form()
+    holder.setLayout(layout)
+    for field in fields:
+        if isinstance(field, CheckBox):  # says itself what it is
+            layout.addRow(field.native)
+        else:
+            layout.addRow(field.label, field.native)
+    return holder
+
+
+def in_degrees(name: str) -> dict[str, Any]:
+    """Return magicgui's options for a parameter in radians that is shown in degrees."""
+    return {
+        "widget_type": TextField,
+        "read": lambda text: math.radians(_number(float, text or "0")),
+        "write": lambda value: f"{math.degrees(value):.10g}",
+        "label": f"{title_of(name)}, °",
+    }
 
 
 def _without_ranges(hint: Any) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "frames_of",
     "grey_range",
     "moved_frame",
+    "sampled",
     "volume_frame",
 ]
 
@@ -209,13 +210,18 @@ def volume_frame(
 
 def grey_range(data: NDArray[np.float32]) -> tuple[float, float]:
     """Return contrast limits that hold 99.8 % of the values, and some room for what sharpens."""
-    flat = data.ravel(order="K")
-    sample = flat[:: max(1, flat.size // _SAMPLES)]
-    sample = sample[np.isfinite(sample)]
+    sample = sampled(data)
     if not sample.size:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(sample, (0.1, 99.9)))
     return (low, high + _HEADROOM * (high - low)) if high > low else (low, low + 1.0)
+
+
+def sampled(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return some of the finite values, enough for percentiles."""
+    flat = data.ravel(order="K")
+    sample = flat[:: max(1, flat.size // _SAMPLES)]
+    return sample[np.isfinite(sample)]
 
 
 def _stack_frame(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
-from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range
+from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range, sampled
 from ._metadata import KEY, role_in
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["AlignmentLayers", "finest", "placement_of", "shown"]
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
 _LARGE = 256**3  # voxels: a larger volume is a pyramid, so that 3-D is drawn in less than a second
 _COARSEST = 64  # pixels: no level of a pyramid is smaller
+_DEVIATIONS = 6.0  # medians of |difference|: four standard deviations of noise
 _VIEW = {"view_direction": (-0.5, -1.0, 0.8), "up_direction": (1.0, 0.0, 0.0)}  # three quarters
 
 
@@ -167,6 +168,9 @@ class AlignmentLayers:
         if role == "projections" and reference is not None:
             low, high = reference.contrast_limits
             return low, high
+        if role == "difference":  # noise is in view; a frame that fits not at all is white
+            usual = float(np.median(np.abs(sampled(frame.data))))
+            return -_DEVIATIONS * usual, _DEVIATIONS * usual or 1.0
         return grey_range(frame.data)
 
     def _arrange(self, frames: Mapping[str, Frame]) -> None:
@@ -282,7 +286,7 @@ def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Plac
 def _title(layer: Image) -> None:
     """Write a layer's name over its view, small enough for a cell of a small window."""
     layer.name_overlay.visible = True
-    layer.name_overlay.font_size = 9
+    layer.name_overlay.font_size = 8
 
 
 def _update(layer: Image, frame: Frame) -> bool:

@@ -20,7 +20,17 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-__all__ = ["SPACING", "CalmWheel", "Scrolled", "folding", "form", "hint", "row", "small_button"]
+__all__ = [
+    "SPACING",
+    "CalmWheel",
+    "Scrolled",
+    "column",
+    "folding",
+    "form",
+    "hint",
+    "row",
+    "small_button",
+]
 
 SPACING = 4
 _TITLE = """
@@ -41,12 +51,11 @@ class Scrolled(QScrollArea):
     def __init__(self, *groups: QWidget) -> None:
         super().__init__()
         inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, SPACING, 0)
-        column.setSpacing(SPACING)
+        layout = column(inner)
+        layout.setContentsMargins(0, 0, SPACING, 0)
         for group in groups:
-            column.addWidget(group)
-        column.addStretch()
+            layout.addWidget(group)
+        layout.addStretch()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -66,6 +75,14 @@ def form() -> QFormLayout:
     layout.setSpacing(SPACING)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return layout
+
+
+def column(holder: QWidget) -> QVBoxLayout:
+    """Give a widget a layout from top to bottom, without margins, and return it."""
+    layout = QVBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACING)
     return layout
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from magicgui.widgets import Container
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import (
     QDialog,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..io.hdf5_file import Hdf5File
-from ._forms import OptionalChoice
+from ._forms import OptionalChoice, form_of
 from ._layout import hint
 
 __all__ = ["DatasetPicker", "ask_scan", "datasets_of"]
@@ -86,7 +85,7 @@ class DatasetPicker(QDialog):
             )
             for name, (label, low, high) in _PARTS.items()
         }
-        self._form = Container(widgets=list(self.parts.values()))
+        self._form = form_of(self.parts.values())
         self.verdict = hint()
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -94,7 +93,7 @@ class DatasetPicker(QDialog):
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        for widget in (self.tree, self._form.native, self.verdict, self.buttons):
+        for widget in (self.tree, self._form, self.verdict, self.buttons):
             layout.addWidget(widget)
         self.resize(520, 560)
         self._propose()

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container
-from magicgui.widgets.bases import ValueWidget
+from magicgui.widgets import ComboBox
 from napari.qt.threading import create_worker
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from ..backends import available_backends, backend_names, get_backend, how_to_install
 from ..parameters import AlignmentParameters
-from ._forms import OptionalChoice, narrow, widgets_of
-from ._layout import folding, hint
+from ._forms import OptionalChoice, form_of, in_degrees, narrow, widgets_of
+from ._layout import column, folding, hint
 
 __all__ = ["RECONSTRUCTION", "SCAN", "ParameterForm", "ReconstructionForm"]
 
@@ -31,10 +30,16 @@ _LABELS = {
     "center_of_mass_shift_weight": "Centre-of-mass weight",
     "relative_sample_size": "Sample size",
     "relaxation_weight": "Relaxation, px",
+    "precision": "Precision, px",
     "shift_tolerance": "Tolerance, px",
     "shift_cutoff": "Shift cutoff, px",
     "gauss_newton": "Gauss-Newton",
     "workers": "Threads",
+}
+_RADIANS = ("axis_angle", "axis_tilt")  # shown in degrees
+_OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: {"label": label} for name, label in _LABELS.items()},
+    **{name: in_degrees(name) for name in _RADIANS},
 }
 _DEFAULT = "the engine's own choice"
 
@@ -53,22 +58,16 @@ class ParameterForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         here = [spec for spec in fields(AlignmentParameters) if spec.name not in _ELSEWHERE]
-        self.fields = widgets_of(
-            AlignmentParameters,
-            tuple(spec.name for spec in here),
-            {name: {"label": label} for name, label in _LABELS.items()},
-        )
+        names = tuple(spec.name for spec in here)
+        self.fields = widgets_of(AlignmentParameters, names, _OPTIONS)
         folded = [bool(spec.metadata.get("advanced")) for spec in here]
         front, rest = (
-            Container(
-                widgets=[w for w, f in zip(self.fields.values(), folded, strict=True) if f == which]
-            )
+            form_of(w for w, f in zip(self.fields.values(), folded, strict=True) if f == which)
             for which in (False, True)
         )
-        self._kept_alive = front, rest  # magicgui's containers go with their last reference
-        self.advanced: QCollapsible = folding("Advanced", rest.native, expanded=False)
-        layout = _column(self)
-        layout.addWidget(front.native)
+        self.advanced: QCollapsible = folding("Advanced", rest, expanded=False)
+        layout = column(self)
+        layout.addWidget(front)
         layout.addWidget(self.advanced)
 
     def values(self) -> dict[str, Any]:
@@ -145,9 +144,8 @@ class ReconstructionForm(QWidget):
         )
         self.algorithm = self.fields["reconstruction_pipeline"]
         self.remark = hint()
-        self._form = _aligned([self.backend, *self.fields.values()])
-        layout = _column(self)
-        layout.addWidget(self._form.native)
+        layout = column(self)
+        layout.addWidget(form_of([self.backend, *self.fields.values()]))
         layout.addWidget(self.remark)
         self._missing = self._grey_out()
         self.remark.setText(self._missing)
@@ -204,18 +202,3 @@ _ELSEWHERE = {*RECONSTRUCTION, *SCAN}
 
 def _named(backend: str) -> str:
     return backend if how_to_install(backend) is None else f"{backend} (not installed)"
-
-
-def _aligned(fields: list[ValueWidget]) -> Container:
-    """Return a form whose labels are equally wide: so they are only where one follows another."""
-    container = Container()
-    container.margins = (0, 0, 0, 0)
-    for field in fields:
-        container.append(field)
-    return container
-
-
-def _column(holder: QWidget) -> QVBoxLayout:
-    layout = QVBoxLayout(holder)
-    layout.setContentsMargins(0, 0, 0, 0)
-    return layout

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,8 +21,8 @@ from ..geometry import turn_projections
 from ._files import FILTER
 from ._forms import LayerChooser
 from ._keys import KEYS
-from ._layout import SPACING, form, hint, row, small_button
-from ._plots import RunPlots, SinogramPlot, VerificationPlot
+from ._layout import column, form, hint, row, small_button
+from ._plots import ConvergencePlot, ShiftPlot, SinogramPlot, VerificationPlot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -63,10 +62,12 @@ class ResultForm(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.empty = hint("Nothing was aligned yet: what a run finds appears here.")
-        self.plots = RunPlots(viewer.theme)
+        self.shifts = ShiftPlot(viewer.theme)
+        self.convergence = ConvergencePlot(viewer.theme)
         self.sinograms = SinogramPlot(viewer.theme)
         self.verification = VerificationPlot(viewer.theme)
-        for plot in self._all_plots():
+        self._plots = self.shifts, self.convergence, self.verification, self.sinograms
+        for plot in self._plots:
             plot.hide()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.number = QLabel("0 / 0")
@@ -93,9 +94,10 @@ class ResultForm(QWidget):
             self.slider.setRange(0, len(course.history))
             self.slider.setValue(course.shown)
         self.number.setText(f"{course.shown} / {len(course.history)}")
-        self.plots.show_course(course)
-        self.plots.setVisible(course.is_result)
-        self.sinograms.setVisible(course.is_result)
+        self.shifts.show_course(course)
+        self.convergence.show_course(course)
+        for plot in (self.shifts, self.convergence, self.sinograms):
+            plot.setVisible(course.is_result)
         self.empty.setVisible(not course.is_result)
         verified = course.verified
         self.verification.setVisible(verified is not None)
@@ -131,7 +133,7 @@ class ResultForm(QWidget):
                 known = f", confidence {record.confidence[index]:.2f}"
             text = f"Projection {index} at {np.degrees(angle):.2f}°: {', '.join(words)}{known}"
         self.in_view.setText(text)
-        self.plots.show_angle(angle)
+        self.shifts.show_angle(angle)
         with QSignalBlocker(self.freeze):
             self.freeze.setChecked(frozen and angle is not None)
 
@@ -144,11 +146,8 @@ class ResultForm(QWidget):
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
-        for plot in self._all_plots():
+        for plot in self._plots:
             plot.set_theme(theme)
-
-    def _all_plots(self) -> tuple[RunPlots, SinogramPlot, VerificationPlot]:
-        return self.plots, self.sinograms, self.verification
 
     def _set_up(self) -> None:
         self.slider.setRange(0, 0)
@@ -196,10 +195,8 @@ class ResultForm(QWidget):
         layout.addRow("Apply to", row(self.other.native, self.apply))
         layout.addRow(row(self.difference, self.blink))
         layout.addRow(self.new_layers)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(SPACING)
-        for widget in (self.empty, self.plots, self.verification, self.sinograms):
+        outer = column(self)
+        for widget in (self.empty, *self._plots):
             outer.addWidget(widget)
         outer.addLayout(layout)
 

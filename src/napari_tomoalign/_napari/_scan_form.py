@@ -10,14 +10,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ._forms import LayerChooser, widgets_of
 from ._layers import finest, placement_of
-from ._layout import form, hint, row, small_button
+from ._layout import column, form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
 from ._parameter_form import SCAN
 from ._regions import cropping_from, mask_from
@@ -313,9 +313,7 @@ class ScanForm(QWidget):
         ):
             layout.addRow(label, widget)
         self._form = layout
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addLayout(layout)
+        column(self).addLayout(layout)
 
     def _on_layer(self, layer: Image | None) -> None:
         if layer is not None:

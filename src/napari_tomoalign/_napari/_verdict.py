@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QWidget
 
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, IterationRecord
 from ._forms import title_of
-from ._layout import SPACING, hint
+from ._layout import SPACING, column, hint
 from ._session import Course
 
 __all__ = ["VerdictPanel", "headline", "label_of", "standard_error"]
@@ -130,9 +130,7 @@ class VerdictPanel(QWidget):
             button.setToolTip(f"<qt>{text}</qt>")
             button.clicked.connect(signal)
         self._lines = QWidget()
-        self._column = QVBoxLayout(self._lines)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(SPACING)
+        self._column = column(self._lines)
         self._scroll = QScrollArea()
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setWidgetResizable(True)
@@ -144,9 +142,7 @@ class VerdictPanel(QWidget):
         for button in (self.verify, self.save, self.undo, self.redo):
             button.setMinimumWidth(10)
             buttons.addWidget(button, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACING)
+        layout = column(self)
         for widget in (self.headline, self.verified, self._scroll):
             layout.addWidget(widget)
         layout.addLayout(buttons)
@@ -211,9 +207,7 @@ class VerdictPanel(QWidget):
 
     def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()
-        layout = QVBoxLayout(holder)
-        layout.setContentsMargins(0, 0, SPACING, 0)
-        layout.setSpacing(SPACING)
+        layout = column(holder)
         layout.addWidget(hint(f"⚠ {finding.sentence}"))
         if finding.change:
             button = QPushButton(label_of(finding, parameters))

@@ -128,11 +128,13 @@ class AlignmentWidget(Actions):
 
     def show_plots(self) -> None:
         """Scroll to the plots."""
-        self._scroll.ensureWidgetVisible(self.result.plots, 0, 0)
+        self._scroll.ensureWidgetVisible(self.result.shifts, 0, 0)
 
     def show_verification(self) -> None:
         """Scroll to the picture of the verification."""
-        self.layout().activate()  # the verdict may have taken some of the height
+        # The verdict takes some of the height, and the picture has just got its own.
+        for holder in (self, self._scroll.widget(), self._result_folding.content()):
+            holder.layout().activate()
         self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
 
     def _on_theme(self, event: Any = None) -> None:
