@@ -7,19 +7,84 @@ the caller's.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+)
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["WorkLost", "as_executor", "in_order"]
+__all__ = ["WorkLost", "WorkersUnfit", "as_executor", "check_workers", "in_order", "is_elsewhere"]
 
+_PATIENCE = 60.0  # seconds for a worker to start, and to import what it needs
+
+_PACKAGE = "napari-tomoalign"
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
 
 class WorkLost(RuntimeError):
     """Those who were to do a piece of work died over it, twice."""
+
+
+class WorkersUnfit(RuntimeError):
+    """The workers of an executor cannot do what they would be asked for; the message says why."""
+
+
+def is_elsewhere(executor: Executor) -> bool:
+    """Tell whether its workers have a memory of their own; threads of this process do not."""
+    return not isinstance(executor, ThreadPoolExecutor)
+
+
+def check_workers(executor: Executor, folder: Path) -> None:
+    """Ask a worker for the package and for a file, before any work.
+
+    A worker that cannot import a task dies over it, and the task's future may never be done.
+
+    Raises
+    ------
+    WorkersUnfit
+        No worker answers, or it lacks the package, has another version of it, or does not see the
+        folder.
+    """
+    if not is_elsewhere(executor):
+        return
+    own = version(_PACKAGE)
+    try:
+        theirs = executor.submit(version, _PACKAGE).result(timeout=_PATIENCE)
+    except TimeoutError as error:
+        raise WorkersUnfit(
+            f"no worker has answered within {_PATIENCE:.0f} seconds: are there any? A scheduler "
+            "without workers waits for ever"
+        ) from error
+    except PackageNotFoundError as error:
+        raise WorkersUnfit(
+            f"the workers have no {_PACKAGE}: install it in their environment, pip install "
+            f"{_PACKAGE}=={own}"
+        ) from error
+    except BrokenExecutor as error:
+        raise WorkersUnfit(
+            f"the workers die as they start ({_said(error)}): in a script, start them below "
+            "if __name__ == '__main__'"
+        ) from error
+    if theirs != own:
+        raise WorkersUnfit(
+            f"the workers have {_PACKAGE} {theirs} and here is {own}: install the same everywhere"
+        )
+    mark = folder / "seen"
+    mark.write_bytes(b"x")
+    if not executor.submit(os.path.exists, str(mark)).result(timeout=_PATIENCE):
+        raise WorkersUnfit(
+            f"the workers do not see {folder}: give a folder that all machines share, "
+            "scratch=FOLDER (--scratch FOLDER)"
+        )
 
 
 def as_executor(given: Any) -> Executor | None:

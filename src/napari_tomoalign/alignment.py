@@ -30,15 +30,19 @@ belong to its shifts.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._executors import as_executor
 from .backends import Backend
 from .loop.cleaning import cleaned
 from .loop.level import level_of
@@ -76,6 +80,8 @@ def iterate_alignment(
     backend: str | Backend = "auto",
     initial_shifts: ArrayLike | None = None,
     resume: Resume | None = None,
+    executor: Executor | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     **parameters: Any,
 ) -> Run:
     """Check everything and return a run, which is iterated: one `AlignmentState` an iteration.
@@ -100,6 +106,13 @@ def iterate_alignment(
     resume : Resume, optional
         Go on where an earlier run of the same scan and parameters stood. One that had ended gives
         its last state again.
+    executor : concurrent.futures.Executor, optional
+        Evaluates slabs of rows: a pool of processes, or a client of ``dask.distributed``. It is not
+        shut down. The same bits come of any number of workers.
+    scratch : path, optional
+        Folder that all workers see, for the images that they read pieces of: as much room as the
+        projections take, in single precision. Default: among the system's temporary files, where
+        workers of this machine see it.
     **parameters
         Fields of `AlignmentParameters`.
 
@@ -125,9 +138,14 @@ def iterate_alignment(
     >>> [state.iteration for state in run]
     [1, 2, 3]
     """
-    return check(
+    workers = as_executor(executor)
+    folder = None if scratch is None else Path(scratch)
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"scratch must be a folder that is there, got {scratch}")
+    run = check(
         projections, angles, center, weights, backend, initial_shifts, resume, parameters, _iterate
     )
+    return replace(run, executor=workers, folder=folder)
 
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
@@ -214,7 +232,8 @@ def align(
     ----------
     projections, angles, **arguments
         As `iterate_alignment` takes them: ``center``, ``weights``, ``backend``,
-        ``initial_shifts``, ``resume``, and the fields of `AlignmentParameters`.
+        ``initial_shifts``, ``resume``, ``executor``, ``scratch``, and the fields of
+        `AlignmentParameters`.
     callback, progress
         As `finish` takes them.
 

@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def evaluation(settings, **options):
     trusted = np.arange(20) != 7
 
     def evaluated(height=None, executor=None):
-        return evaluate(run, level, truncation, poses, trusted, height=height, executor=executor)
+        there = replace(run, executor=executor)
+        return evaluate(there, level, truncation, poses, trusted, height=height)
 
     return evaluated
 

@@ -9,7 +9,7 @@ from .filtering import fill_ignored
 from .shifting import SplineStack, fetch_weights, places_of, shift_weights
 from .source import Source, blocks_of
 
-__all__ = ["move_rows"]
+__all__ = ["move_rows", "rows_under"]
 
 _SPLINE_HALO = 20
 """Rows around those that pixels come from, which spline coefficients depend on: the filter falls
@@ -54,13 +54,9 @@ def move_rows(
     places = places_of(shifts, turns, pivot)
     images = np.empty((n, last - first, n_columns), np.float32)
     left = np.empty(images.shape, np.uint8 if weights is None else np.float32)
-    corners = np.array([[r, c, 1] for r in (first, last - 1) for c in (0, n_columns - 1)])
-    come_from = places[:, 0] @ corners.T  # rows that the corners come from
     for start, stop in blocks_of((n, last - first + 2 * _SPLINE_HALO, n_columns)):
         part = slice(start, stop)
-        low = min(first, int(np.floor(come_from[part].min()))) - _SPLINE_HALO
-        high = max(last, int(np.ceil(come_from[part].max())) + 1) + _SPLINE_HALO
-        around = slice(max(low, 0), min(high, n_rows))
+        around = rows_under(places[part], rows, (n_rows, n_columns), _SPLINE_HALO)
         block = np.asarray(source.read(part, around), np.float32)
         known = None
         if weights is not None:
@@ -79,3 +75,27 @@ def move_rows(
         images[part] = spline.fetched(within, rows=wanted, workers=workers)
         left[part] = fetch_weights(known, within, shape, rows=wanted, workers=workers)
     return images, left
+
+
+def rows_under(
+    places: NDArray[np.float64], rows: slice, shape: tuple[int, int], halo: int
+) -> slice:
+    """Return which rows of images moved ones depend on; those of the same index among them.
+
+    Parameters
+    ----------
+    places : (n_angles, 2, 3) array
+        See `shifting.places_of`.
+    rows : slice
+        Of the moved images.
+    shape : (n_rows, n_columns)
+        Of an image.
+    halo : int
+        Rows beyond those that pixels come from.
+    """
+    first, last, _ = rows.indices(shape[0])
+    corners = np.array([[r, c, 1] for r in (first, last - 1) for c in (0, shape[1] - 1)])
+    come_from = places[:, 0] @ corners.T
+    low = min(first, int(np.floor(come_from.min()))) - halo
+    high = max(last, int(np.ceil(come_from.max())) + 1) + halo
+    return slice(max(low, 0), min(high, shape[0]))

@@ -73,6 +73,13 @@ class SplineStack:
                 coefficients[...] = stack
         self._coefficients = coefficients
 
+    @classmethod
+    def of(cls, coefficients: Stack) -> SplineStack:
+        """Return the splines that have these coefficients, which are kept."""
+        spline = cls.__new__(cls)
+        spline._coefficients = coefficients
+        return spline
+
     @property
     def coefficients(self) -> Stack:
         """Of the splines, (n_angles, n_rows, n_columns); not to be changed."""

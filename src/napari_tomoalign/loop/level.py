@@ -12,6 +12,7 @@ from .._typing import Stack
 from ..geometry import ScanGeometry
 from ..geometry.scan_geometry import binned_position
 from ..images.binning import bin_stack, bin_weighted
+from ..images.moving import rows_under
 from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
 from ..start.prepare import Start
 from .poses import Poses
@@ -21,6 +22,7 @@ __all__ = ["Level", "choose_levels", "level_of", "row_binning"]
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 
 
+_TAPS = 2  # rows on either side that a cubic spline is made of
 _FEWEST_ROWS = 16  # rows are not binned below this
 
 
@@ -112,9 +114,7 @@ class Level:
         """Return rows of data and weights, moved by minus the shifts and turned to the frame."""
         shape = self.geometry.projections_shape
         if poses.turns is not None:
-            geometry = self.placed(poses)
-            pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
-            places = places_of(poses.shifts / self.pixel, poses.turns, pivot, pixel)
+            places = self._places(poses)
             return (
                 self.spline.fetched(places, rows=rows, workers=workers),
                 fetch_weights(self.weights, places, shape, rows=rows, workers=workers),
@@ -124,6 +124,17 @@ class Level:
             self.spline.moved(back, rows=rows, workers=workers),
             shift_weights(self.weights, back, shape, rows=rows, workers=workers),
         )
+
+    def rows_under(self, poses: Poses, rows: slice) -> slice:
+        """Return which rows of the splines' coefficients moved ones depend on."""
+        shape = self.geometry.n_rows, self.geometry.n_columns
+        return rows_under(self._places(poses), rows, shape, _TAPS)
+
+    def _places(self, poses: Poses) -> NDArray[np.float64]:
+        geometry = self.placed(poses)
+        pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
+        turns = np.zeros(geometry.n_angles) if poses.turns is None else poses.turns
+        return places_of(poses.shifts / self.pixel, turns, pivot, pixel)
 
 
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order
+from .._executors import in_order, is_elsewhere
 from .._typing import Array, Stack
 from ..backends.slab import SlabBackend, SlabDone, SlabWork
 from ..geometry import ScanGeometry
 from ..images.filtering import counted_pixels
 from ..images.moments import volume_moments
 from ..images.refining import NormalEquations
+from ..images.scratch import rows_in_place
+from ..images.shifting import SplineStack
+from ..images.source import FlatSource
 from ..results import freeze
 from ..start.run import Run
 from .level import Level
@@ -27,6 +30,8 @@ from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slabs_of
 from .truncation import Truncation
 
 __all__ = ["Evaluation", "Model", "evaluate"]
+
+_SHARED_HEIGHT = 64  # rows of a slab for a worker: those around it make half as many again
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,17 +205,20 @@ def evaluate(
     trusted: NDArray[np.bool_],
     *,
     height: int | None = None,
-    executor: Executor | None = None,
 ) -> Model:
     """Evaluate the model at some poses, in slabs of ``height`` rows (see `Evaluation`).
 
-    An engine that evaluates slabs by itself says how high they may be where nobody else does; where
-    its memory does not hold one all the same, they are halved.
+    The run's executor has slabs of a height that does not depend on how many workers it has, so
+    neither do the sums. An engine that evaluates slabs by itself says how high they may be where
+    nobody else does; where its memory does not hold one all the same, they are halved.
     """
-    task = Evaluation(run, level, truncation, poses, trusted)
+    task, executor = Evaluation(run, level, truncation, poses, trusted), run.executor
     n_rows, engine = level.geometry.n_rows, task.engine
+    if executor is not None and height is None:
+        height = _SHARED_HEIGHT
     if engine is None or height is not None:
-        return _in_slabs(task, slabs_of(n_rows, height), executor)
+        work = _elsewhere(task) if executor is not None and is_elsewhere(executor) else task
+        return _in_slabs(work, slabs_of(n_rows, height), executor)
     fits = engine.slab_height(level.geometry)
     height = -(-n_rows // engine.n_devices)
     if height < n_rows or fits < n_rows:
@@ -218,14 +226,61 @@ def evaluate(
     with ThreadPoolExecutor(engine.n_devices) as devices:
         while True:
             try:
-                return _in_slabs(task, slabs_of(n_rows, height), executor or devices)
+                return _in_slabs(task, slabs_of(n_rows, height), devices)
             except MemoryError:
                 if height == 1:
                     raise
                 height //= 2
 
 
-def _in_slabs(task: Evaluation, slabs: tuple[Slab, ...], executor: Executor | None) -> Model:
+@dataclass(frozen=True, eq=False)
+class _Elsewhere:
+    """An evaluation for a process of its own, which reads the rows of the level that it needs.
+
+    Attributes
+    ----------
+    task : Evaluation
+        Without images.
+    coefficients, weights : FlatSource
+        Where the level's images lie.
+    threads : int
+        One, unless the caller says how many: there is a process for every core as a rule.
+    """
+
+    task: Evaluation
+    coefficients: FlatSource
+    weights: FlatSource | None
+    threads: int
+
+    def __call__(self, slab: Slab) -> Model:
+        """Read and evaluate a slab."""
+        from ..images._threads import threads
+
+        level = self.task.level
+        rows = level.rows_under(self.task.poses, slab.around)
+        spline = SplineStack.of(rows_in_place(self.coefficients, rows))
+        weights = None if self.weights is None else rows_in_place(self.weights, rows)
+        with threads(self.threads):
+            read = replace(level, spline=spline, weights=weights)
+            return replace(self.task, level=read)(slab)
+
+
+def _elsewhere(task: Evaluation) -> _Elsewhere:
+    """Return an evaluation as it is sent to a worker: kilobytes, the images in files."""
+    run, level = task.run, task.level
+    scratch = run.scratch
+    assert scratch is not None  # a run with workers is iterated with it
+    coefficients = scratch.store(level.spline.coefficients)
+    weights = None if level.weights is None else scratch.store(level.weights)
+    none = np.zeros((0, 0, 0), np.float32)
+    bare = replace(level, spline=SplineStack.of(none), weights=None)
+    sent = replace(task, run=run.for_workers(), level=bare)
+    return _Elsewhere(sent, coefficients, weights, run.parameters.workers or 1)
+
+
+def _in_slabs(
+    task: Callable[[Slab], Model], slabs: tuple[Slab, ...], executor: Executor | None
+) -> Model:
     parts = in_order(task, slabs, executor)
     return next(parts) if len(slabs) == 1 else _joined(parts, slabs)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import check_workers
 from ..backends import Backend
 from ..backends.slab import SlabBackend
 from ..findings import Finding
 from ..geometry import ScanGeometry
+from ..images.scratch import Scratch
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, Resume
 
@@ -43,6 +48,13 @@ class Run:
         May be registered; keep their shifts; are not used. Each projection is one of these.
     loop : callable
         The run to its states.
+    executor : Executor, optional
+        Evaluates slabs of rows.
+    folder : Path, optional
+        Where what its workers read is written, for as long as the run is iterated. None: among the
+        system's temporary files.
+    scratch : Scratch, optional
+        That, while the run is iterated.
     """
 
     projections: NDArray[np.float32]
@@ -60,10 +72,32 @@ class Run:
     resume: Resume | None
     notes: tuple[Finding, ...]
     loop: Loop
+    executor: Executor | None = None
+    folder: Path | None = None
+    scratch: Scratch | None = None
 
     def __iter__(self) -> Generator[AlignmentState, None, None]:
         """Yield a state after every iteration."""
-        return self.loop(self)
+        return self.loop(self) if self.executor is None else self._shared()
+
+    def _shared(self) -> Generator[AlignmentState, None, None]:
+        """Iterate with a folder for what workers read, once they were seen to be fit for it."""
+        assert self.executor is not None
+        with TemporaryDirectory(prefix=".tomoalign-", dir=self.folder) as folder:
+            check_workers(self.executor, Path(folder))
+            yield from self.loop(replace(self, scratch=Scratch(Path(folder))))
+
+    def for_workers(self) -> Run:
+        """Return the run without images and without what cannot be sent, for an evaluation."""
+        none = np.zeros((0, 0, 0), np.float32)
+        return replace(
+            self,
+            projections=none,
+            weights=None,
+            resume=None,
+            executor=None,
+            scratch=None,
+        )
 
     def options_for(self, share: float) -> dict[str, Any]:
         """Return the options with ``share`` times the usual iterations, unless the caller chose."""
