@@ -61,6 +61,7 @@ from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
 from .parameters import spelled_out
 from .results import AlignmentResult, AlignmentState, Resume, freeze
+from .start.axis import Axis
 from .start.checks import check
 from .start.prepare import prepare
 from .start.run import Run
@@ -73,8 +74,11 @@ _LOG = logging.getLogger(__name__)
 @spelled_out()
 def iterate_alignment(
     projections: ArrayLike,
-    angles: ArrayLike,
+    angles: ArrayLike | None,
     *,
+    axis_angle: float = 0.0,
+    axis_tilt: float = 0.0,
+    rotations: ArrayLike | None = None,
     center: float | None = None,
     weights: ArrayLike | None = None,
     backend: str | Backend = "auto",
@@ -92,7 +96,14 @@ def iterate_alignment(
         Line integrals (absorbance), or transmission with ``transmission=True``. The rotation axis
         runs along the rows' index direction (vertical). Any real dtype; not changed.
     angles : (n_angles,) array
-        Radians, in any order and range.
+        Radians, in any order and range. None where ``rotations`` are given.
+    axis_angle, axis_tilt : float
+        Radians by which the axis is turned in the images, from the rows' direction towards larger
+        columns, and by which it leans along the beam (`ScanGeometry`). Told here, or found where
+        ``refine`` names them.
+    rotations : (n_angles, 3, 3) array, optional
+        Of each projection, in place of angles and axis: take (z, y, x) of the object to (row,
+        depth, column), as two axes or laminography need it.
     center : float, optional
         Column of the rotation axis, pixel centres at integers. Default: estimated, starting from
         ``(n_columns - 1) / 2``.
@@ -143,7 +154,14 @@ def iterate_alignment(
     if folder is not None and not folder.is_dir():
         raise ValueError(f"scratch must be a folder that is there, got {scratch}")
     run = check(
-        projections, angles, center, weights, backend, initial_shifts, resume, parameters, _iterate
+        projections,
+        Axis(angles, axis_angle, axis_tilt, rotations, center),
+        weights,
+        backend,
+        initial_shifts,
+        resume,
+        parameters,
+        _iterate,
     )
     return replace(run, executor=workers, folder=folder)
 
@@ -166,7 +184,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
         ended = judge(run, start, truncation, schedule, history[-1], misfit)
-        yield make_state(run, start, truncation, ended, model, history, rng)
+        yield make_state(run, start, truncation, ended, model, poses, history, rng)
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
@@ -208,7 +226,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                 record = replace(record, standard_error=nothing)
             verdict = judge(run, start, truncation, schedule, record, known.misfit)
         history = (*history, record)
-        yield make_state(run, start, truncation, verdict, model, history, rng)
+        yield make_state(run, start, truncation, verdict, model, poses, history, rng)
         began = time.perf_counter()
         if schedule.binning != level.binning:
             grid = truncation.grid(poses.frame, last=schedule.last)
@@ -220,7 +238,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
 @spelled_out(iterate_alignment)
 def align(
     projections: ArrayLike,
-    angles: ArrayLike,
+    angles: ArrayLike | None,
     *,
     callback: Callable[[AlignmentState], object] | None = None,
     progress: bool = True,
@@ -231,8 +249,9 @@ def align(
     Parameters
     ----------
     projections, angles, **arguments
-        As `iterate_alignment` takes them: ``center``, ``weights``, ``backend``,
-        ``initial_shifts``, ``resume``, ``executor``, ``scratch``, and the fields of
+        As `iterate_alignment` takes them: ``axis_angle``, ``axis_tilt``, ``rotations``,
+        ``center``, ``weights``, ``backend``, ``initial_shifts``, ``resume``, ``executor``,
+        ``scratch``, and the fields of
         `AlignmentParameters`.
     callback, progress
         As `finish` takes them.

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .findings import Finding
 from .geometry import ScanGeometry
@@ -37,6 +37,14 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _full_geometry(images: AlignmentState | AlignmentResult, angles: ArrayLike) -> ScanGeometry:
+    """Return the geometry of the full images about a vertical axis."""
+    n_rows, n_columns = (size * images.binning for size in images.reference.shape[1:3])
+    if images.measured is not None:
+        n_rows, n_columns = images.measured.projections.shape[1:]
+    return ScanGeometry(np.asarray(angles), n_rows, n_columns, images.center)
 
 
 def versions_of(backend: str) -> dict[str, str]:
@@ -84,6 +92,13 @@ class IterationRecord:
         Wall time of the iteration.
     notes : tuple of str
         What deserves a word: non-finite answers, frames that were frozen.
+    geometry : mapping of str to array
+        What ``refine`` names beside the shifts, after the iteration, radians: () for the scan's,
+        (n_angles,) for each projection's.
+    geometry_moves : mapping of str to array
+        What the iteration found of them, before acceleration.
+    geometry_error : mapping of str to array
+        Their standard errors, radians; NaN where unknown.
     """
 
     iteration: int
@@ -100,6 +115,9 @@ class IterationRecord:
     confidence: NDArray[np.float64]
     seconds: float
     notes: tuple[str, ...] = ()
+    geometry: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    geometry_moves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    geometry_error: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +133,11 @@ class Measured:
         0 (ignore) to 1. None: all 1.
     sign : int
         -1 where the images were turned over for that, so that what comes out is to be turned back.
-    geometry : ScanGeometry
-        Of the whole images.
     """
 
     projections: Source
     weights: Source | None
     sign: int
-    geometry: ScanGeometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +157,7 @@ class AlignmentState:
     reference : (n_angles, n_rows, n_columns) array of float32
         The measured data, moved by minus the shifts.
     geometry : ScanGeometry
-        Of these images.
+        Of these images, which are turned until the axis is upright.
     parameters : AlignmentParameters
         What the run was started with.
     backend : str
@@ -159,6 +174,9 @@ class AlignmentState:
         State of the random generator, so that a run can be resumed bit by bit.
     measured : Measured, optional
         The images that are aligned, at full size.
+    measured_geometry : ScanGeometry
+        Of the full images as they were measured, with what was found. Default: that of ``geometry``
+        at full size.
     """
 
     history: tuple[IterationRecord, ...]
@@ -174,6 +192,13 @@ class AlignmentState:
     findings: tuple[Finding, ...] = ()
     generator_state: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured | None = None
+    measured_geometry: ScanGeometry = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Fill in the geometry where it was left out."""
+        if self.measured_geometry is None:
+            full = _full_geometry(self, self.geometry.angles)
+            object.__setattr__(self, "measured_geometry", full)
 
     @property
     def reprojections(self) -> NDArray[np.float32]:
@@ -256,6 +281,9 @@ class AlignmentResult:
         State of the random generator at the end.
     measured : Measured, optional
         The images that were aligned, at full size.
+    geometry : ScanGeometry
+        Of the full images as they were measured: what was told, with the centre and whatever else
+        was found. Default: a vertical axis.
     """
 
     shifts: NDArray[np.float64]
@@ -273,6 +301,17 @@ class AlignmentResult:
     versions: Mapping[str, str]
     generator_state: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured | None = None
+    geometry: ScanGeometry = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Fill in the geometry where it was left out."""
+        if self.geometry is None:
+            object.__setattr__(self, "geometry", _full_geometry(self, self.angles))
+
+    @property
+    def geometry_error(self) -> Mapping[str, NDArray[np.float64]]:
+        """Standard errors, radians, of what ``refine`` names beside the shifts; NaN: unknown."""
+        return self.history[-1].geometry_error
 
     @property
     def reprojections(self) -> NDArray[np.float32]:
@@ -354,12 +393,11 @@ class AlignmentResult:
         """
         from .images.applying import binning_between, move
 
-        shifts = self.shifts
+        shifts, ratio = self.shifts, 1.0
         if stack.ndim in (3, 4):
-            shifts = shifts / binning_between(
-                self.reference.shape[2] * self.binning, stack.shape[2]
-            )
-        return move(stack, shifts, order=order, crop=crop)
+            ratio = binning_between(self.reference.shape[2] * self.binning, stack.shape[2])
+            shifts = shifts / ratio
+        return move(stack, shifts, order=order, crop=crop, turning=self.geometry.turning(ratio))
 
 
 @dataclass(frozen=True, eq=False)

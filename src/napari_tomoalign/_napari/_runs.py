@@ -80,7 +80,6 @@ def result_of(
             projections=as_source(lines),
             weights=None if turned is None else as_source(turned),
             sign=1,
-            geometry=ScanGeometry(source.angles, *lines.shape[1:]),
         )
         state = replace(with_images(state, lines, turned), measured=measured)
     return result_from_state(state)

@@ -212,6 +212,25 @@ class ScanGeometry:
             turns += np.arctan2(self.rotations[:, 2, 0], self.rotations[:, 0, 0])
         return turns
 
+    def turning(self, binning: float = 1.0) -> tuple[_Array, tuple[float, float]] | None:
+        """Return the `turns` of images, and the row and column that they are turned about.
+
+        Parameters
+        ----------
+        binning : float
+            Pixels of the scan that make one of the images.
+
+        Returns
+        -------
+        (n_angles,) array and (float, float), or None
+            Radians; pixels of the images. None where no image is turned.
+        """
+        turns = self.turns
+        if not turns.any():
+            return None
+        row, column = ((at + 0.5) / binning - 0.5 for at in (self.row_center, self.center))
+        return turns, (row, column)
+
     @property
     def upright(self) -> ScanGeometry:
         """The geometry of the images turned back by `turns` about ``(row_center, center)``.

@@ -8,13 +8,23 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
+from .._typing import Array
 from .arrays import as_array
 from .filtering import fill_ignored, taper
-from .shifting import shift_stack, shift_weights
+from .shifting import SplineStack, fetch_weights, places_of, shift_stack, shift_weights
 
-__all__ = ["Order", "binning_between", "check_order", "common_view", "fourier_shift_stack", "move"]
+__all__ = [
+    "Order",
+    "Turning",
+    "binning_between",
+    "check_order",
+    "common_view",
+    "fourier_shift_stack",
+    "move",
+]
 
 Order = Literal[3, "fourier"]
+Turning = tuple[NDArray[np.float64], tuple[float, float]]
 
 _MARGIN = 32  # pixels: a step that is cut off rings by ``1 / (pi 32)``, 1 %, that far away
 
@@ -58,6 +68,7 @@ def move(
     *,
     order: Order = 3,
     crop: bool = False,
+    turning: Turning | None = None,
     workers: int | None = None,
 ) -> NDArray[np.float32]:
     """Return a stack aligned: each image moved by minus its shift, in one interpolation.
@@ -74,6 +85,10 @@ def move(
         wraps round.
     crop : bool
         Cut to the common field of view, which every image covers.
+    turning : (n_angles,) array and (float, float), optional
+        By how much each image is turned, from the rows' direction towards larger columns, radians,
+        and about which row and column (`ScanGeometry.turning`): turned back as well, in the same
+        interpolation.
     workers : int, optional
         Number of threads.
 
@@ -98,9 +113,19 @@ def move(
             "expected (n_angles, n_rows, n_columns) or (n_angles, n_rows, n_columns, n_channels) "
             "and (n_angles, 2)"
         )
-    view = common_view(shifts, stack.shape[1:3]) if crop else (slice(None), slice(None))
+    places = None if turning is None else places_of(shifts, *turning)
+    if places is not None and order == "fourier":
+        raise ValueError(
+            "order='fourier' displaces images and turns none, and here the axis is turned in them: "
+            "take order=3"
+        )
+    view = slice(None), slice(None)
+    if crop:
+        view = common_view(shifts, stack.shape[1:3], places)
 
     def moved(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        if places is not None:
+            return SplineStack(images).fetched(places, workers=workers)
         if order == "fourier":
             return fourier_shift_stack(images, -shifts, workers=workers)
         return shift_stack(images, -shifts, workers=workers)
@@ -110,7 +135,10 @@ def move(
             return np.ascontiguousarray(moved(images)[:, *view])
         known = good.astype(np.float32)
         values = moved(fill_ignored(images.astype(np.float32), known))
-        left = shift_weights(known, -shifts, good.shape, workers=workers)
+        if places is None:
+            left = shift_weights(known, -shifts, good.shape, workers=workers)
+        else:
+            left = fetch_weights(known, places, good.shape, workers=workers)
         masked: NDArray[np.float32] = np.ma.MaskedArray(values, left < 0.5)[:, *view]
         return masked
 
@@ -123,7 +151,9 @@ def move(
     return np.stack(channels, axis=-1) if good is None else np.ma.stack(channels, axis=-1)
 
 
-def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:
+def common_view(
+    shifts: NDArray[np.float64], shape: tuple[int, ...], places: Array | None = None
+) -> tuple[slice, slice]:
     """Return the rows and columns that every aligned image covers.
 
     Parameters
@@ -132,14 +162,19 @@ def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[sl
         How far each image is displaced, pixels.
     shape : (n_rows, n_columns)
         Of an image.
+    places : (n_angles, 2, 3) array, optional
+        Where pixels come from (`shifting.places_of`), if images are turned as well.
 
     Raises
     ------
     ValueError
         There are none.
     """
-    low = np.ceil(np.maximum(0, -shifts.min(axis=0)) - 1e-6).astype(int)
-    high = np.floor(np.asarray(shape) - np.maximum(0, shifts.max(axis=0)) + 1e-6).astype(int)
+    if places is None:
+        low = np.ceil(np.maximum(0, -shifts.min(axis=0)) - 1e-6).astype(int)
+        high = np.floor(np.asarray(shape) - np.maximum(0, shifts.max(axis=0)) + 1e-6).astype(int)
+    else:
+        low, high = _turned_view(places, shape)
     if np.any(low >= high):
         raise ValueError(
             f"the images of {shape[0]} x {shape[1]} pixels have no field of view in common: the "
@@ -148,6 +183,28 @@ def common_view(shifts: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[sl
             "projections that are far off"
         )
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def _turned_view(places: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the first row and column that every turned image covers, and those past the last.
+
+    A window lies in a turned image where its four corners do. The rows are chosen for all columns,
+    then the columns for those rows.
+    """
+    ends = np.array([[0.0, shape[0] - 1.0], [0.0, shape[1] - 1.0]])  # of rows, of columns
+    for axis in (0, 1):
+        along, across = places[:, axis, axis, None], places[:, axis, 1 - axis, None]
+        if along.min() < np.sqrt(0.5):
+            raise ValueError(
+                "images turned by more than 45 degrees have no field of view in common that is "
+                "worth cutting out: do not crop"
+            )
+        corner = across * ends[1 - axis] + places[:, axis, 2, None]
+        ends[axis, 0] = max(0.0, np.max(-corner / along))
+        ends[axis, 1] = min(shape[axis] - 1.0, np.min((shape[axis] - 1 - corner) / along))
+    # Rows were chosen for all columns; what rows a narrower window would gain is little.
+    low, high = np.ceil(ends[:, 0] - 1e-6).astype(int), np.floor(ends[:, 1] + 1e-6).astype(int) + 1
+    return low, high
 
 
 def fourier_shift_stack(

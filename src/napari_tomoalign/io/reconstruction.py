@@ -95,8 +95,8 @@ class Slices:
         What was aligned.
     shifts : (n_angles, 2) array
         Pixels.
-    center : float
-        Column of the axis.
+    told : ScanGeometry
+        Of the whole images as they were measured.
     used : (n_angles,) array of bool
         Which projections take part.
     method : Method
@@ -106,7 +106,7 @@ class Slices:
 
     measured: Measured
     shifts: NDArray[np.float64]
-    center: float
+    told: ScanGeometry
     used: NDArray[np.bool_]
     method: Method
     workers: int | None = None
@@ -118,18 +118,19 @@ class Slices:
         if measured is None:
             lines = scan_for_alignment(scan)
             weights = None if scan.weights is None else as_source(scan.weights)
-            geometry = ScanGeometry(result.angles, *lines.projections.shape[1:])
-            measured = Measured(as_source(lines.projections), weights, 1, geometry)
+            measured = Measured(as_source(lines.projections), weights, 1)
         used = result.taking_part
         if not used.any():
             used = np.ones(len(used), bool)
         workers = result.parameters.workers
-        return cls(measured, result.shifts, result.center, used, method, workers)
+        n_rows, n_columns = measured.projections.shape[1:]
+        told = result.geometry.with_changes(n_rows=n_rows, n_columns=n_columns)
+        return cls(measured, result.shifts, told, used, method, workers)
 
     @property
     def geometry(self) -> ScanGeometry:
-        """Of the whole images, turned upright, with the axis where it was found."""
-        return self.measured.geometry.with_changes(center=self.center).upright
+        """Of the whole images, turned until the axis is upright."""
+        return self.told.upright
 
     def height(self, memory: int | None = None) -> int:
         """Return how many rows can be done at once.
@@ -165,16 +166,15 @@ class Slices:
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """Read, move and reconstruct some rows."""
         measured, backend = self.measured, self.method.backend
-        turns, whole = measured.geometry.turns, self.geometry
         images, weights = move_rows(
             measured.projections,
             measured.weights,
             self.shifts,
             rows,
-            turning=(turns, (whole.row_center, whole.center)) if turns.any() else None,
+            turning=self.told.turning(),
             workers=self.workers,
         )
-        geometry = whole.rows_of(rows)
+        geometry = self.geometry.rows_of(rows)
         if not self.used.all():
             images, weights = images[self.used], weights[self.used]
             geometry = geometry.subset(self.used)

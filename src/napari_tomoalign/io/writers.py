@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import get_backend
-from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
+from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..results import AlignmentResult
 from .aligned_stack import aligned_output
 from .atomic import atomic_path, require_room
@@ -343,13 +343,7 @@ def _usual_method(result: AlignmentResult, scan: Scan) -> Method:
     """Return the run's engine with its filtered back projection."""
     settings = result.parameters
     engine = get_backend(result.backend, workers=settings.workers, use_gpu=settings.use_gpu)
-    measured = result.measured
-    geometry = (
-        ScanGeometry(result.angles, *scan.projections.shape[1:3])
-        if measured is None
-        else measured.geometry
-    )
-    return Method.of(engine, geometry)
+    return Method.of(engine, result.geometry.upright)
 
 
 def write_scan(

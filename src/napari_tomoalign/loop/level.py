@@ -15,9 +15,10 @@ from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import rows_under
 from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
 from ..start.prepare import Start
+from ..start.run import Run
 from .poses import Poses
 
-__all__ = ["Level", "choose_levels", "level_of", "row_binning"]
+__all__ = ["Level", "choose_levels", "level_of", "levels_of", "row_binning"]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 
@@ -69,8 +70,10 @@ class Level:
         geometry: ScanGeometry,
         binning: int,
     ) -> Level:
-        """Bin a scan, its rows by `row_binning`."""
-        rows = row_binning(geometry.n_rows, binning)
+        """Bin a scan, its rows by `row_binning` where slices are independent."""
+        rows = binning
+        if geometry.has_vertical_axis:
+            rows = row_binning(geometry.n_rows, binning)
         if weights is None:
             binned, binned_weights = bin_stack(projections, rows, binning), None
         else:
@@ -135,6 +138,18 @@ class Level:
         pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
         turns = np.zeros(geometry.n_angles) if poses.turns is None else poses.turns
         return places_of(poses.shifts / self.pixel, turns, pivot, pixel)
+
+
+def levels_of(run: Run) -> tuple[int, ...]:
+    """Return the binnings, coarse to fine, that suit a run where the caller names none.
+
+    Where slices are not independent rows are binned as columns are, and enough must be left.
+    """
+    levels = choose_levels(run.geometry.n_columns)
+    if run.independent_slices:
+        return levels
+    most = max(1, run.geometry.n_rows // _FEWEST_ROWS)
+    return tuple(binning for binning in levels if binning <= most)
 
 
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:

@@ -208,12 +208,15 @@ def evaluate(
 ) -> Model:
     """Evaluate the model at some poses, in slabs of ``height`` rows (see `Evaluation`).
 
-    The run's executor has slabs of a height that does not depend on how many workers it has, so
-    neither do the sums. An engine that evaluates slabs by itself says how high they may be where
-    nobody else does; where its memory does not hold one all the same, they are halved.
+    Where slices are not independent, all rows are one slab. The run's executor has slabs of a
+    height that does not depend on how many workers it has, so neither do the sums. An engine
+    that evaluates slabs by itself says how high they may be where nobody else does; where its
+    memory does not hold one all the same, they are halved.
     """
     task, executor = Evaluation(run, level, truncation, poses, trusted), run.executor
     n_rows, engine = level.geometry.n_rows, task.engine
+    if not poses.frame.has_vertical_axis:
+        return _in_slabs(task, slabs_of(n_rows), None)
     if executor is not None and height is None:
         height = _SHARED_HEIGHT
     if engine is None or height is not None:

@@ -75,6 +75,7 @@ def make_state(
     truncation: Truncation,
     verdict: Verdict | None,
     model: Model,
+    poses: Poses,
     history: tuple[IterationRecord, ...],
     rng: np.random.Generator,
 ) -> AlignmentState:
@@ -105,8 +106,8 @@ def make_state(
             projections=as_source(start.projections),
             weights=None if start.weights is None else as_source(start.weights),
             sign=start.measurement.sign,
-            geometry=Poses.of_record(run, history[-1]).geometry,
         ),
+        measured_geometry=poses.geometry,
     )
 
 
@@ -156,4 +157,5 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
         versions=versions_of(state.backend),
         generator_state=state.generator_state,
         measured=state.measured,
+        geometry=state.measured_geometry,
     )

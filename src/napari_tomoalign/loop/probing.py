@@ -8,7 +8,7 @@ from .._typing import Array
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
-from .level import choose_levels, level_of
+from .level import level_of, levels_of
 from .matching import match
 from .model import evaluate
 from .poses import Poses
@@ -30,7 +30,7 @@ def learn(
     if not (truncation.learns and schedule.accelerates and schedule.last):
         return
     # The finest level but one: trends are as smooth there, and an iteration costs an eighth.
-    binning = choose_levels(run.geometry.n_columns)[-2:][0]
+    binning = levels_of(run)[-2:][0]
     level = level_of(start, binning, truncation.grid(poses.frame, last=True))
     used = start.taking_part(confidence)
     counted = start.registered & (confidence >= TRUSTED)

@@ -16,7 +16,7 @@ from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .acceleration import Anderson
-from .level import choose_levels
+from .level import levels_of
 from .poses import Poses
 from .truncation import Truncation
 
@@ -50,7 +50,7 @@ class Schedule:
 
     def __init__(self, run: Run, start: Start) -> None:
         parameters, geometry = run.parameters, run.geometry
-        levels = parameters.levels or choose_levels(geometry.n_columns)
+        levels = parameters.levels or levels_of(run)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = start.registered

@@ -20,7 +20,7 @@ from .._typing import Array
 from ..results import TRUSTED, freeze
 from ..start.prepare import Start
 from ..start.run import Run
-from .level import Level, choose_levels, level_of
+from .level import Level, level_of, levels_of
 from .matching import match
 from .model import Model, evaluate
 from .poses import Poses
@@ -85,7 +85,7 @@ def look_again(
     used = start.taking_part(confidence)
     counted = start.registered & (confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
-    binning = choose_levels(run.geometry.n_columns)[-2:][0]
+    binning = levels_of(run)[-2:][0]
     known: Model | None = model
     if binning > level.binning:
         level = level_of(start, binning, truncation.grid(poses.frame, last=True))

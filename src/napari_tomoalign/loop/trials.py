@@ -36,6 +36,8 @@ def explained_by(run: Run, start: Start) -> Finding | None:
     """Return what explains the scan much better than what was told; None: nothing does."""
     if callable(run.algorithm):
         return None  # a caller's own reconstruction may know the full images only
+    if not run.geometry.has_vertical_axis:
+        return None  # what else may be meant has too many forms
     coarse = _coarse(run, start)
     told = _missed(coarse)
     if not _SOME < told < 1:

@@ -175,7 +175,8 @@ class Truncated(Whole):
         geometry: ScanGeometry,
     ) -> Iterator[Part]:
         """Yield the rows whose object lies inside every image, and the others."""
-        if geometry.volume_width == geometry.n_columns:
+        narrow = geometry.volume_width == geometry.n_columns
+        if narrow or not geometry.has_vertical_axis:  # no slice is seen by itself
             yield from super().parts(run, measured, weights, geometry)
             return
         inside = rows_inside(measured, weights, self._thick)

@@ -142,7 +142,7 @@ def with_images(
     """
     record, parameters = state.record, state.parameters
     _, n_rows, n_columns = projections.shape
-    full = ScanGeometry(state.geometry.angles, n_rows, n_columns, record.center)
+    full = state.measured_geometry.with_changes(n_rows=n_rows, n_columns=n_columns)
     level = Level.of(np.asarray(projections, np.float32), weights, full, record.binning)
     poses = Poses(record.shifts, full, turning=True)
     measured, moved_weights = level.moved(poses, parameters.workers)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..backends import Backend, get_backend
+from ..backends import Backend, BackendUnavailable, available_backends, get_backend
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.absorbance import absorbance
 from ..images.arrays import as_array
 from ..parameters import AlignmentParameters
 from ..results import Resume
+from .axis import Axis, geometry_of
 from .run import Loop, Run
 
 __all__ = ["check"]
 
 _LARGEST_VALUE = 1e15  # the sum of the squares of 1e8 pixels, float32, is then 1e38: in range
-_LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
 def check(
     projections: ArrayLike,
-    angles: ArrayLike,
-    center: float | None,
+    axis: Axis,
     weights: ArrayLike | None,
     backend: str | Backend,
     initial_shifts: ArrayLike | None,
@@ -47,16 +46,14 @@ def check(
     settings = AlignmentParameters.from_dict(parameters)
     stack, good = _stack(projections)
     n, n_rows, n_columns = stack.shape[:3]
-    radians = _angles(angles, n)
     given = _weights(weights, (n, n_rows, n_columns))
     if good is not None:
         given = good.astype(np.float32) if given is None else given * good
-    axis = _center(center, n_columns)
-    geometry = ScanGeometry(radians, n_rows, n_columns, axis)
+    geometry = geometry_of(axis, n, n_rows, n_columns)
     start = _shifts(initial_shifts, n, (n_rows, n_columns))
     held, excluded = _subsets(settings, n)
     _check_cropping(settings, n_rows, n_columns)
-    _check_levels(settings.levels, n_columns)
+    _check_levels(settings.levels, geometry)
     if resume is not None:
         _check_resume(resume, n, n_columns, settings)
     engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
@@ -65,7 +62,7 @@ def check(
         projections=data,
         weights=data_weights,
         geometry=geometry,
-        center_known=center is not None,
+        center_known=axis.center is not None,
         initial_shifts=start,
         held=held,
         excluded=excluded,
@@ -107,35 +104,6 @@ def _stack(projections: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_] | No
     return stack, good
 
 
-def _angles(angles: ArrayLike, n: int) -> NDArray[np.float64]:
-    if np.iscomplexobj(angles):
-        raise TypeError(f"angles must be real numbers, radians; got complex ones: {angles!r:.60}")
-    try:
-        radians = np.array(np.ma.filled(angles, np.nan), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"angles must be numbers in radians, got {angles!r:.60}") from error
-    if radians.shape != (n,):
-        raise ValueError(
-            f"angles must be one for each projection, shape ({n},); got shape {radians.shape}"
-        )
-    if not np.isfinite(radians).all():
-        bad = np.flatnonzero(~np.isfinite(radians))
-        raise ValueError(
-            f"{len(bad)} of {n} angles are not finite (the first at index {bad[0]}): leave those "
-            "projections out"
-        )
-    if np.abs(radians).max() > _LARGEST_ANGLE:
-        raise ValueError(
-            f"angles must be radians; they reach {np.abs(radians).max():g}, which looks like "
-            "degrees: pass np.deg2rad(angles)"
-        )
-    if np.ptp(radians) < 1e-6:
-        raise ValueError(
-            f"all angles are the same ({radians[0]:g} rad): a tomogram needs different ones"
-        )
-    return radians
-
-
 def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
     if weights is None:
         return None
@@ -160,18 +128,6 @@ def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[
     if not array.any():
         raise ValueError("all weights are 0, so no pixel is left: 0 means ignore, 1 means use")
     return np.array(np.broadcast_to(array, shape), dtype=np.float32)
-
-
-def _center(center: float | None, n_columns: int) -> float:
-    if center is None:
-        return (n_columns - 1) / 2
-    if isinstance(center, bool) or not isinstance(center, numbers.Real):
-        raise TypeError(f"center must be a column, a number of pixels; got {center!r}")
-    if not 0 <= float(center) <= n_columns - 1:
-        raise ValueError(
-            f"center must lie inside the image, 0 to {n_columns - 1}; got {float(center):g}"
-        )
-    return float(center)
 
 
 def _shifts(shifts: ArrayLike | None, n: int, size: tuple[int, int]) -> NDArray[np.float64] | None:
@@ -241,11 +197,18 @@ def _check_cropping(settings: AlignmentParameters, n_rows: int, n_columns: int) 
             )
 
 
-def _check_levels(levels: tuple[int, ...] | None, n_columns: int) -> None:
+def _check_levels(levels: tuple[int, ...] | None, geometry: ScanGeometry) -> None:
+    n_columns = geometry.n_columns
     if levels is not None and n_columns // levels[0] < 8:
         raise ValueError(
             f"levels starts at binning {levels[0]}, which leaves {n_columns // levels[0]} of "
             f"{n_columns} columns: at least 8 are needed"
+        )
+    n_rows = geometry.n_rows
+    if levels is not None and not geometry.upright.has_vertical_axis and n_rows // levels[0] < 4:
+        raise ValueError(
+            f"levels starts at binning {levels[0]}, which leaves {n_rows // levels[0]} of {n_rows} "
+            "rows: at least 4 are needed where the axis leans, for rows are binned as columns are"
         )
 
 
@@ -289,15 +252,7 @@ def _pipeline(
     backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
 ) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], int | None]:
     """Return the backend, what reconstructs, its options, and its iterations if they are free."""
-    if isinstance(backend, str):
-        engine = get_backend(backend, workers=settings.workers, use_gpu=settings.use_gpu)
-    elif isinstance(backend, Backend):
-        engine = backend
-    else:
-        raise TypeError(
-            "backend must be a name or an object that fulfils the Backend protocol, got "
-            f"{type(backend).__name__}"
-        )
+    engine = _engine(backend, settings, geometry)
     pipeline = settings.reconstruction_pipeline
     given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
@@ -310,6 +265,39 @@ def _pipeline(
         usual = None if "num_iter" in given else options.get("num_iter")
     engine.check_options(algorithm, options)
     return engine, algorithm, options, usual
+
+
+def _engine(
+    backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
+) -> Backend:
+    """Return the backend, which takes the geometry: ``"auto"`` the first that does."""
+    if not isinstance(backend, (str, Backend)):
+        raise TypeError(
+            "backend must be a name or an object that fulfils the Backend protocol, got "
+            f"{type(backend).__name__}"
+        )
+    # Turns in the plane are the loop's, and any engine takes what is left where it is vertical.
+    needed = geometry.upright
+
+    def named(name: str) -> Backend:
+        return get_backend(name, workers=settings.workers, use_gpu=settings.use_gpu)
+
+    engine = named(backend) if isinstance(backend, str) else backend
+    if engine.supports(needed):
+        return engine
+    able = []
+    for name in available_backends():
+        with suppress(BackendUnavailable):
+            other = named(name)
+            if other.supports(needed):
+                able.append(other)
+    if backend == "auto" and able:
+        return able[0]
+    names = " or ".join(f"backend={other.name!r}" for other in able) or "none that is here"
+    raise ValueError(
+        f"backend {engine.name!r} does not take this geometry, whose axis is not vertical even "
+        f"when the images are turned in their plane; engines that do: {names}"
+    )
 
 
 def _line_integrals(

@@ -17,11 +17,12 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from .._typing import Array
-from ..geometry.gauge import remove_gauge
+from ..geometry import ScanGeometry
+from ..geometry.gauge import axis_part, remove_gauge
 from ..geometry.scan_geometry import directions_of
 from .survey import Survey
 
-__all__ = ["Estimate", "estimate_shifts", "register_profiles"]
+__all__ = ["Estimate", "estimate_from_mass", "estimate_shifts", "register_profiles"]
 
 _LEAST_OVERLAP = 0.35  # of a profile: what is shared of less is shared by chance
 _BLUR = 1.0  # rows: profiles under it can be interpolated, and lose little of their detail
@@ -109,6 +110,43 @@ def estimate_shifts(
     error[1] = noise * lever / np.median(mass)
     shifts[used] = remove_gauge(shifts[used], angles[used], ridge=1e-3)
     return Estimate(shifts, known, error, spread)
+
+
+def estimate_from_mass(
+    survey: Survey, geometry: ScanGeometry, used: NDArray[np.bool_], center: float | None
+) -> Estimate:
+    """Estimate shifts from the images' centres of mass alone, for any geometry.
+
+    Each lies where the object's lands: what departs from that is the shift. Valid only where every
+    image holds all of the object.
+
+    Parameters
+    ----------
+    survey, used, center
+        As for `estimate_shifts`.
+    geometry : ScanGeometry
+        Of the scan.
+    """
+    _, n_rows, n_columns = survey.shape
+    rows = np.arange(n_rows) - geometry.row_center
+    mass = survey.mass.sum(axis=1)
+    known = (n_columns - 1) / 2 if center is None else center
+    shifts = np.zeros((len(mass), 2))
+    if not mass[used].min() > 0:
+        return Estimate(shifts, known, np.full(2, np.inf), np.inf)
+    moments = np.stack([survey.mass @ rows, survey.moment.sum(axis=1) - known * mass], axis=1)
+    shifts[used] = moments[used] / mass[used, None]
+    directions = geometry.directions
+    if center is None:
+        constant = axis_part(shifts, directions, used)
+        moved = float(np.clip(known + constant, 0, n_columns - 1)) - known
+        known += moved
+        shifts[used, 1] -= moved
+    shifts[used] = remove_gauge(shifts[used], directions[used], ridge=1e-3)
+    columns = np.arange(n_columns) - known
+    levers = np.sqrt([n_columns * (rows @ rows), n_rows * (columns @ columns)])
+    error = survey.noise_of(used) * levers / np.median(mass[used])
+    return Estimate(shifts, known, error, float(mass[used].std() / mass[used].mean()))
 
 
 def register_profiles(profiles: Array, noise: float) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from ..images.filtering import fill_ignored
 from ..results import TRUSTED
 from .borders import Borders, look_at_borders
 from .detector import Detector, look_at_detector
-from .estimate import Estimate, estimate_shifts
+from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .measurement import Measurement, gains_of, measurement_of
 from .outline import Outline, look_at_outline
@@ -176,9 +176,15 @@ def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Esti
     """Return the estimate of the shifts and the centre, without what it does not know."""
     known = None if run.moves_center else run.geometry.center
     vertical, angles = run.parameters.align_vertical, run.geometry.angles
-    estimate = estimate_shifts(survey, angles, usable, known, vertical=vertical)
+    own_rows = run.geometry.has_vertical_axis
+    if own_rows:
+        estimate = estimate_shifts(survey, angles, usable, known, vertical=vertical)
+    else:
+        estimate = estimate_from_mass(survey, run.geometry, usable, known)
     error = estimate.standard_error
-    if vertical and not error[0] < _NOISY:  # the rows that all frames share are not known, then
+    if (
+        own_rows and vertical and not error[0] < _NOISY
+    ):  # the rows that all frames share are not known, then
         other = estimate_shifts(survey, angles, usable, known, vertical=False)
         estimate = replace(other, standard_error=np.array([error[0], other.standard_error[1]]))
     tells = estimate.standard_error < _NOISY

@@ -111,6 +111,12 @@ class Run:
         return ~(self.held | self.excluded)
 
     @property
+    def independent_slices(self) -> bool:
+        """Whether a slice lands in a row of its own once images are turned upright."""
+        frame = self.geometry.upright if self.turns_images else self.geometry
+        return frame.has_vertical_axis
+
+    @property
     def turns_images(self) -> bool:
         """Whether images are turned upright to be compared.
 

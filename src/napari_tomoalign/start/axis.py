@@ -1,0 +1,121 @@
+"""How the scan was turned, as it was told: checked, and made a geometry."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..geometry import ScanGeometry
+
+__all__ = ["Axis", "geometry_of"]
+
+_LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """How the scan was turned, as it was told (see `iterate_alignment`)."""
+
+    angles: ArrayLike | None
+    axis_angle: float = 0.0
+    axis_tilt: float = 0.0
+    rotations: ArrayLike | None = None
+    center: float | None = None
+
+
+def geometry_of(axis: Axis, n: int, n_rows: int, n_columns: int) -> ScanGeometry:
+    """Return the geometry that was told.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What was expected, what came and what to do.
+    """
+    center = _center(axis.center, n_columns)
+    for name in ("axis_angle", "axis_tilt"):
+        value: object = getattr(axis, name)
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} must be a number, radians; got {value!r}")
+        if not abs(float(value)) <= np.pi / 2:
+            raise ValueError(
+                f"{name} must be radians, within a quarter turn either way; got "
+                f"{float(value):g}: of degrees pass np.deg2rad({name})"
+            )
+    if axis.rotations is None:
+        if axis.angles is None:
+            raise TypeError("angles is None and there are no rotations: give one of them")
+        radians = _angles(axis.angles, n)
+        return ScanGeometry(
+            radians,
+            n_rows,
+            n_columns,
+            center,
+            axis_angle=float(axis.axis_angle),
+            axis_tilt=float(axis.axis_tilt),
+        )
+    if axis.angles is not None:
+        raise ValueError(
+            "angles and rotations are both given: rotations hold the angles, so pass angles=None"
+        )
+    given = np.asarray(axis.rotations)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"rotations must be real numbers, got dtype {given.dtype}")
+    geometry = ScanGeometry(
+        n_rows=n_rows,
+        n_columns=n_columns,
+        center=center,
+        axis_angle=float(axis.axis_angle),
+        axis_tilt=float(axis.axis_tilt),
+        rotations=given,
+    )
+    if geometry.n_angles != n:
+        raise ValueError(
+            f"rotations must be one for each projection, shape ({n}, 3, 3); got {given.shape}"
+        )
+    if np.abs(geometry.rays - geometry.rays[0]).max() < 1e-6:
+        raise ValueError("all rotations see the object from the same side: a tomogram needs others")
+    return geometry
+
+
+def _angles(angles: ArrayLike, n: int) -> NDArray[np.float64]:
+    if np.iscomplexobj(angles):
+        raise TypeError(f"angles must be real numbers, radians; got complex ones: {angles!r:.60}")
+    try:
+        radians = np.array(np.ma.filled(angles, np.nan), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"angles must be numbers in radians, got {angles!r:.60}") from error
+    if radians.shape != (n,):
+        raise ValueError(
+            f"angles must be one for each projection, shape ({n},); got shape {radians.shape}"
+        )
+    if not np.isfinite(radians).all():
+        bad = np.flatnonzero(~np.isfinite(radians))
+        raise ValueError(
+            f"{len(bad)} of {n} angles are not finite (the first at index {bad[0]}): leave those "
+            "projections out"
+        )
+    if np.abs(radians).max() > _LARGEST_ANGLE:
+        raise ValueError(
+            f"angles must be radians; they reach {np.abs(radians).max():g}, which looks like "
+            "degrees: pass np.deg2rad(angles)"
+        )
+    if np.ptp(radians) < 1e-6:
+        raise ValueError(
+            f"all angles are the same ({radians[0]:g} rad): a tomogram needs different ones"
+        )
+    return radians
+
+
+def _center(center: float | None, n_columns: int) -> float:
+    if center is None:
+        return (n_columns - 1) / 2
+    if isinstance(center, bool) or not isinstance(center, numbers.Real):
+        raise TypeError(f"center must be a column, a number of pixels; got {center!r}")
+    if not 0 <= float(center) <= n_columns - 1:
+        raise ValueError(
+            f"center must lie inside the image, 0 to {n_columns - 1}; got {float(center):g}"
+        )
+    return float(center)
