@@ -41,7 +41,8 @@ def freeze(array: NDArray[Any]) -> NDArray[Any]:
 
 def _full_geometry(images: AlignmentState | AlignmentResult, angles: ArrayLike) -> ScanGeometry:
     """Return the geometry of the full images about a vertical axis."""
-    n_rows, n_columns = (size * images.binning for size in images.reference.shape[1:3])
+    n_rows, n_columns = images.reference.shape[1:3]  # none, where images were not kept
+    n_rows, n_columns = (max(1, size * images.binning) for size in (n_rows, n_columns))
     if images.measured is not None:
         n_rows, n_columns = images.measured.projections.shape[1:]
     return ScanGeometry(np.asarray(angles), n_rows, n_columns, images.center)
@@ -304,9 +305,9 @@ class AlignmentResult:
     geometry: ScanGeometry = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Fill in the geometry where it was left out."""
-        if self.geometry is None:
-            object.__setattr__(self, "geometry", _full_geometry(self, self.angles))
+        """Fill in the geometry where it was left out; the centre is ``center``."""
+        full = self.geometry or _full_geometry(self, self.angles)
+        object.__setattr__(self, "geometry", full.with_changes(center=self.center))
 
     @property
     def geometry_error(self) -> Mapping[str, NDArray[np.float64]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from napari_tomoalign.images.applying import common_view, move, move_rows
 from napari_tomoalign.images.shifting import (
     SplineStack,
     fetch_weights,
@@ -11,6 +12,7 @@ from napari_tomoalign.images.shifting import (
     shift_stack,
     shift_weights,
 )
+from napari_tomoalign.images.source import as_source
 
 SHIFTS = np.array([[0.0, 0.0], [2.0, -3.0], [0.4, -1.7], [-3.25, 2.5]])
 
@@ -147,3 +149,24 @@ def test_what_is_not_turned_comes_from_where_a_shift_says(stack):
         found = fetch_weights(given, places, stack.shape)
         assert found.dtype == (np.uint8 if given is None else np.float32)
         np.testing.assert_allclose(found, shift_weights(given, SHIFTS, stack.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_of_turned_images_are_those_of_the_whole(weighted):
+    random = np.random.default_rng(2)
+    images = random.normal(size=(3, 90, 30)).astype(np.float32)
+    weights = random.uniform(0.2, 1, images.shape).astype(np.float32) if weighted else None
+    shifts, turning = random.uniform(-4, 4, (3, 2)), (np.array([0.1, -0.2, 0.3]), (44.5, 13.0))
+    places = places_of(shifts, *turning)
+    known = None if weights is None else as_source(weights)
+    for rows in (slice(0, 9), slice(40, 55), slice(80, 90)):
+        found, left = move_rows(as_source(images), known, shifts, rows, turning=turning)
+        np.testing.assert_allclose(left, fetch_weights(weights, places, images.shape)[:, rows])
+        if not weighted:
+            whole = SplineStack(images).fetched(places)[:, rows]
+            np.testing.assert_allclose(found, whole, atol=1e-5)
+    view = common_view(shifts, images.shape[1:], places)
+    assert fetch_weights(None, places, images.shape)[:, *view].all()
+    assert view[0].stop - view[0].start > 60
+    with pytest.raises(ValueError, match=r"'fourier' displaces images and turns none"):
+        move(images, shifts, order="fourier", turning=turning)

@@ -30,6 +30,7 @@ _MEANING = (
 _SCALARS = ("iteration", "binning", "center", "largest_move", "rms_move", "residual", "seconds")
 _TURNED = ("shifts", "moves", "standard_error")
 _LISTS = ("residuals", "confidence")
+_FOUND = ("geometry", "geometry_moves", "geometry_error")
 _JSON = (
     "generator_state",
     "parameters",
@@ -118,6 +119,11 @@ def _write_history(group: Any, history: Sequence[IterationRecord], axis: Rotatio
         row[: len(record.drawn)] = record.drawn
     group["drawn"] = drawn
     group["notes"] = json.dumps([list(record.notes) for record in history])
+    for name in _FOUND:
+        columns = group.create_group(name)
+        columns.attrs["units"] = "radians"
+        for unknown in getattr(history[0], name) if history else ():
+            columns[unknown] = np.stack([getattr(record, name)[unknown] for record in history])
 
 
 def from_hdf5(path: Path) -> ShiftsFile:
@@ -194,7 +200,11 @@ def _read_history(group: Any, axis: RotationAxis) -> tuple[IterationRecord, ...]
     count = len(group["iteration"])
     if not count:
         return ()
-    columns = {field.name: group[field.name][()] for field in fields(IterationRecord)}
+    columns = {
+        field.name: group[field.name][()]
+        for field in fields(IterationRecord)
+        if field.name not in _FOUND
+    }
     columns["notes"] = json.loads(columns["notes"])
     records = []
     for index in range(count):
@@ -205,5 +215,8 @@ def _read_history(group: Any, axis: RotationAxis) -> tuple[IterationRecord, ...]
             values[name] = values[name].item()
         values["drawn"] = values["drawn"][values["drawn"] >= 0].astype(np.intp)
         values["notes"] = tuple(values["notes"])
+        for name in _FOUND:
+            unknowns = group.get(name, {})  # those of before know none
+            values[name] = {unknown: unknowns[unknown][index] for unknown in unknowns}
         records.append(IterationRecord(**values))
     return tuple(records)
