@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from napari_tomoalign.images.applying import common_view, move, move_rows
+from napari_tomoalign.images.applying import common_view, move
+from napari_tomoalign.images.moving import move_rows
 from napari_tomoalign.images.shifting import (
     SplineStack,
     fetch_weights,
