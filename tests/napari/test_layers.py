@@ -6,14 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_tomoalign._napari._layers import AlignmentLayers
+
 ANGLES = np.linspace(0, np.pi, 12, endpoint=False)
 PROJECTIONS = np.zeros((12, 16, 32), dtype=np.float32)
 
 
 @pytest.fixture
-def layers(viewer):
-    from napari_tomoalign._napari._layers import AlignmentLayers
+def viewer(windowless):
+    return windowless
 
+
+@pytest.fixture
+def layers(viewer):
     made = AlignmentLayers(viewer)
     yield made
     made.close()
@@ -160,7 +165,9 @@ def test_the_slice_in_view_is_a_row_of_the_scan_when_the_level_is_full(viewer, l
     assert viewer.dims.point[0] == 3 + 8 * 0.5
 
 
-def test_in_3d_the_volume_is_shown_alone(viewer, layers, frames):
+def test_in_3d_the_volume_is_shown_alone(make_napari_viewer, frames):
+    viewer = make_napari_viewer()
+    layers = AlignmentLayers(viewer)
     scan = viewer.add_image(np.zeros((12, 16, 32)), name="scan")
     layers.begin(scan)
     layers.show(frames())
@@ -176,11 +183,13 @@ def test_in_3d_the_volume_is_shown_alone(viewer, layers, frames):
         "reconstruction",
     ]
     assert tuple(viewer.dims.order) == (0, 1, 2, 3)
+    layers.close()
 
 
-def test_a_large_update_costs_the_gui_thread_little(viewer, layers, make_state):
+def test_a_large_update_costs_the_gui_thread_little(make_napari_viewer, make_state):
     from napari_tomoalign._napari._frames import Placement, frames_of
 
+    layers = AlignmentLayers(make_napari_viewer())
     projections = np.zeros((180, 512, 512), dtype=np.float32)
     angles = np.linspace(0, np.pi, 180, endpoint=False)
     state = make_state(np.zeros((180, 8, 8)), angles)
@@ -203,6 +212,7 @@ def test_a_large_update_costs_the_gui_thread_little(viewer, layers, make_state):
         layers.show(made)
         taken.append(time.perf_counter() - started)
     assert min(taken) < 0.05
+    layers.close()
 
 
 def test_each_view_has_its_name_and_the_difference_is_white_at_zero(viewer, layers, frames):

@@ -5,6 +5,7 @@ import time
 import weakref
 
 import numpy as np
+import pytest
 
 from napari_tomoalign import alignment_error
 
@@ -32,77 +33,113 @@ def test_the_small_sample_ends_aligned(viewer, qtbot, npe2pm):
     widget.close_down()
 
 
-def test_layers_belong_to_the_last_state(viewer, widget, run):
-    run(widget)
-    state = widget.session.images
-    np.testing.assert_array_equal(viewer.layers["reference"].data, state.reference)
-    np.testing.assert_array_equal(viewer.layers["projections"].data, state.projections)
-    np.testing.assert_array_equal(viewer.layers["reconstruction"].data[:, 0], state.reconstruction)
-    own = viewer.layers["reference"].metadata["napari_tomoalign"]
-    np.testing.assert_array_equal(own["shifts"], state.shifts)
-    assert own["source"] == "scan"
-    assert own["parameters"]["maxiter"] == 40
-    assert own["backend"] == "builtin"
+class TestInAModel:
+    """Without a window, which plays no part in these."""
 
+    @pytest.fixture
+    def viewer(self, windowless):
+        return windowless
 
-def test_step_does_one_iteration_and_run_goes_on(widget, loop, qtbot, run):
-    loop.states = 4
-    for expected in (1, 2):
+    def test_layers_belong_to_the_last_state(self, viewer, widget, run):
+        run(widget)
+        state = widget.session.images
+        np.testing.assert_array_equal(viewer.layers["reference"].data, state.reference)
+        np.testing.assert_array_equal(viewer.layers["projections"].data, state.projections)
+        np.testing.assert_array_equal(
+            viewer.layers["reconstruction"].data[:, 0], state.reconstruction
+        )
+        own = viewer.layers["reference"].metadata["napari_tomoalign"]
+        np.testing.assert_array_equal(own["shifts"], state.shifts)
+        assert own["source"] == "scan"
+        assert own["parameters"]["maxiter"] == 40
+        assert own["backend"] == "builtin"
+
+    def test_step_does_one_iteration_and_run_goes_on(self, widget, loop, qtbot, run):
+        loop.states = 4
+        for expected in (1, 2):
+            with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+                widget.run_bar.step.click()
+            qtbot.wait(50)  # time in which a loop that does not stand still would go on
+            assert loop.done == expected
+            assert len(widget.session.course.history) == expected
+        assert "Paused" in widget.run_bar.status.text()
+        run(widget)
+        assert loop.started == 1
+        assert len(widget.session.course.history) == 4
+
+    def test_pause_stands_still_and_run_goes_on(self, widget, loop, qtbot, run):
+        loop.states, loop.pause = 100, 0.02
+        widget.run_bar.run.click()
+        qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
+        assert not widget.run_bar.run.isEnabled()
+        with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+            widget.run_bar.pause.click()
+        at = loop.done
+        qtbot.wait(100)
+        assert loop.done == at < 100
+        assert widget.run_bar.run.isEnabled()
+        widget.run_bar.run.click()
+        qtbot.waitUntil(lambda: loop.done > at, timeout=5000)
+        run(widget, widget.run_bar.stop.click)
+        assert loop.started == 1
+
+    def test_an_error_is_told_and_run_works_again(self, viewer, widget, loop, run, told):
+        loop.error, loop.fails_at = ValueError("the detector is on fire: put it out"), 2
+        run(widget)
+        assert "the detector is on fire: put it out" in told()
+        assert widget.run_bar.run.isEnabled()
+        loop.error = None
+        run(widget)
+        assert len(widget.session.course.history) == 3
+        assert names(viewer) == NAMES
+
+    def test_stop_answers_within_one_iteration_and_keeps_what_was_reached(
+        self, viewer, widget, loop, qtbot, run
+    ):
+        loop.states, loop.pause = 1000, 0.05
+        widget.run_bar.run.click()
+        qtbot.waitUntil(lambda: loop.done >= 3, timeout=5000)
+        at = loop.done
+        run(widget, widget.run_bar.stop.click, timeout=1000)
+        assert loop.done <= at + 1
+        assert len(widget.session.course.history) == loop.done
+        np.testing.assert_array_equal(widget.session.course.shifts[0], (loop.done, -loop.done))
+        assert viewer.layers["reference"].data[0, 0, 0] == loop.done + 1
+        assert "kept" in widget.run_bar.status.text()
+        assert widget.run_bar.goes_on
+        assert widget.run_bar.run.isEnabled()
+        assert not widget.run_bar.stop.isEnabled()
+
+    def test_a_second_run_updates_the_same_layers(self, viewer, widget, loop, run):
+        run(widget)
+        before = {layer.name: layer for layer in viewer.layers}
+        run(widget)
+        assert {layer.name: layer for layer in viewer.layers} == before
+        widget.result.new_layers.setChecked(True)
+        run(widget)
+        assert len(viewer.layers) == 7
+        assert names(viewer)[:4] == NAMES
+
+    def test_progress_is_shown_in_the_widget_and_in_the_activity_dock(self, widget, loop, qtbot):
+        from napari.utils import progress
+
+        widget.parameters.fields["maxiter"].value = 20
+        loop.states = 5
         with qtbot.waitSignal(widget.runner.paused, timeout=5000):
             widget.run_bar.step.click()
-        qtbot.wait(50)  # time in which a loop that does not stand still would go on
-        assert loop.done == expected
-        assert len(widget.session.course.history) == expected
-    assert "Paused" in widget.run_bar.status.text()
-    run(widget)
-    assert loop.started == 1
-    assert len(widget.session.course.history) == 4
-
-
-def test_pause_stands_still_and_run_goes_on(widget, loop, qtbot, run):
-    loop.states, loop.pause = 100, 0.02
-    widget.run_bar.run.click()
-    qtbot.waitUntil(lambda: loop.done >= 2, timeout=5000)
-    assert not widget.run_bar.run.isEnabled()
-    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
-        widget.run_bar.pause.click()
-    at = loop.done
-    qtbot.wait(100)
-    assert loop.done == at < 100
-    assert widget.run_bar.run.isEnabled()
-    widget.run_bar.run.click()
-    qtbot.waitUntil(lambda: loop.done > at, timeout=5000)
-    run(widget, widget.run_bar.stop.click)
-    assert loop.started == 1
-
-
-def test_an_error_is_told_and_run_works_again(viewer, widget, loop, run, told):
-    loop.error, loop.fails_at = ValueError("the detector is on fire: put it out"), 2
-    run(widget)
-    assert "the detector is on fire: put it out" in told()
-    assert widget.run_bar.run.isEnabled()
-    loop.error = None
-    run(widget)
-    assert len(widget.session.course.history) == 3
-    assert names(viewer) == NAMES
-
-
-def test_stop_answers_within_one_iteration_and_keeps_what_was_reached(
-    viewer, widget, loop, qtbot, run
-):
-    loop.states, loop.pause = 1000, 0.05
-    widget.run_bar.run.click()
-    qtbot.waitUntil(lambda: loop.done >= 3, timeout=5000)
-    at = loop.done
-    run(widget, widget.run_bar.stop.click, timeout=1000)
-    assert loop.done <= at + 1
-    assert len(widget.session.course.history) == loop.done
-    np.testing.assert_array_equal(widget.session.course.shifts[0], (loop.done, -loop.done))
-    assert viewer.layers["reference"].data[0, 0, 0] == loop.done + 1
-    assert "kept" in widget.run_bar.status.text()
-    assert widget.run_bar.goes_on
-    assert widget.run_bar.run.isEnabled()
-    assert not widget.run_bar.stop.isEnabled()
+        with qtbot.waitSignal(widget.runner.paused, timeout=5000):
+            widget.run_bar.step.click()
+        text = widget.run_bar.status.text()
+        assert "Iteration 2 of 20" in text
+        assert "largest move 0.500 px" in text
+        assert "left" in text
+        assert widget.run_bar.bar.value() == 2
+        (bar,) = progress._all_instances
+        assert bar.n == 2
+        assert bar.total == 20
+        with qtbot.waitSignal(widget.runner.ended, timeout=5000):
+            widget.run_bar.stop.click()
+        assert not progress._all_instances
 
 
 def test_the_window_stays_at_hand_while_the_loop_works(widget, loop, qtbot, run):
@@ -118,17 +155,6 @@ def test_the_window_stays_at_hand_while_the_loop_works(widget, loop, qtbot, run)
         longest, before = max(longest, now - before), now
     assert longest < 0.3
     qtbot.waitUntil(lambda: not widget.runner.is_running, timeout=5000)
-
-
-def test_a_second_run_updates_the_same_layers(viewer, widget, loop, run):
-    run(widget)
-    before = {layer.name: layer for layer in viewer.layers}
-    run(widget)
-    assert {layer.name: layer for layer in viewer.layers} == before
-    widget.result.new_layers.setChecked(True)
-    run(widget)
-    assert len(viewer.layers) == 7
-    assert names(viewer)[:4] == NAMES
 
 
 def test_a_dock_that_was_opened_with_a_proxy_works_alike(viewer, stack, loop, qtbot, run):
@@ -209,25 +235,3 @@ def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
     assert again.run_bar.goes_on
     qtbot.waitUntil(lambda: again.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     again.close_down()
-
-
-def test_progress_is_shown_in_the_widget_and_in_the_activity_dock(widget, loop, qtbot):
-    from napari.utils import progress
-
-    widget.parameters.fields["maxiter"].value = 20
-    loop.states = 5
-    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
-        widget.run_bar.step.click()
-    with qtbot.waitSignal(widget.runner.paused, timeout=5000):
-        widget.run_bar.step.click()
-    text = widget.run_bar.status.text()
-    assert "Iteration 2 of 20" in text
-    assert "largest move 0.500 px" in text
-    assert "left" in text
-    assert widget.run_bar.bar.value() == 2
-    (bar,) = progress._all_instances
-    assert bar.n == 2
-    assert bar.total == 20
-    with qtbot.waitSignal(widget.runner.ended, timeout=5000):
-        widget.run_bar.stop.click()
-    assert not progress._all_instances

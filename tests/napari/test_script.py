@@ -10,6 +10,7 @@ import pytest
 
 from napari_tomoalign import align, show_in
 from napari_tomoalign.cli import main
+from napari_tomoalign.simulation import simulate
 
 
 def test_a_script_is_watched(viewer, phantom):
@@ -122,8 +123,15 @@ def test_the_command_runs_without_a_viewer():
     subprocess.run([sys.executable, "-c", COMMAND], check=True, timeout=120, env=environment)
 
 
+@pytest.fixture(scope="module")
+def aligned():
+    """A scan of 20 rows, and what came of it."""
+    scan = simulate(32, 24, jitter=1.5, drift=1.0)
+    return align(scan.projections[:, :20], scan.angles, progress=False)
+
+
 @pytest.fixture
-def finished(phantom, tmp_path):
+def finished(phantom, aligned, tmp_path):
     """A finished run in a folder, and its result; pixels of 0.5 um."""
     from napari_tomoalign.io import write_result, write_scan
     from napari_tomoalign.io.scan import Scan
@@ -139,7 +147,6 @@ def finished(phantom, tmp_path):
                 pixel_unit="um",
             )
             source = {"file": str(path)}
-        result = align(phantom.projections[:, :20], phantom.angles, progress=False)
         scan = Scan(
             phantom.projections[:, :20],
             phantom.angles,
@@ -148,8 +155,8 @@ def finished(phantom, tmp_path):
             rotation_axis=rotation_axis,
             source=source,
         )
-        write_result(tmp_path / "run", result, scan, suffix=suffix)
-        return tmp_path / "run", result
+        write_result(tmp_path / "run", aligned, scan, suffix=suffix)
+        return tmp_path / "run", aligned
 
     return make
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("_verify", "inject known shifts into an aligned scan and report what comes back"),
     "report": ("_report", "draw a finished run anew, and make a film of it"),
     "view": ("_view", "open a finished run in napari"),
+    "api": ("_api", "show everything public that scripts can use, from its docstrings"),
     "backends": ("_backends", "list the reconstruction engines: installed, or how to install"),
 }
 

@@ -1,0 +1,33 @@
+"""The help: everything public is in it, with its docstring, as it is now."""
+
+import html
+import inspect
+
+import napari_tomoalign
+from napari_tomoalign import _help
+from napari_tomoalign.cli import main
+
+
+def test_every_public_name_is_on_the_page(tmp_path, capsys):
+    path = tmp_path / "api.html"
+    assert main(["api", "-o", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    page = path.read_text(encoding="utf-8")
+    names = _help.public_names()
+    assert set(names["napari_tomoalign"]) == set(napari_tomoalign.__all__)
+    for module, things in names.items():
+        for name, thing in things.items():
+            assert f'id="{module}.{name}"' in page
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                assert html.escape(inspect.getdoc(thing)) in page, name
+    assert "apply(self, stack" in page  # members too
+    assert main(["api", "-o", str(path)]) == 2  # a file that is there is kept
+
+
+def test_the_page_is_shown_from_napari(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(_help, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(_help.webbrowser, "open", seen.append)
+    _help.open_help()
+    (page,) = tmp_path.iterdir()
+    assert seen == [page.as_uri()]
