@@ -255,8 +255,9 @@ def test_ome_tiff_pixels(tmp_path):
 def test_ome_ngff_of_five_dimensions(tmp_path, place):
     zarr = pytest.importorskip("zarr", reason="zarr is not installed")
     group = zarr.open_group(tmp_path / "a.zarr", mode="w")
-    group.create_array("s0", data=np.stack([STACK, 2 * STACK])[None])
-    group.create_array("s1", data=STACK[None, None, :, ::2, ::2])
+    whole, half = np.stack([STACK, 2 * STACK])[None], STACK[None, None, :, ::2, ::2]
+    for name, values in (("s0", whole), ("s1", half)):
+        group.create_array(name, shape=values.shape, dtype=values.dtype)[:] = values
     axes = [{"name": n, "type": "space", "unit": "micrometer"} for n in "tczyx"]
     scale = [{"type": "scale", "scale": [1, 1, 1, 0.25, 0.25]}]
     levels = [{"path": p, "coordinateTransformations": scale} for p in ("s0", "s1")]
