@@ -37,6 +37,12 @@ def test_a_mask_and_weights_are_both_heeded(scan):
     np.testing.assert_array_equal(run.weights, half * scan.weights)
 
 
+def test_weights_that_are_masked_are_0(scan):
+    weights = np.ma.MaskedArray(np.ones_like(scan.projections), scan.weights == 0)
+    run = iterate_alignment(scan.projections, scan.angles, weights=weights, backend="builtin")
+    np.testing.assert_array_equal(run.weights, scan.weights)
+
+
 def test_a_pixel_that_is_masked_in_one_channel_counts_in_none():
     stack = np.ma.MaskedArray(np.ones((5, 8, 9, 2)), mask=False)
     stack[1, 2, 3, 1] = np.ma.masked
@@ -65,15 +71,50 @@ def test_any_real_type_is_moved(kind):
     np.testing.assert_allclose(move(stack, np.zeros((3, 2))), 1, atol=1e-5)
 
 
-def test_arrays_of_dask_and_xarray_work(scan):
-    expected = iterate_alignment(scan.projections, scan.angles, backend="builtin").projections
-    for package, make in (
-        ("dask.array", lambda module: module.from_array(scan.projections, chunks=(5, 20, 32))),
-        ("xarray", lambda module: module.DataArray(scan.projections)),
+ARRAYS = {
+    "dask.array": lambda module, values: module.from_array(values, chunks="auto"),
+    "xarray": lambda module, values: module.DataArray(values),
+    "torch": lambda module, values: module.from_numpy(values.copy()),
+}
+
+
+@pytest.mark.parametrize("package", ARRAYS)
+def test_arrays_of_other_libraries_work(scan, package):
+    module = pytest.importorskip(package)
+
+    def made(values):
+        return ARRAYS[package](module, values)
+
+    expected = iterate_alignment(
+        scan.projections, scan.angles, weights=scan.weights, backend="builtin"
+    )
+    run = iterate_alignment(
+        made(scan.projections), made(scan.angles), weights=made(scan.weights), backend="builtin"
+    )
+    np.testing.assert_array_equal(run.projections, expected.projections)
+    np.testing.assert_array_equal(run.weights, expected.weights)
+    start = iterate_alignment(
+        scan.projections, scan.angles, backend="builtin", initial_shifts=made(scan.shifts)
+    )
+    np.testing.assert_array_equal(start.initial_shifts, scan.shifts)
+    few = scan.projections[:5]
+    np.testing.assert_array_equal(
+        move(made(few), made(scan.shifts[:5])), move(few, scan.shifts[:5])
+    )
+
+
+def test_a_tensor_that_numpy_cannot_have_is_refused_by_name(scan):
+    torch = pytest.importorskip("torch")
+    learning = torch.from_numpy(scan.projections.copy()).requires_grad_()
+    for call in (
+        lambda: iterate_alignment(learning, scan.angles),
+        lambda: iterate_alignment(scan.projections, scan.angles, weights=learning),
+        lambda: move(learning, np.zeros((24, 2))),
     ):
-        module = pytest.importorskip(package)
-        run = iterate_alignment(make(module), scan.angles, backend="builtin")
-        np.testing.assert_array_equal(run.projections, expected)
+        with pytest.raises(
+            TypeError, match=r"torch\.Tensor cannot become an array of NumPy .*detach"
+        ):
+            call()
 
 
 def test_an_array_that_cannot_be_one_of_numpy_is_refused_by_name(scan):

@@ -1,5 +1,6 @@
 """Kernels are kept where one may write, and run where one may not."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def run(tmp_path, monkeypatch, *allowed):
     return done.stdout.splitlines()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows says otherwise who may write where")
 @pytest.mark.parametrize("user", ["unset", "unwritable"])
 def test_the_temporary_folder_keeps_them_where_nothing_else_can_be_written(
     tmp_path, monkeypatch, user
@@ -63,6 +65,7 @@ def test_the_temporary_folder_keeps_them_where_nothing_else_can_be_written(
     assert right == "True"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has its temporary folder elsewhere")
 def test_they_run_where_nothing_at_all_can_be_written(tmp_path, monkeypatch):
     kept, note, right = run(tmp_path, monkeypatch)
     assert kept == "None"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import ScanFileError
@@ -14,31 +17,94 @@ _INFLATED = 1000
 even where most of an image is empty; deflate itself ends at 1032."""
 _SMALL = 2**26
 """Bytes that are read whatever they were stored as."""
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
+_CGROUPS = Path("/sys/fs/cgroup")
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = ("memory.max", "memory.current", "inactive_file")
+"""Limit and use of a control group; and, of what is used, files that are given back when asked."""
 
 
 def free_memory() -> int | None:
-    """Return the bytes of memory that can be had, in a container too; None where unknown."""
-    found = []
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            found.append(1024 * int(line.split()[1]))
-    for limit, used in _CGROUPS:
-        numbers = [line for path in (limit, used) for line in _lines(path)]
-        if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
-            found.append(max(0, int(numbers[0]) - int(numbers[1])))
+    """Return the bytes of memory that can be had, in a container and a job too; None if unknown.
+
+    The least of what the machine has, of what each control group above this process leaves, and of
+    what the address space may grow. The kernel ends a process without a word at the second.
+    """
+    found = [*_of_machine(), *_of_control_groups(), *_of_address_space(), *_of_job()]
     return min(found, default=None)
 
 
-def _lines(path: str) -> list[str]:
+def _of_machine() -> Iterator[int]:
+    """Yield what is available; where only the whole is known, half of that."""
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            yield 1024 * int(line.split()[1])
+            return
+    if sys.platform == "win32":
+        yield _of_windows()
+        return
+    with suppress(AttributeError, OSError, ValueError):  # no such name here
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _of_windows() -> int:
+    """Return ``ullAvailPhys`` of ``MEMORYSTATUSEX``: two 32-bit numbers and seven of 64 bits."""
+    import ctypes
+
+    status = (ctypes.c_uint64 * 8)(64)  # its length, in the lower half of the first
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(status)  # type: ignore[attr-defined,unused-ignore]
+    return int(status[2])
+
+
+def _of_control_groups() -> Iterator[int]:
+    for line in _lines("/proc/self/cgroup"):
+        _, controllers, place = line.split(":", 2)
+        if not controllers:
+            root, names = _CGROUPS, _V2
+        elif "memory" in controllers.split(","):
+            root, names = _CGROUPS / "memory", _V1
+        else:
+            continue
+        group = root / place.lstrip("/")
+        for folder in (group, *group.parents):
+            if root in (folder, *folder.parents):
+                yield from _left_in(folder, *names)
+
+
+def _left_in(folder: Path, limit: str, used: str, cached: str) -> Iterator[int]:
+    numbers = [line for name in (limit, used) for line in _lines(folder / name)]
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        return  # no limit here
+    files = [line.split() for line in _lines(folder / "memory.stat") if line.startswith(cached)]
+    given_back = sum(int(number) for name, number in files if name == cached)
+    yield max(0, int(numbers[0]) - int(numbers[1]) + given_back)
+
+
+def _of_address_space() -> Iterator[int]:
     try:
-        return Path(path).read_text().splitlines()
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    sizes = [line.split()[0] for line in _lines("/proc/self/statm")]  # pages, the first of all
+    if soft != resource.RLIM_INFINITY and sizes:
+        yield max(0, soft - int(sizes[0]) * resource.getpagesize())
+
+
+def _of_job() -> Iterator[int]:
+    """Yield what SLURM gave the job on this node; it says so in megabytes."""
+    numbers = {name: os.environ.get(f"SLURM_{name}", "") for name in _SLURM}
+    if numbers["MEM_PER_NODE"].isdecimal():
+        yield int(numbers["MEM_PER_NODE"]) * 2**20
+    elif numbers["MEM_PER_CPU"].isdecimal() and numbers["CPUS_ON_NODE"].isdecimal():
+        yield int(numbers["MEM_PER_CPU"]) * int(numbers["CPUS_ON_NODE"]) * 2**20
+
+
+_SLURM = ("MEM_PER_NODE", "MEM_PER_CPU", "CPUS_ON_NODE")
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:  # another system, or no such limit
         return []
 

@@ -107,7 +107,9 @@ def _stack(projections: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_] | No
 def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
     if weights is None:
         return None
-    array = np.asarray(weights)
+    array, good = as_array(weights, "weights")
+    if good is not None:
+        array = np.where(good, array, 0)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"weights must be real numbers or a boolean mask, got dtype {array.dtype}")
     if array.shape not in (shape, shape[1:]):
