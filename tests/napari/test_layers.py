@@ -186,6 +186,35 @@ def test_in_3d_the_volume_is_shown_alone(make_napari_viewer, frames):
     layers.close()
 
 
+def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
+    viewer = make_napari_viewer()
+    layers = AlignmentLayers(viewer)
+    layers.begin(viewer.add_image(np.zeros((12, 16, 32)), name="scan", scale=(1, 0.5, 0.5)))
+    layers.show(frames())
+    flat = [layer.name for layer in viewer.layers if layer.visible]
+    viewer.dims.set_point(0, viewer.layers["reconstruction"].translate[0] + 5 * 0.5)
+    layers.show_planes(True)
+    assert not [layer for layer in viewer.layers if layer.name.startswith("plane")]  # in 2-D
+    viewer.dims.ndisplay = 3
+    planes = [layer for layer in viewer.layers if layer.visible]
+    assert [layer.name for layer in planes] == [
+        "plane across the axis",
+        "plane along y",
+        "plane along x",
+    ]
+    assert planes[0].plane.position == (5, 15.5, 15.5)
+    layers.show(frames(number=7))  # a run goes on
+    assert planes[1].data[0, 0, 0, 0] == 8.0
+    viewer.screenshot(flash=False)
+    viewer.dims.ndisplay = 2
+    assert [layer.name for layer in viewer.layers if layer.visible] == flat
+    assert not set(planes) & set(viewer.layers)
+    viewer.dims.ndisplay = 3
+    layers.show_planes(False)
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["reconstruction"]
+    layers.close()
+
+
 def test_a_large_update_costs_the_gui_thread_little(make_napari_viewer, make_state):
     from napari_tomoalign._napari._frames import Placement, frames_of
 

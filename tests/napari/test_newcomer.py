@@ -79,7 +79,7 @@ def test_from_a_folder_of_tiffs_to_a_saved_verified_alignment(
 
     monkeypatch.setattr(QMenu, "exec", pick)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", answer)
-    with qtbot.waitSignal(widget.files.scan_opened, timeout=20_000):
+    with qtbot.waitSignal(widget.scan_opened, timeout=20_000):
         hand.click(widget.scan.open)
     assert "24 angles, 0° to 172.5°" in widget.scan.summary.text()
     assert "angles.txt" in widget.scan.summary.text()  # found, and said
@@ -97,7 +97,7 @@ def test_from_a_folder_of_tiffs_to_a_saved_verified_alignment(
         return proposed, ""
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", save)
-    with qtbot.waitSignal(widget.files.written, timeout=60_000):
+    with qtbot.waitSignal(widget.written, timeout=60_000):
         hand.click(widget.verdict.save)
     saved = tmp_path / "images-aligned"
     found = read_shifts(saved / "shifts.h5")

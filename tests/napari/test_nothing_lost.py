@@ -118,7 +118,7 @@ def test_a_result_carries_its_own_axis(done, viewer, qtbot, tmp_path, phantom):
     before = done.session.course.shifts[7].copy()
     done.nudge(1.0, 0.0)
     np.testing.assert_array_equal(done.session.course.shifts[7] - before, (-1, 0))
-    with qtbot.waitSignal(done.files.written, timeout=10_000):
+    with qtbot.waitSignal(done.written, timeout=10_000):
         done.save_shifts(tmp_path / "shifts.h5")
     from napari_tomoalign.io import read_shifts
 

@@ -75,8 +75,8 @@ def test_what_was_picked_is_opened(viewer, widget, unknown, phantom, qtbot, monk
         return picker.buttons.isEnabled()
 
     monkeypatch.setattr(DatasetPicker, "exec", choose)
-    with qtbot.waitSignal(widget.files.scan_opened, timeout=20_000):
-        widget.files.open_scan(unknown)
+    with qtbot.waitSignal(widget.scan_opened, timeout=20_000):
+        widget.open_scan(unknown)
     layer = widget.scan.layer.value
     assert layer.name == "mine"
     np.testing.assert_allclose(layer.metadata["angles"], phantom.angles)

@@ -210,7 +210,7 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
         widget.run_bar.run.click()
     assert len(widget.session.course.history) > len(result.history)
     again = tmp_path / "again"
-    with qtbot.waitSignal(widget.files.written, timeout=60_000):
+    with qtbot.waitSignal(widget.written, timeout=60_000):
         widget.save_run(again)
     expected = {"shifts.h5", "aligned.h5", "reconstruction.h5", "report.html", "run.toml"}
     assert expected <= {file.name for file in again.iterdir()}

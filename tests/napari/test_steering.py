@@ -71,8 +71,8 @@ def test_the_scan_as_it_is_can_be_chosen_again(done, loop, run):
 def test_a_nudge_moves_the_image_and_the_run_starts_there(done, loop, run, qtbot, viewer):
     viewer.dims.set_point(1, 7)
     done.result.step.setValue(2.0)
-    waits_for_preview(done, qtbot, done.result._arrows[0].click)  # up
-    waits_for_preview(done, qtbot, done.result._arrows[3].click)  # right
+    waits_for_preview(done, qtbot, done.result.arrows[-1, 0].click)  # up
+    waits_for_preview(done, qtbot, done.result.arrows[0, 1].click)  # right
     np.testing.assert_array_equal(done.session.course.shifts[7], (4 + 2, -4 - 2))
     np.testing.assert_array_equal(done.session.course.shifts[6], (4, -4))
     assert "row +6.000 ± 0.010, column -6.000 ± 0.010 px" in done.result.in_view.text()
@@ -94,7 +94,7 @@ def test_a_nudge_with_a_horizontal_axis_moves_the_image_as_it_is_shown(
     viewer.dims.set_point(1, 7)
     before = done.session.course.shifts.copy()
     done.result.step.setValue(1.0)
-    done.result._arrows[1].click()  # down
+    done.result.arrows[1, 0].click()  # down
     np.testing.assert_array_equal((done.session.course.shifts - before)[7], (0, -1))
 
 
@@ -127,7 +127,7 @@ def test_a_frozen_projection_stays_put_in_the_real_loop(widget, phantom, run, qt
     run(widget)
     viewer.dims.set_point(1, 5)
     widget.result.step.setValue(3.0)
-    waits_for_preview(widget, qtbot, widget.result._arrows[2].click)
+    waits_for_preview(widget, qtbot, widget.result.arrows[0, -1].click)
     widget.result.freeze.setChecked(True)
     put = widget.session.course.shifts[5].copy()
     run(widget)
@@ -155,7 +155,7 @@ def test_shifts_saved_and_loaded_again(widget, run, qtbot, told, tmp_path, suffi
     assert path.stat().st_size > 0
     widget.undo()  # before the run
     assert not widget.session.course.is_result
-    with qtbot.waitSignal(widget.files.loaded, timeout=10_000):
+    with qtbot.waitSignal(widget.loaded, timeout=10_000):
         widget.load_shifts(path)
     loaded = widget.session.course.shifts + np.array([0, widget.session.course.center])
     np.testing.assert_allclose(loaded, found, atol=2e-3)
@@ -168,7 +168,7 @@ def test_loaded_shifts_start_the_next_run(widget, loop, run, qtbot, tmp_path):
     path = tmp_path / "shifts.h5"
     widget.save_shifts(path)
     qtbot.waitUntil(path.exists, timeout=10_000)
-    with qtbot.waitSignal(widget.files.loaded, timeout=10_000):
+    with qtbot.waitSignal(widget.loaded, timeout=10_000):
         widget.load_shifts(path)
     run(widget)
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (3, -3)))
@@ -192,7 +192,7 @@ def test_the_dialogs_ask_for_a_file(done, qtbot, monkeypatch, tmp_path):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
     done.result.save.click()
     qtbot.waitUntil(path.exists, timeout=10_000)
-    with qtbot.waitSignal(done.files.loaded, timeout=10_000):
+    with qtbot.waitSignal(done.loaded, timeout=10_000):
         done.result.load.click()
 
 
@@ -219,7 +219,7 @@ def test_apply_to_a_sibling_of_any_binning(done, viewer, phantom, qtbot, binning
     other = phantom.projections[:, ::binning, ::binning] * 2
     layer = viewer.add_image(other, name="iron", scale=(1, binning, binning))
     done.result.other.value = layer
-    with qtbot.waitSignal(done.files.applied, timeout=10_000):
+    with qtbot.waitSignal(done.applied, timeout=10_000):
         done.result.apply.click()
     made = viewer.layers["iron aligned"]
     np.testing.assert_array_equal(made.data, move(other, done.session.course.shifts / binning))

@@ -15,6 +15,7 @@ from qtpy.QtCore import QTimer
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
+from ._background import text_of, told
 from ._evaluation import Evaluation
 from ._file_actions import FileActions
 from ._frames import Frame
@@ -22,7 +23,6 @@ from ._layers import finest
 from ._request import RunRequest
 from ._run import Arrival
 from ._session import Course
-from ._telling import text_of, told
 from ._verify import Verified
 
 if TYPE_CHECKING:

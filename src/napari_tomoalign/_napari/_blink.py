@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.qt.threading import create_worker
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from ..backends import get_backend
 from ..report.comparing import slice_at
 from ..results import AlignmentState
+from ._background import in_background
 from ._layers import finest, shown
 from ._request import ScanSource
 from ._runs import line_integrals
@@ -55,16 +55,14 @@ class Blink(QObject):
         if index in self._known:
             self._show(index)
             return
-        worker = create_worker(
+        in_background(
             _unaligned,
             state,
             scan,
             index,
             finest(layer).shape,
-            _start_thread=False,
-            _connect={"returned": lambda slice_: self._on_made(index, slice_)},
+            returned=lambda slice_: self._on_made(index, slice_),
         )
-        worker.start()
 
     def off(self) -> None:
         """Show the aligned slice again."""

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
-from napari.qt.threading import create_worker
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
@@ -15,9 +14,9 @@ from ..images.applying import move
 from ..parameters import AlignmentParameters
 from ..report.comparing import with_images
 from ..results import AlignmentState
+from ._background import WorkFailed, in_background
 from ._frames import Frame, frames_of, moved_frame
 from ._request import ScanSource
-from ._run import WorkFailed
 
 __all__ = ["Evaluation", "Evaluator"]
 
@@ -90,18 +89,14 @@ class Evaluator(QObject):
             return
         evaluation, self._next = self._next, None
         self._busy = self._wanted = True
-        worker = create_worker(
+        in_background(
             _evaluate,
             evaluation,
-            _start_thread=False,
-            _connect={
-                "yielded": self._on_moved,
-                "returned": self._on_returned,
-                "errored": self._on_errored,
-                "finished": self._on_finished,
-            },
+            yielded=self._on_moved,
+            returned=self._on_returned,
+            errored=self._on_errored,
+            finished=self._on_finished,
         )
-        worker.start()
 
     def _on_moved(self, frames: dict[str, Frame]) -> None:
         if self._wanted:

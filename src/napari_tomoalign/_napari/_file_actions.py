@@ -2,73 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
+import numpy as np
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Signal
 
+from ..geometry import turn_projections
+from ..images.applying import move
+from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..results import AlignmentState
+from ._background import in_background, text_of, told
 from ._frames import frames_of
+from ._metadata import KEY, is_aligned
 from ._parts import Parts
+from ._readers import open_scan
 from ._request import ScanSource
-from ._runs import OpenedRun, film_of
+from ._runs import OpenedRun, film_of, read_run, save_run
 from ._session import Course
-from ._shift_files import Loaded
-from ._telling import told
+from ._writer import write_state
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
 
 __all__ = ["FileActions"]
 
 
 class FileActions(Parts):
-    """Saves, loads, opens and applies."""
+    """Saves, loads, opens and applies, in the background.
 
-    # ---- files and other layers ----
+    Signals
+    -------
+    loaded(), applied(), scan_opened(), run_opened()
+        Shifts, another layer's stack, a scan or a run are there.
+    written(path)
+        Something was written.
+    unknown(path)
+        An HDF5 file of unknown layout: which dataset is what?
+    """
+
+    loaded = Signal()
+    applied = Signal()
+    scan_opened = Signal()
+    run_opened = Signal()
+    written = Signal(object)
+    unknown = Signal(object)
+
+    def open_scan(self, path: Path, **parts: str) -> None:
+        """Read a scan: a file, or a folder of images; of an HDF5 file, these datasets."""
+
+        def refused(error: Exception) -> None:
+            if not parts and isinstance(error, ScanFileError) and _is_hdf5(path):
+                self.unknown.emit(path)
+            else:
+                show_error(text_of(error))
+
+        in_background(
+            lambda: open_scan(str(path), **parts), returned=self._show_scan, errored=refused
+        )
 
     @told
     def save_shifts(self, path: str | Path) -> None:
         """Write the shifts on show; the format is that of the suffix."""
-        self.files.save(Path(path), *self._to_write())
+        state, source = self._to_write()
+        self._write(lambda: write_state(Path(path), state, source), "The shifts are in")
 
     @told
     def load_shifts(self, path: str | Path) -> None:
         """Read shifts for the chosen layer; the next run starts at them."""
-        self.files.load(Path(path), self.scan.source())
+        source = self.scan.source()
+        in_background(lambda: shifts_for(Path(path), source.load()), returned=self._show_shifts)
 
     @told
     def save_run(self, folder: str | Path) -> None:
         """Write what the command line writes into a folder."""
-        images = self.session.images if self.session.images_fit else None
         state, source = self._to_write()
-        request = self.session.course.request
+        session, request = self.session, self.session.course.request
         assert request is not None  # there is a state
-        self.files.save_run(Path(folder), state, replace(request, scan=source), images)
+        images = session.images if session.images_fit else None
+        asked = replace(request, scan=source)
+        self._write(lambda: save_run(Path(folder), state, asked, images), "The run is in")
 
     @told
     def open_run(self, folder: str | Path) -> None:
         """Bring back a run that was saved here or by the command line."""
         known = None if self.scan.fault() else self.scan.source()
-        self.files.open_run(Path(folder), known)
+        in_background(lambda: read_run(Path(folder), known), returned=self.show_run)
 
     @told
     def make_film(self, path: str | Path) -> None:
         """Write a film of the alignment; the suffix says which kind."""
         state, source = self._to_write()
-        self.files.make(lambda: film_of(Path(path), state, source), "The film is in")
+        self._write(lambda: film_of(Path(path), state, source), "The film is in")
 
     @told
     def apply_to(self, layer: Image | None) -> None:
-        """Move another layer of the scan by the shifts on show, into a new layer."""
+        """Move another layer of the scan by the shifts on show, into a new layer.
+
+        One that is aligned already, has another number of projections, or a shape that no binning
+        explains, is refused.
+        """
         course = self.session.course
         if layer is None or course.scan is None or not len(course.angles):
             raise ValueError("there are no shifts yet, or no layer to apply them to: run first")
-        place = course.scan.place
-        assert place.shape is not None  # a layer has one
-        self.files.apply(layer, course.shifts, place.shape, place.rotation_axis)
+        shape, data = course.scan.place.shape, layer.data
+        if is_aligned(layer.metadata):
+            raise ValueError(
+                f"layer {layer.name!r} is aligned already ({layer.metadata[KEY]['applied']}): "
+                "apply the shifts to the layer it was made from"
+            )
+        if len(data) != len(course.shifts):
+            raise ValueError(
+                f"layer {layer.name!r} has {len(data)} projections, but there are shifts for "
+                f"{len(course.shifts)}: choose a layer of the same scan"
+            )
+        ratios = np.array(data.shape[1:]) / shape
+        if abs(ratios[0] / ratios[1] - 1) > 0.1:
+            raise ValueError(
+                f"layer {layer.name!r} has images of {data.shape[1:]} pixels and the scan of "
+                f"{shape}, which no binning explains: choose a layer of the same scan"
+            )
+        measured = turn_projections(course.shifts, course.scan.rotation_axis) * ratios[1]
+
+        def show(stack: Any) -> None:
+            self.layers.add_applied(stack, layer)
+            self.applied.emit()
+
+        in_background(lambda: move(np.asarray(data), measured), returned=show)
+
+    def show_run(self, opened: OpenedRun) -> None:
+        """Show a run that was read: its layers, plots and history; verify and go on work."""
+        if opened.scan:
+            self._show_scan(list(opened.scan))
+        self.session.do(f"opening of {opened.folder.name}", opened.course)
+        self._return_to_session(opened.images)
+        self._show_session()
+        self.run_opened.emit()
+
+    def _write(self, job: Callable[[], Path], what: str) -> None:
+        def tell(path: Path) -> None:
+            show_info(f"{what} {path}")
+            self.written.emit(path)
+
+        in_background(job, returned=tell)
 
     def _to_write(self) -> tuple[AlignmentState, ScanSource]:
         course = self.session.course
@@ -85,26 +164,20 @@ class FileActions(Parts):
         assert course.scan is not None  # asked where there is a result only
         return course.scan
 
-    def _on_loaded(self, loaded: Loaded) -> None:
-        source = self.scan.source()
-        course = Course.starting(source, loaded.shifts, loaded.center, loaded.path.name)
-        self.session.do(f"load of {loaded.path.name}", course)
+    def _show_shifts(self, file: ShiftsFile) -> None:
+        name = "a file" if file.path is None else file.path.name
+        course = Course.starting(self.scan.source(), file.shifts, file.center, name)
+        self.session.do(f"load of {name}", course)
         self._begin_layers(self.scan.layer.value)
         self._steer()
-        show_info(f"Shifts of {len(loaded.shifts)} projections from {loaded.path.name}")
+        show_info(f"Shifts of {len(file.shifts)} projections from {name}")
+        self.loaded.emit()
 
-    def _on_scan_opened(self, layers: list[Any]) -> None:
+    def _show_scan(self, layers: list[Any]) -> None:
         made = [self._viewer.add_image(data, **attributes) for data, attributes, _ in layers]
         self.reset_choices()
         self.scan.layer.value = made[0]
-
-    def show_run(self, opened: OpenedRun) -> None:
-        """Show a run that was read: its layers, plots and history; verify and go on work."""
-        if opened.scan:
-            self._on_scan_opened(list(opened.scan))
-        self.session.do(f"opening of {opened.folder.name}", opened.course)
-        self._return_to_session(opened.images)
-        self._show_session()
+        self.scan_opened.emit()
 
     def _return_to_session(self, images: AlignmentState | None = None) -> None:
         """Show what the session holds, in layers that may be there already."""
@@ -118,3 +191,9 @@ class FileActions(Parts):
         self.run_bar.go_on(True)
         self.run_bar.show_idle(course.outcome)
         self.show_result()
+
+
+def _is_hdf5(path: Path) -> bool:
+    import h5py
+
+    return path.is_file() and bool(h5py.is_hdf5(path))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..geometry import RotationAxis
 from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range, sampled
 from ._metadata import KEY, role_in
+from ._orthoslices import Orthoslices
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,6 +42,7 @@ class AlignmentLayers:
         self._hidden: list[Image] = []
         self._flat_contrast: tuple[float, float] | None = None
         self._symmetric = False
+        self._planes = Orthoslices(viewer)
         viewer.dims.events.ndisplay.connect(self._follow_ndisplay)
         viewer.canvas.grid.events.enabled.connect(self._refit)
 
@@ -97,10 +99,17 @@ class AlignmentLayers:
                 if finer and role == "reconstruction":  # a coarse slice lies between two rows
                     dims = self._viewer.dims
                     dims.set_point(0, self._row_at(dims.point[0]))
+        if "reconstruction" in frames:
+            self._follow_planes()
         if first:
             self._arrange(frames)
         elif len(self._viewer.layers) != count:
             self._refit()
+
+    def show_planes(self, wanted: bool) -> None:
+        """Show three planes in 3-D in place of the whole volume, or the volume again."""
+        self._planes.wanted = wanted
+        self._follow_planes()
 
     def remove(self, role: str) -> None:
         """Take the layer of this role away."""
@@ -212,7 +221,9 @@ class AlignmentLayers:
                 self._hide(layer)
             dims.order = _SOLID
             self._show_solid(volume)
+            self._follow_planes()
         else:
+            self._planes.hide(volume)
             for layer in self._hidden:
                 layer.visible = True
             self._hidden.clear()
@@ -239,6 +250,18 @@ class AlignmentLayers:
         viewer.fit_to_view()
         overlay = viewer.canvas.overlays.scale_bar
         overlay.visible = str(volume.units[-1]) != "pixel"
+
+    def _follow_planes(self) -> None:
+        """Show planes of what is no larger than 3-D is quick with."""
+        volume = self.get("reconstruction")
+        if volume is None or self._viewer.dims.ndisplay != 3:
+            return
+        if not self._planes.wanted:
+            self._planes.hide(volume)
+            return
+        levels = list(volume.data) if volume.multiscale else [volume.data]
+        index = next((i for i, d in enumerate(levels) if d.size <= _LARGE), len(levels) - 1)
+        self._planes.show(volume, levels[index], 2**index)
 
     def _hide(self, layer: Image) -> None:
         if layer.visible:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from magicgui.widgets import ComboBox
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from ..backends import available_backends, backend_names, get_backend, how_to_install
 from ..parameters import AlignmentParameters
+from ._background import in_background
 from ._forms import OptionalChoice, form_of, in_degrees, narrow, widgets_of
 from ._layout import column, folding, hint
 
@@ -176,10 +176,7 @@ class ReconstructionForm(QWidget):
 
     def _refresh_algorithms(self, _: Any = None) -> None:
         self._offer(_DEFAULT, ())
-        worker = create_worker(
-            _ask, self.backend.value, _start_thread=False, _connect={"returned": self._on_answer}
-        )
-        worker.start()
+        in_background(_ask, self.backend.value, returned=self._on_answer)
 
     def _on_answer(self, answer: _Offer | Exception) -> None:
         if isinstance(answer, Exception):

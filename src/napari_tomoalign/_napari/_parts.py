@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QWidget
 from ._blink import Blink
 from ._drawing import Drawing
 from ._evaluation import Evaluator
-from ._files import Files
 from ._keys import KEYS
 from ._layers import AlignmentLayers
 from ._parameter_form import ParameterForm, ReconstructionForm
@@ -48,7 +47,7 @@ class Parts(QWidget):
         The groups.
     verdict, run_bar : QWidget
         What stays in view: the verdict, the buttons and the progress.
-    runner, verifier, evaluator, files : QObject
+    runner, verifier, evaluator : QObject
         What is done in the background.
     session : Session
         What has been found; it is the viewer's, and outlives the dock.
@@ -65,7 +64,7 @@ class Parts(QWidget):
         self.session = session_of(viewer)
         self.layers = AlignmentLayers(viewer)
         self.runner, self.verifier = Runner(self), Verifier(self)
-        self.evaluator, self.files = Evaluator(self), Files(self)
+        self.evaluator = Evaluator(self)
         self.drawing, self.blink = Drawing(viewer, self), Blink(self)
         self.scan = ScanForm(viewer)
         self.reconstruction = ReconstructionForm()

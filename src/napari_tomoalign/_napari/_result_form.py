@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QFileDialog,
     QLabel,
     QPushButton,
     QSlider,
@@ -18,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from ..geometry import turn_projections
-from ._files import FILTER
 from ._forms import LayerChooser
 from ._keys import KEYS
 from ._layout import column, form, hint, row, small_button
@@ -37,7 +35,6 @@ _ARROWS = (
     ("←", (0, -1), "left"),
     ("→", (0, 1), "right"),
 )
-_FILMS = "GIF (*.gif);;MP4 (*.mp4)"
 
 
 class ResultForm(QWidget):
@@ -48,16 +45,6 @@ class ResultForm(QWidget):
     viewer : napari.components.ViewerModel
         Whose layers the shifts can be applied to.
     """
-
-    iteration_chosen = Signal(int)
-    nudged = Signal(float, float)
-    freeze_asked = Signal(bool)
-    save_asked = Signal(str)
-    load_asked = Signal(str)
-    open_run_asked = Signal(str)
-    film_asked = Signal(str)
-    apply_asked = Signal(object)
-    difference_asked = Signal(bool)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,14 +66,15 @@ class ResultForm(QWidget):
         self.other = LayerChooser(viewer, _is_stack, nullable=False)
         self.apply = QPushButton("Apply")
         self.difference = QCheckBox("Show the difference")
+        self.planes = QCheckBox("Planes in 3-D")
         self.new_layers = QCheckBox("New layers on the next run")
         self.blink = QPushButton("Blink")
-        self._arrows = [
-            small_button(text, f"Move the projection in view {word}") for text, _, word in _ARROWS
-        ]
+        self.arrows = {
+            move: small_button(text, f"Move the projection in view {word}")
+            for text, move, word in _ARROWS
+        }
         self._set_up()
         self._lay_out()
-        self._connect()
 
     def show_course(self, course: Course) -> None:
         """Show the plots, the iterations and the numbers of a course."""
@@ -139,7 +127,7 @@ class ResultForm(QWidget):
 
     def allow(self, *, steering: bool, result: bool) -> None:
         """Let the user steer while the loop is not at work, and keep what there is."""
-        for widget in (self.slider, self.load, self.open_run, self.step, *self._arrows):
+        for widget in (self.slider, self.load, self.open_run, self.step, *self.arrows.values()):
             widget.setEnabled(steering)
         for widget in (self.save, self.film, self.blink):
             widget.setEnabled(steering and result)
@@ -173,6 +161,11 @@ class ResultForm(QWidget):
                 "Another layer of the same scan: another channel, or another binning",
             ),
             (self.apply, "Move that layer by the shifts on show, into a new layer"),
+            (
+                self.planes,
+                "In 3-D, show three planes through the slice in view in place of the volume; with "
+                "Shift held the mouse moves one",
+            ),
             (self.difference, "A layer of the aligned data minus the reprojections"),
             (
                 self.blink,
@@ -187,50 +180,19 @@ class ResultForm(QWidget):
         layout = form()
         layout.addRow("Iteration", row(self.slider, self.number))
         layout.addRow(self.in_view)
-        layout.addRow(row(self.freeze, *self._arrows, self.step, stretch=5))
+        layout.addRow(row(self.freeze, *self.arrows.values(), self.step, stretch=5))
         for pair in ((self.save, self.load), (self.open_run, self.film)):
             for button in pair:
                 button.setMinimumWidth(10)
             layout.addRow(row(*pair, stretch=None))
         layout.addRow("Apply to", row(self.other.native, self.apply))
         layout.addRow(row(self.difference, self.blink))
+        layout.addRow(self.planes)
         layout.addRow(self.new_layers)
         outer = column(self)
         for widget in (self.empty, *self._plots):
             outer.addWidget(widget)
         outer.addLayout(layout)
-
-    def _connect(self) -> None:
-        self.slider.valueChanged.connect(self.iteration_chosen)
-        self.freeze.toggled.connect(self.freeze_asked)
-        self.apply.clicked.connect(lambda: self.apply_asked.emit(self.other.value))
-        self.difference.toggled.connect(self.difference_asked)
-        self.save.clicked.connect(
-            lambda: self._ask(self.save_asked, QFileDialog.getSaveFileName, "shifts.h5", FILTER)
-        )
-        self.load.clicked.connect(
-            lambda: self._ask(self.load_asked, QFileDialog.getOpenFileName, "", FILTER)
-        )
-        self.film.clicked.connect(
-            lambda: self._ask(self.film_asked, QFileDialog.getSaveFileName, "film.gif", _FILMS)
-        )
-        self.open_run.clicked.connect(self._ask_run)
-        for button, (_, (rows, columns), _) in zip(self._arrows, _ARROWS, strict=True):
-            button.clicked.connect(
-                lambda _=False, r=rows, c=columns: self.nudged.emit(
-                    r * self.step.value(), c * self.step.value()
-                )
-            )
-
-    def _ask(self, asked: Any, dialog: Any, name: str, kinds: str) -> None:
-        path, _ = dialog(self, self.sender().text().strip("…"), name, kinds)
-        if path:
-            asked.emit(path)
-
-    def _ask_run(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open run")
-        if path:
-            self.open_run_asked.emit(path)
 
 
 def _is_stack(layer: Any) -> bool:

@@ -7,20 +7,16 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker, create_worker
-from napari.utils.notifications import show_warning
+from napari.qt.threading import GeneratorWorker
 from qtpy.QtCore import QObject, Signal
 
 from ..alignment import iterate_alignment
 from ..results import AlignmentState
+from ._background import WorkFailed, worker_for
 from ._frames import Frame, frames_of
 from ._request import RunRequest, ScanSource
 
-__all__ = ["Arrival", "Mailbox", "Runner", "WorkFailed", "tell_warning"]
-
-
-class WorkFailed(Exception):
-    """What a background worker raises in place of a RuntimeError, which napari's would swallow."""
+__all__ = ["Arrival", "Mailbox", "Runner"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,22 +151,17 @@ class Runner(QObject):
         self.limit = request.parameters.maxiter
         self._gate = _Gate(steps)
         self._standing = False
-        worker = create_worker(
+        self._gate.worker = self._worker = worker = worker_for(
             _drain,
             request,
             self.mailbox,
             self._gate,
             self.difference,
-            _start_thread=False,
-            _connect={
-                "yielded": self._on_yielded,
-                "paused": self._on_paused,
-                "errored": self._on_errored,
-                "warned": tell_warning,
-                "finished": self._on_finished,
-            },
+            yielded=self._on_yielded,
+            paused=self._on_paused,
+            errored=self._on_errored,
+            finished=self._on_finished,
         )
-        self._gate.worker = self._worker = worker
         worker.start()
 
     def pause(self) -> None:
@@ -213,9 +204,3 @@ class Runner(QObject):
         self._gate = _Gate(None)
         self._standing = False
         self.ended.emit(error)
-
-
-def tell_warning(caught: tuple[Any, ...]) -> None:
-    """Pass on a warning for the user from a worker; others are for developers."""
-    if issubclass(caught[1], UserWarning):
-        show_warning(str(caught[0]))

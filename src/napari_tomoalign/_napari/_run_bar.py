@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from magicgui.widgets import ComboBox
 from napari.utils import progress
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from ..results import IterationRecord
@@ -77,11 +77,6 @@ class RunBar(QWidget):
         The shortcut of each button, by its text.
     """
 
-    run_asked = Signal()
-    pause_asked = Signal()
-    step_asked = Signal()
-    stop_asked = Signal()
-
     def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.run, self.pause, self.step, self.stop = (
@@ -116,11 +111,9 @@ class RunBar(QWidget):
             "Step": "Do one iteration, then stand still",
             "Stop": "End after this iteration and keep what was reached",
         }
-        asked = self.run_asked, self.pause_asked, self.step_asked, self.stop_asked
-        for column, (button, signal) in enumerate(zip(self._buttons(), asked, strict=True)):
+        for column, button in enumerate(self._buttons()):
             self._told[button.text()] += f" ({keys[button.text()]})"
             button.setMinimumWidth(10)
-            button.clicked.connect(signal)
             layout.addWidget(button, 1, column)
         self._start_row = QLabel("Run from"), self.start_from.native
         layout.addWidget(self._start_row[0], 2, 0)

@@ -82,8 +82,6 @@ class ScanForm(QWidget):
     -------
     changed()
         Another scan, other angles, another axis.
-    open_asked()
-        The user looks for a scan to open.
     draw_asked(layer)
         The user wants to draw in a layer over the scan; None: is done with it.
 
@@ -96,7 +94,6 @@ class ScanForm(QWidget):
     """
 
     changed = Signal()
-    open_asked = Signal()
     draw_asked = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -281,7 +278,6 @@ class ScanForm(QWidget):
 
     def _lay_out(self) -> None:
         self.open = small_button("Open…", "Open a scan: a file, or a folder of TIFFs")
-        self.open.clicked.connect(self.open_asked)
         self._add_view = small_button("+ in view", "Add the projection in view to the ignored ones")
         self._add_view.clicked.connect(self._ignore_view)
         self.draw_mask = small_button("Draw", "Paint the mask over the scan, in a Labels layer")

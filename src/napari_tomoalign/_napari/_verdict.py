@@ -94,15 +94,13 @@ class VerdictPanel(QWidget):
     -------
     advised(finding)
         The user wants the change that a finding advises.
-    verify_asked(), save_asked(), undo_asked(), redo_asked()
-        The buttons.
+
+    Attributes
+    ----------
+    verify, save, undo, redo : QPushButton
     """
 
     advised = Signal(object)
-    verify_asked = Signal()
-    save_asked = Signal()
-    undo_asked = Signal()
-    redo_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,24 +109,19 @@ class VerdictPanel(QWidget):
         self.verified = hint()
         self.verify, self.save = QPushButton("Verify"), QPushButton("Save run…")
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
-        for button, signal, text in (
+        for button, text in (
             (
                 self.verify,
-                self.verify_asked,
                 "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
                 "shifts and aligned again, to see what comes back. No layer is changed.",
             ),
             (
                 self.save,
-                self.save_asked,
                 "Write what the command line writes into a folder: shifts, aligned stack, "
                 "reconstruction, settings (run.toml) and report; Open run brings it back",
             ),
-            (self.undo, self.undo_asked, "Ctrl+Z"),
-            (self.redo, self.redo_asked, "Ctrl+Shift+Z"),
         ):
             button.setToolTip(f"<qt>{text}</qt>")
-            button.clicked.connect(signal)
         self._lines = QWidget()
         self._column = column(self._lines)
         self._scroll = QScrollArea()

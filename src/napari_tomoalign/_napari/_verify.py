@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from napari.qt.threading import FunctionWorker, create_worker
+from napari.qt.threading import FunctionWorker
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -15,8 +15,8 @@ from ..geometry import RotationAxis, turn_projections
 from ..geometry.gauge import remove_gauge
 from ..results import AlignmentState, IterationRecord
 from ..verification import Verification, verify
+from ._background import worker_for
 from ._request import ScanSource
-from ._run import tell_warning
 
 __all__ = ["Verified", "Verifier"]
 
@@ -106,20 +106,15 @@ class Verifier(QObject):
         self.limit = state.parameters.maxiter
         self._course = _Course()
         self._verified = self._error = None
-        worker = create_worker(
+        self._course.worker = worker = worker_for(
             _verify,
             state,
             scan,
             self._course.passed,
-            _start_thread=False,
-            _connect={
-                "returned": self._on_returned,
-                "errored": self._on_errored,
-                "warned": tell_warning,
-                "finished": self._on_finished,
-            },
+            returned=self._on_returned,
+            errored=self._on_errored,
+            finished=self._on_finished,
         )
-        self._course.worker = worker
         worker.start()
         self._look.start()
 

@@ -12,16 +12,19 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from ._actions import Actions
+from ._background import told
 from ._keys import Keys
 from ._layers import finest
 from ._layout import CalmWheel, Scrolled, folding
 from ._opening import DatasetPicker, ask_scan, datasets_of
-from ._telling import told
 
 if TYPE_CHECKING:
     import napari
 
 __all__ = ["AlignmentWidget"]
+
+_SHIFTS = "Shifts (*.h5);;Table (*.csv);;IMOD (*.xf);;TomoPy or mumott (*.npz);;All files (*)"
+_FILMS = "GIF (*.gif);;MP4 (*.mp4)"
 
 
 class AlignmentWidget(Actions):
@@ -152,18 +155,44 @@ class AlignmentWidget(Actions):
         if path:
             self.save_run(path)
 
+    def ask_save_shifts(self) -> None:
+        """Ask for a file and write the shifts on show there."""
+        dialog = QFileDialog.getSaveFileName
+        self._ask(dialog, "Save shifts", "shifts.h5", _SHIFTS, self.save_shifts)
+
+    def ask_load_shifts(self) -> None:
+        """Ask for a file of shifts and read it."""
+        self._ask(QFileDialog.getOpenFileName, "Load shifts", "", _SHIFTS, self.load_shifts)
+
+    def ask_film(self) -> None:
+        """Ask for a file and make a film there."""
+        self._ask(QFileDialog.getSaveFileName, "Film", "film.gif", _FILMS, self.make_film)
+
+    def ask_open_run(self) -> None:
+        """Ask for the folder of a run and open it."""
+        path = QFileDialog.getExistingDirectory(self, "Open run")
+        if path:
+            self.open_run(path)
+
+    def _ask(
+        self, dialog: Any, title: str, name: str, kinds: str, do: Callable[[str], None]
+    ) -> None:
+        path, _ = dialog(self, title, name, kinds)
+        if path:
+            do(path)
+
     def ask_scan(self) -> None:
         """Ask for a scan, a file or a folder, and open it."""
         path = ask_scan(self, self.scan.open)
         if path:
-            self.files.open_scan(Path(path))
+            self.open_scan(Path(path))
 
     @told
     def ask_datasets(self, path: Path) -> None:
         """Ask which dataset of an HDF5 file is what, and open it."""
         picker = DatasetPicker(datasets_of(path), path.name, self)
         if picker.exec():
-            self.files.open_scan(path, **picker.chosen)
+            self.open_scan(path, **picker.chosen)
 
     # ---- coming and going ----
 
@@ -214,45 +243,49 @@ class AlignmentWidget(Actions):
 
     def _connect(self) -> None:
         for signal, slot in (
-            (self.run_bar.run_asked, lambda: self.run()),
-            (self.run_bar.pause_asked, self.pause),
-            (self.run_bar.step_asked, self.step),
-            (self.run_bar.stop_asked, self.stop),
             (self.runner.advanced, self._on_advanced),
             (self.runner.paused, self._on_paused),
             (self.runner.ended, self._on_ended),
             (self.verifier.advanced, self._on_verifying),
             (self.verifier.ended, self._on_verified),
-            (self.verdict.verify_asked, self.verify),
-            (self.verdict.save_asked, self.ask_save_run),
-            (self.verdict.undo_asked, self.undo),
-            (self.verdict.redo_asked, self.redo),
             (self.verdict.advised, self.take_advice),
-            (self.result.iteration_chosen, self.choose_iteration),
-            (self.result.nudged, self.nudge),
-            (self.result.freeze_asked, self.freeze),
-            (self.result.save_asked, self.save_shifts),
-            (self.result.load_asked, self.load_shifts),
-            (self.result.open_run_asked, self.open_run),
-            (self.result.film_asked, self.make_film),
-            (self.result.apply_asked, self.apply_to),
-            (self.result.difference_asked, self.show_difference),
+            (self.result.slider.valueChanged, self.choose_iteration),
+            (self.result.freeze.toggled, self.freeze),
+            (self.result.difference.toggled, self.show_difference),
+            (self.result.planes.toggled, self.layers.show_planes),
             (self.evaluator.moved, self._on_moved),
             (self.evaluator.ready, self._on_evaluated),
             (self.evaluator.failed, lambda error: show_error(str(error))),
-            (self.files.loaded, self._on_loaded),
-            (self.files.applied, self.layers.add_applied),
-            (self.files.scan_opened, self._on_scan_opened),
-            (self.files.run_opened, self.show_run),
-            (self.files.unknown, self.ask_datasets),
+            (self.unknown, self.ask_datasets),
             (self.result.blink.pressed, self.blink_on),
             (self.result.blink.released, self.blink_off),
             (self.scan.changed, self._on_scan),
-            (self.scan.open_asked, self.ask_scan),
             (self.scan.draw_asked, self.draw),
             (self.drawing.ended, self.scan.show_drawn),
         ):
             signal.connect(slot)
+        for button, do in (
+            (self.run_bar.run, self.run),
+            (self.run_bar.pause, self.pause),
+            (self.run_bar.step, self.step),
+            (self.run_bar.stop, self.stop),
+            (self.verdict.verify, self.verify),
+            (self.verdict.save, self.ask_save_run),
+            (self.verdict.undo, self.undo),
+            (self.verdict.redo, self.redo),
+            (self.scan.open, self.ask_scan),
+            (self.result.save, self.ask_save_shifts),
+            (self.result.load, self.ask_load_shifts),
+            (self.result.open_run, self.ask_open_run),
+            (self.result.film, self.ask_film),
+            (self.result.apply, lambda: self.apply_to(self.result.other.value)),
+        ):
+            button.clicked.connect(lambda _=False, do=do: do())
+        step = self.result.step
+        for (rows, columns), arrow in self.result.arrows.items():
+            arrow.clicked.connect(
+                lambda _=False, r=rows, c=columns: self.nudge(r * step.value(), c * step.value())
+            )
         for field in self.fields.values():
             field.changed.connect(self._on_change)
         viewer = self._viewer

@@ -1,32 +1,46 @@
-"""Write the shifts that a layer of a run carries: File > Save on the layer ``reference``."""
+"""Write shifts: those on show, or those that a layer carries (File > Save on ``reference``)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from ..io import ShiftsFile, export_shifts, write_shifts
+from ..results import AlignmentState
 from ._metadata import KEY
-from ._shift_files import write_state
+from ._request import ScanSource
 
-__all__ = ["write_shifts_of_layer"]
+__all__ = ["write_shifts_of_layer", "write_state"]
+
+_OWN = (".h5", ".hdf5")
+
+
+def write_state(path: Path, state: AlignmentState, source: ScanSource | None) -> Path:
+    """Write the shifts of a state, which belong to a scan; its images are not looked at.
+
+    The suffix says the format; none stands for ``.h5``. A file that is there is replaced.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    ValueError
+        A suffix that no format has.
+    """
+    scan = None if source is None else source.load()
+    path = path if path.suffix else path.with_suffix(".h5")
+    if path.suffix.lower() in _OWN:
+        return write_shifts(path, state, scan, overwrite=True)
+    return export_shifts(ShiftsFile.of(state, scan), path, overwrite=True)
 
 
 def write_shifts_of_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the shifts of a layer to a file; the format is that of the suffix.
+    """Write the shifts of a layer, as its ``metadata`` has them; the data are not written.
 
     Parameters
     ----------
     path : str
         ``.h5`` (the shifts file, with its history), ``.csv``, ``.xf`` or ``.npz``.
-    data : array
-        Of the layer; not written.
-    meta : dict
-        Of the layer; its ``metadata`` says where the layer comes from.
-
-    Returns
-    -------
-    list of str
-        The file.
 
     Raises
     ------

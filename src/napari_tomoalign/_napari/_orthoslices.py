@@ -1,0 +1,77 @@
+"""Three planes through the volume, in place of the whole, while the viewer is in 3-D."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._metadata import KEY
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+__all__ = ["Orthoslices"]
+
+_NORMALS = {"across the axis": (1, 0, 0), "along y": (0, 1, 0), "along x": (0, 0, 1)}
+
+
+class Orthoslices:
+    """A layer for each plane, through the slice in view; napari moves one with Shift and the mouse.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where they are shown.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: list[Image] = []
+        self.wanted = False
+
+    def show(self, volume: Image, data: Any, coarser: int) -> None:
+        """Show the planes and hide the volume, or bring those up to date that are there.
+
+        Parameters
+        ----------
+        volume : Image
+            Layer of the reconstruction, (slice, 1, y, x).
+        data : array
+            Of the layer, or every so many voxels of it.
+        coarser : int
+            How many.
+        """
+        volume.visible = False
+        if self._layers:
+            for layer in self._layers:
+                layer.data = data
+            return
+        step = np.array([coarser, 1, coarser, coarser])
+        at = (self._viewer.dims.point[0] - volume.translate[0]) / volume.scale[0] / coarser
+        _, _, height, width = data.shape
+        for name, normal in _NORMALS.items():
+            layer = self._viewer.add_image(
+                data,
+                name=f"plane {name}",
+                depiction="plane",
+                plane={"position": (at, (height - 1) / 2, (width - 1) / 2), "normal": normal},
+                rendering="average",
+                blending="translucent",
+                scale=volume.scale * step,
+                translate=volume.translate,
+                units=volume.units,
+                contrast_limits=volume.contrast_limits,
+                metadata={KEY: {"role": "plane"}},
+            )
+            self._layers.append(layer)
+
+    def hide(self, volume: Image) -> None:
+        """Take the planes away; the volume is there again before they are gone."""
+        if self._layers:
+            volume.visible = True
+        layers, self._layers = self._layers, []
+        for layer in layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
