@@ -255,6 +255,15 @@ def test_center(widget, reaches):
     assert reaches()["center"] == 14.5
 
 
+def test_an_axis_that_is_turned_and_leans(widget, reaches):
+    assert not {"axis_angle", "axis_tilt"} & reaches().keys()
+    widget.scan.fields["axis_angle"].text = "0.5"
+    widget.scan.fields["axis_tilt"].text = "-30"
+    arguments = reaches()
+    assert arguments["axis_angle"] == pytest.approx(np.deg2rad(0.5))
+    assert arguments["axis_tilt"] == pytest.approx(np.deg2rad(-30))
+
+
 def test_ignored_projections(viewer, widget, reaches):
     widget.scan.fields["ignored_subset"].text = "0, 5-7"
     viewer.dims.set_point(0, 9)

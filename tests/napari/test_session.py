@@ -93,6 +93,14 @@ def test_a_run_of_which_only_the_end_is_known_starts_anew_elsewhere(session):
     assert "initial_shifts" in opened.at(2).going_on(request(maxiter=10))[1].start
 
 
+def test_what_was_found_of_the_axis_is_gone_on_from(session):
+    last = replace(session.course.history[-1], geometry={"axis_angle": np.array(0.01)})
+    course = replace(session.course, history=(*session.course.history[:-1], last))
+    start = course.going_on(request(upsampling=50))[1].start
+    assert start["axis_angle"] == 0.01
+    assert "axis_tilt" not in start
+
+
 def test_loaded_shifts_are_the_start_and_a_centre_of_ones_own_wins():
     course = Course.starting(SCAN, np.ones((6, 2)), 3.25)
     start = course.going_on(request())[1].start

@@ -111,7 +111,7 @@ class Actions(FileActions):
     def _start(self, steps: int | None) -> None:
         """Check all that can be checked here; what was found stays until an iteration comes."""
         source = self.scan.source()
-        request = RunRequest(source, *self.settings())
+        request = RunRequest(source, *self.settings(), axis=self.scan.axis)
         course, what = self.session.course, "step" if steps else "run"
         if not (self.run_bar.goes_on and course.is_result):
             course = replace(Course.starting(source), request=request)

@@ -13,7 +13,7 @@ from superqt import QCollapsible
 from ..backends import available_backends, backend_names, get_backend, how_to_install
 from ..parameters import AlignmentParameters
 from ._background import in_background
-from ._forms import OptionalChoice, form_of, in_degrees, narrow, widgets_of
+from ._forms import OptionalChoice, form_of, narrow, widgets_of
 from ._layout import column, folding, hint
 
 __all__ = ["RECONSTRUCTION", "SCAN", "ParameterForm", "ReconstructionForm"]
@@ -36,11 +36,7 @@ _LABELS = {
     "gauss_newton": "Gauss-Newton",
     "workers": "Threads",
 }
-_RADIANS = ("axis_angle", "axis_tilt")  # shown in degrees
-_OPTIONS: dict[str, dict[str, Any]] = {
-    **{name: {"label": label} for name, label in _LABELS.items()},
-    **{name: in_degrees(name) for name in _RADIANS},
-}
+_OPTIONS = {name: {"label": label} for name, label in _LABELS.items()}
 _DEFAULT = "the engine's own choice"
 
 

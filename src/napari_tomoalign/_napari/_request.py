@@ -129,6 +129,8 @@ class RunRequest:
         Of the loop.
     start : mapping
         ``initial_shifts``, with the ``center`` that goes with them, or ``resume``, or neither.
+    axis : mapping
+        ``axis_angle`` and ``axis_tilt``, radians, where the axis is not upright.
     """
 
     scan: ScanSource
@@ -136,13 +138,15 @@ class RunRequest:
     backend: str
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
+    axis: Mapping[str, float] = field(default_factory=dict)
 
     def is_same(self, other: RunRequest) -> bool:
-        """Whether scan, centre and engine are the same."""
-        asked = (self.asked_center, self.backend) == (other.asked_center, other.backend)
-        return asked and self.scan.is_same(other.scan)
+        """Whether scan, axis and engine are the same."""
+        asked, others = ((one.asked_center, one.axis, one.backend) for one in (self, other))
+        return asked == others and self.scan.is_same(other.scan)
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
-        return {"center": self.asked_center, "backend": self.backend, **self.start, **values}
+        told = {"center": self.asked_center, "backend": self.backend, **self.axis}
+        return {**told, **self.start, **values}

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QWidget
 from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
-from ._forms import LayerChooser, widgets_of
+from ._forms import LayerChooser, in_degrees, widgets_of
 from ._layers import finest, placement_of
 from ._layout import column, form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
@@ -57,6 +57,11 @@ class ScanSettings:
         Column of the rotation axis (row, where it is horizontal), counted from 0 at the first
         pixel's middle. Left to the program, it is estimated and refined in the loop, or, with
         "Estimate the centre" off, the middle of the image.
+    axis_angle : float
+        How far the axis is turned in the images, from upright towards larger columns (rows, where
+        it is horizontal).
+    axis_tilt : float
+        How far the axis leans along the beam.
     painted : str
         What the marked pixels of the mask mean.
     """
@@ -67,6 +72,8 @@ class ScanSettings:
     file: Annotated[Path | None, {"nullable": True, "filter": _ANGLE_FILES}] = None
     rotation_axis: RotationAxis = "vertical"
     center: float | None = None
+    axis_angle: float = 0.0
+    axis_tilt: float = 0.0
     painted: Literal[(IGNORE, KEEP)] = IGNORE  # type: ignore[valid-type]
 
 
@@ -147,6 +154,12 @@ class ScanForm(QWidget):
         """The column of the axis, or None where the loop is to find it."""
         center: float | None = self.fields["center"].value
         return center
+
+    @property
+    def axis(self) -> dict[str, float]:
+        """How the axis stands where it is not upright, by the arguments of `align`, radians."""
+        told = {name: self.fields[name].value for name in _AXIS}
+        return {name: value for name, value in told.items() if value}
 
     def source(self) -> ScanSource:
         """Return the scan that is chosen.
@@ -300,6 +313,7 @@ class ScanForm(QWidget):
             ("", self.summary),
             ("Rotation axis", self.fields["rotation_axis"].native),
             ("Centre, px", self.fields["center"].native),
+            ("Axis turn, lean, °", row(*(self.fields[name].native for name in _AXIS), stretch=0)),
             ("Ignored", row(self.fields["ignored_subset"].native, self._add_view)),
             ("Left out", self.fields["excluded_subset"].native),
             ("Mask", row(self.marks.native, self.draw_mask)),
@@ -383,7 +397,11 @@ class ScanForm(QWidget):
 
 
 _FROM_PARAMETERS = tuple(name for name in SCAN if name != "projection_cropping")
-_OPTIONS: dict[str, dict[str, Any]] = {"center": {"example": "found by the program"}}
+_AXIS = ("axis_angle", "axis_tilt")
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "center": {"example": "found by the program"},
+    **{name: in_degrees(name) for name in _AXIS},
+}
 
 
 def _is_stack(layer: Any) -> bool:

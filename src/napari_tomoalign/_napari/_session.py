@@ -231,6 +231,9 @@ class Course:
             kept = replace(kept, before=self.shown)
             center = self.center if request.asked_center is None else request.asked_center
             start = {"initial_shifts": self.shifts.copy(), "center": center}
+            found = {} if self.record is None else self.record.geometry
+            told = ("axis_angle", "axis_tilt")
+            start |= {name: float(found[name]) for name in told if name in found}
         request = replace(request, start=start)
         return replace(kept, request=request), request
 
