@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -21,8 +22,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["WorkLost", "WorkersUnfit", "as_executor", "check_workers", "in_order", "is_elsewhere"]
+__all__ = [
+    "WorkLost",
+    "WorkersUnfit",
+    "as_executor",
+    "check_workers",
+    "in_order",
+    "is_elsewhere",
+    "is_light",
+]
 
+_HEAVY = 2**26  # bytes of arrays: flat fields of any detector are less
 _PATIENCE = 60.0  # seconds for a worker to start, and to import what it needs
 
 _PACKAGE = "napari-tomoalign"
@@ -41,6 +51,16 @@ class WorkersUnfit(RuntimeError):
 def is_elsewhere(executor: Executor) -> bool:
     """Tell whether its workers have a memory of their own; threads of this process do not."""
     return not isinstance(executor, ThreadPoolExecutor)
+
+
+def is_light(task: Any) -> bool:
+    """Tell whether a task can be sent again and again: the images that it needs lie in files."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        pickle.dumps(task, protocol=5, buffer_callback=buffers.append)
+    except (AttributeError, TypeError, pickle.PicklingError):
+        return True  # for the executor to say, which may have better ways to send functions
+    return sum(buffer.raw().nbytes for buffer in buffers) < _HEAVY
 
 
 def check_workers(executor: Executor, folder: Path) -> None:
@@ -123,7 +143,8 @@ def in_order(
         Of one item.
     items : iterable
     executor : Executor, optional
-        None: one after the other, here.
+        None: one after the other, here. So is a task with images in memory, where workers have a
+        memory of their own: it would be sent whole with every item.
     ahead : int, optional
         How many items are out at once, where what is made of them is large. None: all.
 
@@ -132,7 +153,7 @@ def in_order(
     WorkLost
         An item was given out anew after those who had it died, and they died again.
     """
-    if executor is None:
+    if executor is None or (is_elsewhere(executor) and not is_light(task)):
         yield from map(task, items)
         return
     left = iter(items)
@@ -160,6 +181,12 @@ def _result(
     except BaseException as error:
         if not _is_loss(error):
             raise
+        # Of a client whose scheduler is gone, what is out is cancelled, and what is new waits on.
+        if getattr(getattr(executor, "_client", None), "status", "running") != "running":
+            raise WorkLost(
+                f"the cluster's scheduler is gone, and {item} with it: start it anew, and go on "
+                "from the last iteration (--resume)"
+            ) from error
     try:
         return executor.submit(task, item).result()
     except BaseException as error:

@@ -10,7 +10,8 @@ from ..io.settings import SETTINGS
 from ._each import run_each
 from ._job import PARAMETERS, prepare
 from ._options import Collect, add_options, named_value
-from ._running import run_job, say_plan
+from ._plan import say_plan
+from ._running import run_job
 from ._scan import add_scan_arguments
 from ._settings import typed_values
 
@@ -81,9 +82,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "to a folder each, below the one of -o; goes on after one that fails",
     )
     group.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local",
+        help="let the workers of Dask evaluate slabs of rows: those of the scheduler at this "
+        "address, or one for each core of this machine",
+    )
+    group.add_argument(
+        "--scratch",
+        metavar="FOLDER",
+        type=Path,
+        help="that all workers see, for the images that they read pieces of (default: the folder "
+        "of the results; for local ones among the system's temporary files)",
+    )
+    group.add_argument(
         "--dry-run",
         action="store_true",
-        help="read and check everything, say what would be done, and stop",
+        help="check everything, say what would be read, held in memory and written, and how long "
+        "it would take, and stop",
     )
     group = parser.add_argument_group("the results")
     group.add_argument(

@@ -11,7 +11,8 @@ from typing import Any
 
 from ._job import prepare
 from ._outcome import NOT_CONVERGED, REFUSED, one_line
-from ._running import run_job, say_plan
+from ._plan import say_plan
+from ._running import run_job
 from ._text import print_table
 
 __all__ = ["run_each"]

@@ -87,6 +87,13 @@ def prepare(arguments: argparse.Namespace) -> Job:
     output: Path | None = arguments.output or arguments.resume
     if output is None:
         raise ValueError("nowhere to put the results: give a directory with -o DIR")
+    if arguments.scratch is not None and (
+        arguments.cluster is None or not arguments.scratch.is_dir()
+    ):
+        raise ValueError(
+            f"--scratch {arguments.scratch}: expected a folder that is there, for the workers of "
+            "--cluster"
+        )
     goes_on_there = arguments.resume is not None and output.resolve() == arguments.resume.resolve()
     overwrite = arguments.overwrite or goes_on_there
     given = (arguments.angles, arguments.initial_shifts, arguments.truth)

@@ -1,4 +1,4 @@
-"""Run what was prepared, write its results, and say what was found; or say what would be done."""
+"""Run what was prepared, write its results, and say what was found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +24,23 @@ if TYPE_CHECKING:
     from ..results import AlignmentResult, AlignmentState
     from ._interrupt import Interrupt
 
-__all__ = ["run_job", "say_plan"]
+__all__ = ["run_job"]
 
 # What belongs to one giving of a command, not to the run; the parameters are written by themselves.
 _NOT_SETTINGS = {
-    *("config", "debug", "dry_run", "each", "json", "overwrite", "progress", "resume", "verbose"),
+    *(
+        "cluster",
+        "config",
+        "debug",
+        "dry_run",
+        "scratch",
+        "each",
+        "json",
+        "overwrite",
+        "progress",
+        "resume",
+        "verbose",
+    ),
     *("interrupt", "parser", "run", "words"),
     *(option.name for option in PARAMETERS),
 }
@@ -44,7 +59,7 @@ def run_job(
     tell_remarks(job.scan)
     if job.run.startup_note and arguments.progress:
         print(f"note: {job.run.startup_note}", file=sys.stderr)
-    with folder_lock(job.output):
+    with folder_lock(job.output), _with_workers(arguments, job) as job:
         checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
         result = _iterate(job, checkpoint, interrupt, arguments.progress, typed)
         interrupt.writing = True
@@ -60,6 +75,7 @@ def run_job(
                 method=job.method,
                 only_missing=job.run.resume is not None,
                 hashed=checkpoint.data_hash,
+                executor=job.run.executor,
                 progress=follow,
             )
         report = _report(job, result, [path.name for path in written.values()])
@@ -78,31 +94,22 @@ def run_job(
     return interrupt.code or (0 if result.converged else NOT_CONVERGED), found
 
 
-def say_plan(arguments: argparse.Namespace, job: Job) -> int:
-    """Say what a run would do."""
-    from ..io import result_files
+@contextmanager
+def _with_workers(arguments: argparse.Namespace, job: Job) -> Iterator[Job]:
+    """Give the job, with the workers of a cluster where one is asked for."""
+    if arguments.cluster is None:
+        yield job
+        return
+    from .._executors import as_executor
+    from ._cluster import LOCAL, cluster_client
 
-    tell_remarks(job.scan)
-    shape = job.scan.projections.shape
-    needed = 4 * 4 * (shape[0] * shape[1] * shape[2] + shape[1] * shape[2] ** 2)
-    files = result_files(
-        job.output, f".{arguments.format}", channels=job.scan.projections.ndim == 4
-    )
-    left_out = {"aligned", "angles"} if not arguments.aligned else set()
-    left_out |= {"reconstruction"} if not arguments.reconstruction else set()
-    written = [name for name in files if name not in left_out]
-    pairs = [("scan", f"{job.name}: {outline(job.scan)}")]
-    pairs += [("preparation", step) for step in job.scan.preparation]
-    pairs += [
-        ("engine", job.run.backend.name),
-        ("memory", f"about {needed / 1e6:.3g} MB"),
-        ("would write", f"{job.output}: {', '.join(files[name].name for name in written)}"),
-    ]
-    if arguments.json:
-        print(json.dumps({"scan": job.name, "plan": [list(pair) for pair in pairs]}), flush=True)
-    else:
-        print_pairs(pairs)
-    return 0
+    scratch = arguments.scratch
+    if scratch is None and arguments.cluster != LOCAL:
+        scratch = job.output
+    files = [*map(Path, arguments.scan), *([] if scratch is None else [scratch])]
+    with cluster_client(arguments.cluster, files) as client:
+        run = replace(job.run, executor=as_executor(client), folder=scratch)
+        yield replace(job, run=run)
 
 
 def _write_settings(job: Job, typed: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order
+from .._executors import in_order, is_elsewhere
 from ..backends import Backend
 from ..geometry import ScanGeometry, turn_volume
 from ..images.moving import move_rows
@@ -102,6 +102,9 @@ class Slices:
     method : Method
     workers : int, optional
         Number of threads for the moving; the engine has its own.
+    alone : bool
+        No other process makes slabs on the same cores. Else each takes one core, or as many as
+        ``workers`` says.
     """
 
     measured: Measured
@@ -110,6 +113,7 @@ class Slices:
     used: NDArray[np.bool_]
     method: Method
     workers: int | None = None
+    alone: bool = True
 
     @classmethod
     def of(cls, result: AlignmentResult, scan: Scan, method: Method) -> Slices:
@@ -165,6 +169,14 @@ class Slices:
 
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """Read, move and reconstruct some rows."""
+        if self.alone:
+            return self._made(rows)
+        from ..images._threads import threads
+
+        with threads(self.workers or 1):
+            return self._made(rows)
+
+    def _made(self, rows: slice) -> NDArray[np.float32]:
         measured, backend = self.measured, self.method.backend
         images, weights = move_rows(
             measured.projections,
@@ -218,6 +230,8 @@ def volume_output(
     MemoryError
         Not even one slice fits.
     """
+    if executor is not None and is_elsewhere(executor):
+        slices = replace(slices, alone=False)
     n, height = slices.geometry.n_rows, slices.height()
     slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
     vertical = scan.rotation_axis == "vertical"

@@ -1,0 +1,143 @@
+"""``align --dry-run``: what a run would read, hold, take and write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._job import Job
+from ._scan import outline, tell_remarks
+from ._text import print_pairs
+
+if TYPE_CHECKING:
+    from ..geometry import ScanGeometry
+    from ..io.reconstruction import Method
+    from ..start.run import Run
+
+__all__ = ["say_plan"]
+
+_EVALUATIONS = 8
+"""Of a level: the runs of the README's tables take three or four iterations at most levels, and
+look twice more at displaced images."""
+_COPIES = 4  # of images and volume at once: the peak of tests/benchmarks/memory.py is 3.9
+_SMALL = (24, 4, 96)  # angles, rows and columns that the engine is timed on: a tenth of a second
+
+
+def say_plan(arguments: argparse.Namespace, job: Job) -> int:
+    """Say what a run would do; nothing is written."""
+    tell_remarks(job.scan)
+    pairs = [("scan", f"{job.name}: {outline(job.scan)}")]
+    pairs += [("reads", _reads(job))]
+    pairs += [("preparation", step) for step in job.scan.preparation]
+    pairs += [("engine", job.run.backend.name)]
+    pairs += _levels(job.run)
+    if job.method is not None:
+        seconds = _seconds(job.run, job.method, job.run.geometry)
+        pairs += [("reconstruction", f"{job.method.words}, {_in_time(seconds)}")]
+    pairs += [
+        ("times", "from this engine's rate on a small scan, now; other work here slows them down"),
+        ("would write", _writes(arguments, job)),
+    ]
+    if arguments.json:
+        print(json.dumps({"scan": job.name, "plan": [list(pair) for pair in pairs]}), flush=True)
+    else:
+        print_pairs(pairs)
+    return 0
+
+
+def _reads(job: Job) -> str:
+    """Say how much lies in the file, and how much of it is aligned."""
+    shape = job.scan.projections.shape
+    stored = job.scan.source.get("data", "")
+    size = _in_bytes(4 * math.prod(shape))
+    return f"{stored}; as it is aligned, {' x '.join(map(str, shape))} in float32: {size}"
+
+
+def _levels(run: Run) -> list[tuple[str, str]]:
+    """Say what each level holds, and how long it takes."""
+    from ..loop.level import choose_levels, row_binning
+
+    whole, parameters = run.geometry, run.parameters
+    said = []
+    for binning in parameters.levels or choose_levels(whole.n_columns):
+        geometry = whole.binned(binning, row_binning(whole.n_rows, binning))
+        images, volume = math.prod(geometry.projections_shape), math.prod(geometry.volume_shape)
+        seconds = _EVALUATIONS * _seconds(run, None, geometry)
+        said.append(
+            (
+                "levels",
+                f"binned by {binning}: {' x '.join(map(str, geometry.projections_shape))}, about "
+                f"{_in_bytes(4 * _COPIES * (images + volume))} of memory, {_in_time(seconds)}",
+            )
+        )
+    if parameters.precision > 0 and len(said) > 1:
+        ends = f"ends on the first that knows the shifts to {parameters.precision:g} px (RMS)"
+        said.append(("levels", ends))
+    return said
+
+
+def _seconds(run: Run, method: Method | None, geometry: ScanGeometry) -> float:
+    """Return how long a reconstruction takes: the loop's with its reprojection, or the final one.
+
+    Timed on a few rows of a small scan. The work of a row goes with the number of angles and the
+    area of a slice.
+    """
+    n, rows, columns = _SMALL
+    small = geometry.with_changes(
+        angles=geometry.angles[np.linspace(0, geometry.n_angles - 1, n).astype(int)],
+        in_plane=None,
+        rotations=None,
+        n_rows=rows,
+        n_columns=columns,
+        volume_width=columns,
+        center=(columns - 1) / 2,
+        axis_angle=0.0,
+        axis_tilt=0.0,
+    )
+    images = np.random.default_rng(0).random(small.projections_shape, dtype=np.float32)
+    engine = run.backend if method is None else method.backend
+
+    def work() -> None:
+        if method is None and not callable(run.algorithm):
+            volume = engine.reconstruct(images, small, algorithm=run.algorithm, **run.options)
+            engine.operator(small)(volume)
+        elif method is not None:
+            engine.reconstruct(images, small, algorithm=method.algorithm, **method.options)
+
+    work()  # compiled, and in the cache
+    began = time.perf_counter()
+    work()
+    took = time.perf_counter() - began
+    area = geometry.n_angles * geometry.volume_width**2 / (n * columns**2)
+    return took / rows * geometry.n_rows * area
+
+
+def _writes(arguments: argparse.Namespace, job: Job) -> str:
+    from ..io import result_files
+
+    shape = job.scan.projections.shape
+    files = result_files(job.output, f".{arguments.format}", channels=len(shape) == 4)
+    left_out = {"aligned", "angles"} if not arguments.aligned else set()
+    left_out |= {"reconstruction"} if not arguments.reconstruction else set()
+    sizes = {"aligned": math.prod(shape), "reconstruction": shape[1] * shape[2] ** 2}
+    names = [
+        file.name + (f" ({_in_bytes(4 * sizes[name])})" if name in sizes else "")
+        for name, file in files.items()
+        if name not in left_out
+    ]
+    return f"{job.output}: {', '.join(names)}"
+
+
+def _in_bytes(count: float) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+def _in_time(seconds: float) -> str:
+    if seconds < 1:
+        return "less than a second"
+    return f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} minutes"
