@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 import numpy as np
 from numpy.typing import NDArray
 
+from ._memory import bytes_of
+
 __all__ = ["AlignmentParameters", "spelled_out"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -114,6 +116,10 @@ class AlignmentParameters:
         reconstruction, and do not move them.
     use_gpu : bool
         Ask the backend for its GPU.
+    memory : int or str, optional
+        What a run may take beside the projections that were given in memory: bytes, or such as
+        ``"4 GB"``. Levels that it does not hold are not run. None: half of what is free, in a
+        container or a cluster's job too.
     workers : int, optional
         Number of threads for everything. None takes all cores that the process may use.
     seed : int
@@ -160,6 +166,7 @@ class AlignmentParameters:
     initial_estimate: bool = _advanced(True)
     down_weight: bool = _advanced(True)
     use_gpu: bool = _advanced(False)
+    memory: int | str | None = _advanced(None)
     workers: Annotated[int | None, {"min": 1, "max": 1024}] = _advanced(None)
     seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = _advanced(0)
 
@@ -185,6 +192,8 @@ class AlignmentParameters:
                 "background must be 'found', 'none', 'offset' or 'plane', got "
                 f"{self.background!r}; 'found' takes out what the borders show"
             )
+        if self.memory is not None:
+            put(self, "memory", bytes_of(self.memory))
         if self.normalization not in (None, "phase"):
             raise ValueError(
                 f"normalization must be None or 'phase', got {self.normalization!r}; None is the "

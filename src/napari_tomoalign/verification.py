@@ -180,12 +180,12 @@ def verify(
         )
     rng = np.random.default_rng(seed)
     injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.parameters.directions
-    images = run.projections
-    if run.weights is not None:
-        images = fill_ignored(images, run.weights)  # garbage would spread as the images are moved
+    images, weighted = run.lines.weighted()
+    if weighted is not None:
+        images = fill_ignored(images, weighted)  # garbage would spread as the images are moved
     displaced = shift_stack(images, injected - result.shifts, workers=settings["workers"])
     known = shift_weights(
-        run.weights,
+        weighted,
         injected - result.shifts,
         run.geometry.projections_shape,
         workers=settings["workers"],

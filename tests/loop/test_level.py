@@ -6,8 +6,9 @@ import pytest
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.images.binning import bin_stack
-from napari_tomoalign.loop.level import Level, choose_levels
+from napari_tomoalign.loop.level import Level
 from napari_tomoalign.loop.poses import Poses
+from napari_tomoalign.start.held import choose_levels
 
 N_ROWS, N_COLUMNS, CENTER = 64, 66, 30.7
 X, R, Z = 9.0, -6.0, 33.0

@@ -17,11 +17,11 @@ from ..images.source import as_source
 from ..io import ScanFileError, ShiftsFile, folder_lock, read_scan, read_shifts, write_result
 from ..io.settings import SETTINGS, read_settings, write_settings
 from ..io.stack_files import holds_center
-from ..loop.level import row_binning
 from ..parameters import AlignmentParameters
 from ..report import compare, write_film, write_report
 from ..report.comparing import with_images
 from ..results import AlignmentResult, AlignmentState, Measured, freeze
+from ..start.held import row_binning
 from ._frames import Placement
 from ._readers import scan_layers
 from ._request import RunRequest, ScanSource

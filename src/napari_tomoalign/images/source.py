@@ -15,9 +15,18 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArraySource", "FlatSource", "Source", "as_source", "blocks_of", "source_of_array"]
+__all__ = [
+    "ArraySource",
+    "FlatSource",
+    "Source",
+    "as_source",
+    "blocks_of",
+    "is_read_in_pieces",
+    "source_of_array",
+]
 
 _ALL = slice(None)
+_PIECEWISE = ("dask", "h5py", "zarr")  # libraries whose arrays are indexed as NumPy's
 _BLOCK_BYTES = 64 * 2**20
 """A block is large enough that the calls cost nothing, and small beside any scan."""
 
@@ -63,7 +72,7 @@ class ArraySource:
 
     def read(self, *cuts: slice) -> NDArray[Any]:
         """Return the part that the slices cut out, one for each of the first axes."""
-        return np.asarray(self.array[cuts])
+        return np.asanyarray(self.array[cuts])
 
 
 @dataclass(frozen=True)
@@ -117,8 +126,14 @@ class FlatSource:
         while left:
             count = file.readinto(left)
             if not count:
-                raise EOFError(f"the file ends {len(left)} bytes before the values do")
+                raise EOFError(f"{self.path}: the file ends {len(left)} bytes before the values do")
             left = left[count:]
+
+
+def is_read_in_pieces(stack: Any) -> bool:
+    """Tell whether an array lies in a file, or is computed, piece by piece when it is indexed."""
+    kind = type(stack).__module__.partition(".")[0]
+    return isinstance(stack, np.memmap) or (kind in _PIECEWISE and hasattr(stack, "shape"))
 
 
 def as_source(stack: Any) -> Source:

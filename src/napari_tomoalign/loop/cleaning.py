@@ -17,11 +17,12 @@ from .._typing import Array, Stack
 from ..findings import Finding
 from ..images.filtering import fill_ignored
 from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
+from ..images.source import as_source
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
 from ..start.run import Run
 from ..start.survey import blocks_of, take_survey
-from .level import level_of
+from .level import Level, level_of
 from .matching import match
 from .model import evaluate
 from .poses import Poses
@@ -48,23 +49,24 @@ def cleaned(run: Run, start: Start) -> Start:
     confidence = used.astype(np.float64)
     drawn = np.flatnonzero(start.registered)
     grid = truncation.grid(poses.frame, last=False)
-    inside = np.zeros(images.shape[1:], bool)
-    inside[run.parameters.projection_cropping or ...] = True  # what is not registered tells nothing
+    noise = start.frame_noise / np.sqrt(np.prod(start.binning))
     pattern = np.zeros(images.shape[1:], np.float32)
     hit = np.zeros(images.shape, bool)
     for _ in range(_ROUNDS_STRIPED if start.detector.striped else _ROUNDS):
-        level = level_of(start, 1, grid)
+        level = level_of(start, start.binning[1], grid)
         model = evaluate(run, level, truncation, poses, used)
         moves = match(run, level, model, drawn, confidence, True).shifts * level.pixel
-        there, seen = _on_detector(model.reprojected, poses, run.parameters.workers)
+        there, seen = _on_detector(model.reprojected, level, poses, run.parameters.workers)
         if given is not None:
             seen &= given > 0
+        inside = np.zeros(images.shape[1:], bool)  # what is not registered tells nothing
+        inside[level.window(run.parameters.projection_cropping, run.geometry)] = True
         seen &= inside
         misfit = np.where(seen, images - there, np.float32(np.nan))
         if start.detector.striped:
-            pattern = pattern + _BEYOND * (_pattern(misfit, used, start.frame_noise) - pattern)
+            pattern = pattern + _BEYOND * (_pattern(misfit, used, noise) - pattern)
         if start.detector.hit:
-            hit = _hit(misfit - pattern, used, start.frame_noise)
+            hit = _hit(misfit - pattern, used, noise)
         projections, weights = _without(images, given, pattern, hit)
         start = replace(start, projections=projections, weights=weights)
         step = np.zeros_like(start.shifts)
@@ -89,21 +91,27 @@ def cleaned(run: Run, start: Start) -> Start:
                 "predicts, beyond any noise, and are ignored",
             )
         )
-    survey = take_survey(blocks_of(start.projections), images.shape)
+    survey = take_survey(blocks_of(start.projections), start.projections.shape)
     outline = look_at_outline(survey, used)
-    return replace(start, outline=outline, notes=(*start.notes, *notes))
+    full = start.full
+    if start.binning == (1, 1):
+        known = None if start.weights is None else as_source(start.weights)
+        full = replace(full, projections=as_source(start.projections), weights=known)
+    return replace(start, outline=outline, notes=(*start.notes, *notes), full=full)
 
 
 def _on_detector(
-    images: Stack, poses: Poses, workers: int | None
+    images: Stack, level: Level, poses: Poses, workers: int | None
 ) -> tuple[Stack, NDArray[np.bool_]]:
     """Return images of the frame as the detector would see them, and where they reach."""
     spline, shape = SplineStack(images), images.shape
     if poses.turns is None:
-        seen = shift_weights(None, poses.shifts, shape, workers=workers)
-        return spline.moved(poses.shifts, workers=workers), seen > 0
-    pivot = (poses.geometry.row_center, poses.geometry.center)
-    places = places_of(-poses.in_frame(poses.shifts), -poses.turns, pivot)
+        shifts = poses.shifts / level.pixel
+        seen = shift_weights(None, shifts, shape, workers=workers)
+        return spline.moved(shifts, workers=workers), seen > 0
+    geometry = level.placed(poses)
+    pivot, pixel = (geometry.row_center, geometry.center), (level.pixel[0], level.pixel[1])
+    places = places_of(-poses.in_frame(poses.shifts) / level.pixel, -poses.turns, pivot, pixel)
     seen = fetch_weights(None, places, shape, workers=workers)
     return spline.fetched(places, workers=workers), seen > 0
 

@@ -32,7 +32,7 @@ def diagnose(
     history: tuple[IterationRecord, ...],
 ) -> tuple[Finding, ...]:
     """Return what is likely to be wrong, the frames first; empty where nothing is."""
-    found = [*run.notes, *start.notes]
+    found = [*start.notes]
     found += _frames(run, start, history[-1])
     found += _scan(run, start, history[-1])
     found += _background(model, history[-1])

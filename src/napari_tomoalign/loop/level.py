@@ -14,34 +14,13 @@ from ..geometry.scan_geometry import binned_position
 from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import rows_under
 from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
+from ..start.held import row_binning
 from ..start.prepare import Start
-from ..start.run import Run
 from .poses import Poses
 
-__all__ = ["Level", "choose_levels", "level_of", "levels_of", "row_binning"]
-
-_SMALLEST = 32  # pixels: a binned image keeps at least these many columns
-
+__all__ = ["Level", "level_of"]
 
 _TAPS = 2  # rows on either side that a cubic spline is made of
-_FEWEST_ROWS = 16  # rows are not binned below this
-
-
-def choose_levels(n_columns: int) -> tuple[int, ...]:
-    """Return the binnings, coarse to fine, that suit images of so many columns."""
-    levels = [1]
-    while n_columns // (2 * levels[0]) >= _SMALLEST and levels[0] < 8:
-        levels.insert(0, 2 * levels[0])
-    return tuple(levels)
-
-
-def row_binning(n_rows: int, binning: int) -> int:
-    """Return by how much rows are binned where columns are binned by so much.
-
-    As much, or less where few would be left: for a vertical axis the size of a pixel along it is
-    free.
-    """
-    return min(binning, max(1, n_rows // _FEWEST_ROWS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,15 +48,20 @@ class Level:
         weights: Stack | None,
         geometry: ScanGeometry,
         binning: int,
+        before: tuple[int, int] = (1, 1),
     ) -> Level:
-        """Bin a scan, its rows by `row_binning` where slices are independent."""
+        """Bin a scan, its rows by `row_binning` where slices are independent.
+
+        Its images are binned by ``before`` already.
+        """
         rows = binning
         if geometry.has_vertical_axis:
-            rows = row_binning(geometry.n_rows, binning)
+            rows = row_binning(geometry.n_rows, binning) // before[0] * before[0]
+        more = rows // before[0], binning // before[1]
         if weights is None:
-            binned, binned_weights = bin_stack(projections, rows, binning), None
+            binned, binned_weights = bin_stack(projections, *more), None
         else:
-            binned, binned_weights = bin_weighted(projections, weights, rows, binning)
+            binned, binned_weights = bin_weighted(projections, weights, *more)
         coarse = geometry.binned(binning, rows)
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
@@ -140,18 +124,6 @@ class Level:
         return places_of(poses.shifts / self.pixel, turns, pivot, pixel)
 
 
-def levels_of(run: Run) -> tuple[int, ...]:
-    """Return the binnings, coarse to fine, that suit a run where the caller names none.
-
-    Where slices are not independent rows are binned as columns are, and enough must be left.
-    """
-    levels = choose_levels(run.geometry.n_columns)
-    if run.independent_slices:
-        return levels
-    most = max(1, run.geometry.n_rows // _FEWEST_ROWS)
-    return tuple(binning for binning in levels if binning <= most)
-
-
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
     """Return the scan at a binning; the geometry is that of the full images, with the grid."""
-    return Level.of(start.projections, start.weights, geometry, binning)
+    return Level.of(start.projections, start.weights, geometry, binning, start.binning)

@@ -7,13 +7,11 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..findings import Finding
-from ..images.source import as_source
 from ..results import (
     TRUSTED,
     AlignmentResult,
     AlignmentState,
     IterationRecord,
-    Measured,
     freeze,
     versions_of,
 )
@@ -102,11 +100,7 @@ def make_state(
         message=_message(run, verdict, history),
         findings=findings,
         generator_state=rng.bit_generator.state,
-        measured=Measured(
-            projections=as_source(start.projections),
-            weights=None if start.weights is None else as_source(start.weights),
-            sign=start.measurement.sign,
-        ),
+        measured=start.full,
         measured_geometry=poses.geometry,
     )
 

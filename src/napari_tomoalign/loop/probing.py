@@ -6,9 +6,10 @@ import numpy as np
 
 from .._typing import Array
 from ..results import TRUSTED
+from ..start.held import levels_of
 from ..start.prepare import Start
 from ..start.run import Run
-from .level import level_of, levels_of
+from .level import level_of
 from .matching import match
 from .model import evaluate
 from .poses import Poses
@@ -30,7 +31,7 @@ def learn(
     if not (truncation.learns and schedule.accelerates and schedule.last):
         return
     # The finest level but one: trends are as smooth there, and an iteration costs an eighth.
-    binning = levels_of(run)[-2:][0]
+    binning = max(levels_of(run)[-2:][0], start.binning[1])
     level = level_of(start, binning, truncation.grid(poses.frame, last=True))
     used = start.taking_part(confidence)
     counted = start.registered & (confidence >= TRUSTED)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..geometry.gauge import gauge_part
 from ..results import TRUSTED, IterationRecord
+from ..start.held import levels_of
 from ..start.prepare import Start
 from ..start.run import Run
 from .acceleration import Anderson
-from .level import levels_of
 from .poses import Poses
 from .truncation import Truncation
 
@@ -51,6 +51,7 @@ class Schedule:
     def __init__(self, run: Run, start: Start) -> None:
         parameters, geometry = run.parameters, run.geometry
         levels = parameters.levels or levels_of(run)
+        levels = tuple(level for level in levels if level >= start.binning[1])
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = start.registered

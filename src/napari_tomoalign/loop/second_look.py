@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 from ..results import TRUSTED, freeze
+from ..start.held import levels_of
 from ..start.prepare import Start
 from ..start.run import Run
-from .level import Level, level_of, levels_of
+from .level import Level, level_of
 from .matching import match
 from .model import Model, evaluate
 from .poses import Poses
@@ -85,7 +86,7 @@ def look_again(
     used = start.taking_part(confidence)
     counted = start.registered & (confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
-    binning = levels_of(run)[-2:][0]
+    binning = max(levels_of(run)[-2:][0], start.binning[1])
     known: Model | None = model
     if binning > level.binning:
         level = level_of(start, binning, truncation.grid(poses.frame, last=True))

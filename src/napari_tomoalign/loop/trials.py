@@ -19,6 +19,7 @@ from .._typing import Array, Stack
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
+from ..start.lines import Lines
 from ..start.prepare import Start
 from ..start.run import Run
 
@@ -53,9 +54,9 @@ def explained_by(run: Run, start: Start) -> Finding | None:
 
 def _coarse(run: Run, start: Start) -> Run:
     """Return a run of the binned scan that does not rest before it is stopped."""
-    n_columns = run.geometry.n_columns
+    _, n_rows, n_columns = start.projections.shape
     binning = max(1, n_columns // _COLUMNS)
-    rows = min(binning, max(1, run.geometry.n_rows // _COLUMNS))
+    rows = min(binning, max(1, n_rows // _COLUMNS))
     images = bin_stack(start.projections, rows, binning)
     algorithm = str(run.algorithm)
 
@@ -66,8 +67,7 @@ def _coarse(run: Run, start: Start) -> Run:
     return replace(
         run,
         algorithm=reconstruct,
-        projections=images,
-        weights=None,
+        lines=Lines.of(images),
         geometry=run.geometry.with_changes(
             n_rows=images.shape[1],
             n_columns=images.shape[2],
@@ -90,8 +90,8 @@ def _coarse(run: Run, start: Start) -> Run:
 def _others(coarse: Run) -> Iterator[tuple[str, dict[str, Any], Run]]:
     """Yield what else may be meant, in words and as parameters, and the run of it."""
     angles = coarse.geometry.angles
-    if min(coarse.projections.shape[1:]) >= _FEWEST_ROWS:
-        turned = np.ascontiguousarray(coarse.projections.transpose(0, 2, 1))
+    if min(coarse.lines.shape[1:]) >= _FEWEST_ROWS:
+        turned = np.ascontiguousarray(coarse.lines.read().transpose(0, 2, 1))
         geometry = coarse.geometry.with_changes(
             n_rows=turned.shape[1],
             n_columns=turned.shape[2],
@@ -102,7 +102,7 @@ def _others(coarse: Run) -> Iterator[tuple[str, dict[str, Any], Run]]:
             "a rotation axis along the columns (horizontal): read the scan with "
             'rotation_axis="horizontal"',
             {"rotation_axis": "horizontal"},
-            replace(coarse, projections=turned, geometry=geometry),
+            replace(coarse, lines=Lines.of(turned), geometry=geometry),
         )
     for words, other in _other_angles(angles):
         yield words, {}, replace(coarse, geometry=coarse.geometry.with_changes(angles=other))

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import Backend, BackendUnavailable, available_backends, get_backend
-from ..findings import Finding
 from ..geometry import ScanGeometry
-from ..images.absorbance import absorbance
 from ..images.arrays import as_array
+from ..images.source import ArraySource, Source, as_source, is_read_in_pieces
 from ..parameters import AlignmentParameters
 from ..results import Resume
 from .axis import Axis, geometry_of
+from .held import finest_held
+from .lines import Lines, Values
+from .looking import read_blocks
 from .run import Loop, Run
 
 __all__ = ["check"]
-
-_LARGEST_VALUE = 1e15  # the sum of the squares of 1e8 pixels, float32, is then 1e38: in range
 
 
 def check(
@@ -44,8 +45,8 @@ def check(
         The backend, or its GPU, is not here.
     """
     settings = AlignmentParameters.from_dict(parameters)
-    stack, good = _stack(projections)
-    n, n_rows, n_columns = stack.shape[:3]
+    source, good = _source(projections)
+    n, n_rows, n_columns = source.shape[:3]
     given = _weights(weights, (n, n_rows, n_columns))
     if good is not None:
         given = good.astype(np.float32) if given is None else given * good
@@ -57,10 +58,8 @@ def check(
     if resume is not None:
         _check_resume(resume, n, n_columns, settings)
     engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
-    data, data_weights, notes = _line_integrals(stack, given, excluded, settings)
-    return Run(
-        projections=data,
-        weights=data_weights,
+    run = Run(
+        lines=_lines(source, given, excluded, settings),
         geometry=geometry,
         center_known=axis.center is not None,
         initial_shifts=start,
@@ -72,27 +71,31 @@ def check(
         usual_iterations=usual_iterations,
         parameters=settings,
         resume=resume,
-        notes=notes,
         loop=loop,
     )
+    finest_held(run)  # refused here where nothing is
+    return run
 
 
-def _stack(projections: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Return the stack and, of a masked one, the pixels that are good in all channels."""
-    stack, good = as_array(projections, "projections")
+def _source(projections: Any) -> tuple[Source, NDArray[np.bool_] | None]:
+    """Return what is aligned, read when it is asked for, and the good pixels of a masked array."""
+    stack: Any = projections
+    good: NDArray[np.bool_] | None = None
+    if not (isinstance(stack, Source) or is_read_in_pieces(stack)):
+        stack, good = as_array(projections, "projections")
     if stack.dtype.kind not in "fiub":
         raise TypeError(
             "projections must be real numbers (float, integer or boolean), got dtype "
             f"{stack.dtype}: take the modulus or the phase of complex data"
         )
-    if stack.ndim not in (3, 4) or 0 in stack.shape:
+    if len(stack.shape) not in (3, 4) or 0 in stack.shape:
         raise ValueError(
             "projections must be (n_angles, n_rows, n_columns), or with channels as a fourth "
             f"axis, none of them empty; got shape {stack.shape}"
         )
-    if len(stack) < 3:
+    if stack.shape[0] < 3:
         raise ValueError(
-            f"at least 3 projections are needed, got {len(stack)}: is the first axis the angle?"
+            f"at least 3 projections are needed, got {stack.shape[0]}: is the first axis the angle?"
         )
     if stack.shape[2] < 8:
         raise ValueError(
@@ -101,7 +104,7 @@ def _stack(projections: ArrayLike) -> tuple[NDArray[Any], NDArray[np.bool_] | No
         )
     if good is not None and good.ndim == 4:
         good = np.asarray(good.all(axis=3))
-    return stack, good
+    return as_source(stack), good
 
 
 def _weights(weights: ArrayLike | None, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
@@ -302,57 +305,21 @@ def _engine(
     )
 
 
-def _line_integrals(
-    stack: NDArray[Any],
+def _lines(
+    source: Source,
     weights: NDArray[np.float32] | None,
     excluded: NDArray[np.bool_],
     settings: AlignmentParameters,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, tuple[Finding, ...]]:
-    """Return what is aligned: one float32 stack, channels averaged, -log where it is asked for."""
-    with np.errstate(over="ignore", invalid="ignore"):  # said below
-        data = stack.mean(axis=3, dtype=np.float32) if stack.ndim == 4 else stack
-        data = np.asarray(data, dtype=np.float32)
-    _check_finite(data, weights, excluded, stack)
-    notes: tuple[Finding, ...] = ()
-    if not np.isfinite(data.sum(dtype=np.float64)):  # where it does not count, as checked
-        data = np.where(np.isfinite(data), data, np.float32(0))
-    if settings.transmission and settings.use_absorbances:
-        values, lit = absorbance(data)
-        dark = ~lit
-        if dark.any():
-            where = dark if weights is None else dark & (weights > 0)
-            few = f"{int(where.sum())} pixels of transmission 0 or less are ignored"
-            notes = (Finding("dark pixels", few),)
-            weights = np.ones(data.shape, np.float32) if weights is None else weights
-            weights[dark] = 0
-        data = values
-    return data, weights, notes
-
-
-def _check_finite(
-    data: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
-    excluded: NDArray[np.bool_],
-    given: NDArray[Any],
-) -> None:
-    with np.errstate(invalid="ignore"):
-        if max(data.max(), -data.min()) < _LARGEST_VALUE:  # cheap: no stack of booleans
-            return
-        bad = ~(np.abs(data) < _LARGEST_VALUE)
-    bad[excluded] = False
-    if weights is not None:
-        bad &= weights > 0
-    if not bad.any():
-        return
-    if np.isfinite(given).all():
-        raise ValueError(
-            f"projections reach {np.abs(given).max():.3g}, and sums of their squares are more than "
-            "single precision holds: divide them"
-        )
-    frames = np.flatnonzero(bad.any(axis=(1, 2)))
-    first = tuple(int(i) for i in np.argwhere(bad)[0])
-    raise ValueError(
-        f"{int(bad.sum())} values of the projections are NaN or infinite, in {len(frames)} of "
-        f"{len(data)} projections (the first at {first}): mask them with "
-        "weights=np.isfinite(projections), or leave those projections out with excluded_subset"
-    )
+) -> Lines:
+    """Return what is aligned; what is in memory is looked at here, what is not when it is read."""
+    lines = Lines(source, weights, settings.transmission and settings.use_absorbances)
+    array = source.array if isinstance(source, ArraySource) else None
+    if not isinstance(array, np.ndarray):
+        return lines
+    found = Values(excluded)
+    for part in read_blocks(lines.shape):
+        found.add(*lines.as_given(part), part.start)
+    found.refuse()
+    if found.gaps and lines.in_memory is not None:  # where they do not count
+        return replace(lines, source=ArraySource(lines.read()))
+    return lines

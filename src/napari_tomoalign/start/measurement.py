@@ -7,7 +7,6 @@ frame, gets weight 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from .._typing import Array, Stack
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from .borders import Borders
-from .survey import NOISELESS, Survey, blocks_of
+from .survey import NOISELESS, Survey
 
 __all__ = ["Measurement", "gains_of", "measurement_of"]
 
@@ -62,34 +61,25 @@ class Measurement:
         """Whether the values of the images are others than the projections'."""
         return bool(self.sign < 0 or self.planes.any() or (self.gains != 1).any())
 
-    def projections(self, images: Stack) -> Stack:
-        """Return the projections that a stack of images holds; not modified, a copy if need be."""
+    @property
+    def takes_out(self) -> bool:
+        """Whether anything of the images is changed or ignored."""
+        return self.changes or bool(self.stuck.any())
+
+    def projections(
+        self, images: Stack, frames: slice = slice(None), rows: slice = slice(None)
+    ) -> Stack:
+        """Return the projections that some rows of some images hold; these are not modified."""
         if not self.changes:
             return images
-        out = np.empty_like(images)
-        for first, block in self._blocks(images):
-            out[first : first + len(block)] = block
-        return out
-
-    def _blocks(self, images: Stack) -> Iterator[tuple[int, Stack]]:
-        n_rows, n_columns = images.shape[1:]
-        down = np.linspace(-1, 1, n_rows, dtype=np.float32)[:, None]
+        n_rows, n_columns = self.stuck.shape
+        down = np.linspace(-1, 1, n_rows, dtype=np.float32)[rows, None]
         across = np.linspace(-1, 1, n_columns, dtype=np.float32)
-        for first, block in blocks_of(images):
-            part = slice(first, first + len(block))
-            offset, over_rows, over_columns = self.planes[part].T.astype(np.float32)[
-                ..., None, None
-            ]
-            plane = offset + over_rows * down + over_columns * across
-            gains = self.gains[part].astype(np.float32)[:, None, None]
-            yield first, (np.float32(self.sign) * block - plane) / gains
-
-    def weights(self, given: Stack | None, shape: tuple[int, int, int]) -> Stack | None:
-        """Return the weights, those of stuck pixels 0; not modified."""
-        if not self.stuck.any():
-            return given
-        base = np.ones(shape, np.float32) if given is None else given
-        return np.where(self.stuck, np.float32(0), base)
+        offset, over_rows, over_columns = self.planes[frames].T.astype(np.float32)[..., None, None]
+        plane = offset + over_rows * down + over_columns * across
+        gains = self.gains[frames].astype(np.float32)[:, None, None]
+        found: Stack = (np.float32(self.sign) * images - plane) / gains
+        return found
 
 
 def measurement_of(

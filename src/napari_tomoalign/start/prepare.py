@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
-from ..images.filtering import fill_ignored
-from ..results import TRUSTED
+from ..images.source import Source, as_source
+from ..results import TRUSTED, Measured
 from .borders import Borders, look_at_borders
 from .detector import Detector, look_at_detector
 from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
+from .held import finest_held, rows_at
+from .looking import FullSize, Seen, look
 from .measurement import Measurement, gains_of, measurement_of
 from .outline import Outline, look_at_outline
 from .run import Run
-from .survey import Survey, blocks_of, take_survey
+from .survey import Survey
 
 __all__ = ["Start", "prepare"]
 
@@ -34,8 +36,13 @@ class Start:
 
     Attributes
     ----------
-    projections : (n_angles, n_rows, n_columns) array of float32
-        Ignored pixels filled from their surroundings.
+    projections, weights : (n_angles, n_rows, n_columns) array of float32
+        Binned by ``binning``; ignored pixels filled from their surroundings. None for the weights:
+        all 1.
+    binning : (int, int)
+        Of rows and columns: the finest that the memory holds.
+    full : Measured
+        The same at full size, to be read piece by piece.
     geometry : ScanGeometry
         With the centre of the first estimate.
     shifts : (n_angles, 2) array
@@ -63,6 +70,8 @@ class Start:
 
     projections: NDArray[np.float32]
     weights: NDArray[np.float32] | None
+    binning: tuple[int, int]
+    full: Measured
     geometry: ScanGeometry
     shifts: NDArray[np.float64]
     usable: NDArray[np.bool_]
@@ -83,24 +92,20 @@ class Start:
         return (confidence >= TRUSTED) | self.held
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    projections: NDArray[np.float32]
-    weights: NDArray[np.float32] | None
-    survey: Survey
-
-
 def prepare(run: Run) -> Start:
     """Look at the frames and the outline, estimate shifts and centre.
 
     Raises
     ------
     ValueError
-        No projection that could be registered shows any contrast.
+        No projection that could be registered shows any contrast; values that cannot be aligned;
+        a memory that holds no level.
     """
-    geometry, weights = run.geometry, run.weights
-    images = run.projections if weights is None else fill_ignored(run.projections, weights)
-    survey = take_survey(blocks_of(images), geometry.projections_shape)
+    geometry = run.geometry
+    finest, limited = finest_held(run)
+    binning = (rows_at(run, finest), finest)
+    seen = look(run.lines, binning, Measurement.plain(run.lines.shape), run.excluded)
+    survey = seen.survey
     frames = inspect_frames(survey).without(run.excluded)
     usable = ~run.excluded
     usable[list(frames.blank)] = False
@@ -110,13 +115,13 @@ def prepare(run: Run) -> Start:
             "no projection that may be registered shows any contrast: are the projections blank, "
             "or is everything else in ignored_subset or excluded_subset?"
         )
-    seen = _Seen(images, weights, survey)
-    seen, measurement, borders, said = _measured(run, seen, usable)
-    projections, weights, survey = seen.projections, seen.weights, seen.survey
+    few_dark = seen.notes
+    seen, measurement, borders, said = _measured(run, binning, seen, usable)
+    survey = seen.survey
     outline = look_at_outline(survey, usable)
     estimate = _first_estimate(run, survey, usable)
     directions, few = _directions(run, outline, estimate)
-    shifts = np.zeros((len(projections), 2))
+    shifts = np.zeros((geometry.n_angles, 2))
     if run.resume is not None:
         shifts = run.resume.history[-1].shifts.copy()
         geometry = geometry.with_changes(center=run.resume.history[-1].center)
@@ -128,8 +133,10 @@ def prepare(run: Run) -> Start:
         shifts[run.held | run.excluded] = 0.0
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
-        projections=projections,
-        weights=weights,
+        projections=seen.projections,
+        weights=seen.weights,
+        binning=binning,
+        full=_full(run, seen, binning, measurement),
         geometry=geometry,
         shifts=shifts,
         usable=usable,
@@ -140,7 +147,7 @@ def prepare(run: Run) -> Start:
         noise=_noise_share(survey, usable),
         frame_noise=survey.noise,
         directions=directions,
-        notes=said + few,
+        notes=few_dark + said + few + limited,
         measurement=measurement,
         borders=borders,
         detector=look_at_detector(survey, usable, measurement.stuck),
@@ -148,28 +155,36 @@ def prepare(run: Run) -> Start:
 
 
 def _measured(
-    run: Run, seen: _Seen, usable: NDArray[np.bool_]
-) -> tuple[_Seen, Measurement, Borders, tuple[Finding, ...]]:
+    run: Run, binning: tuple[int, int], seen: Seen, usable: NDArray[np.bool_]
+) -> tuple[Seen, Measurement, Borders, tuple[Finding, ...]]:
     """Take out of the images what is no projection; look at them anew where they have changed."""
     borders = look_at_borders(seen.survey, usable)
     measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable)
-    shape = seen.survey.shape
-    images, weights = seen.projections, measurement.weights(seen.weights, shape)
-    if weights is not None and measurement.stuck.any():
-        images = fill_ignored(images, weights)
-
-    def look() -> _Seen:
-        projections = measurement.projections(images)
-        if projections is seen.projections:
-            return seen
-        return _Seen(projections, weights, take_survey(blocks_of(projections), shape))
-
-    after = look()
-    gains, said = gains_of(run.parameters, after.survey, usable)
+    if measurement.takes_out:
+        del seen  # make room for what takes its place
+        seen = look(run.lines, binning, measurement, run.excluded)
+    gains, said = gains_of(run.parameters, seen.survey, usable)
     if said:
         measurement = replace(measurement, gains=gains)
-        after = look()
-    return after, measurement, borders, notes + said
+        seen = look(run.lines, binning, measurement, run.excluded)
+    return seen, measurement, borders, notes + said
+
+
+def _full(
+    run: Run,
+    seen: Seen,
+    binning: tuple[int, int],
+    measurement: Measurement,
+) -> Measured:
+    """Return what is aligned at full size: as it is held, or to be read anew."""
+    projections: Source = FullSize(run.lines, measurement)
+    weights: Source | None = FullSize(run.lines, measurement, as_weights=True)
+    if binning == (1, 1):
+        projections = as_source(seen.projections)
+        weights = None if seen.weights is None else as_source(seen.weights)
+    elif seen.weights is None:
+        weights = None
+    return Measured(projections, weights, measurement.sign)
 
 
 def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Estimate:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._executors import check_workers
+from .._typing import Stack
 from ..backends import Backend
 from ..backends.slab import SlabBackend
-from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.scratch import Scratch
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, Resume
+from .lines import Lines
 
 __all__ = ["Loop", "Run"]
 
@@ -34,9 +35,8 @@ class Run:
 
     Attributes
     ----------
-    projections : (n_angles, n_rows, n_columns) array of float32
-        Line integrals (or what stands for them); not finite ones have weight 0.
-    weights : array of float32 or None
+    lines : Lines
+        Line integrals (or what stands for them), and their weights.
     options : dict
         Of the reconstruction.
     usual_iterations : int or None
@@ -57,8 +57,7 @@ class Run:
         That, while the run is iterated.
     """
 
-    projections: NDArray[np.float32]
-    weights: NDArray[np.float32] | None
+    lines: Lines
     geometry: ScanGeometry
     center_known: bool
     initial_shifts: NDArray[np.float64] | None
@@ -70,7 +69,6 @@ class Run:
     usual_iterations: int | None
     parameters: AlignmentParameters
     resume: Resume | None
-    notes: tuple[Finding, ...]
     loop: Loop
     executor: Executor | None = None
     folder: Path | None = None
@@ -92,8 +90,7 @@ class Run:
         none = np.zeros((0, 0, 0), np.float32)
         return replace(
             self,
-            projections=none,
-            weights=None,
+            lines=Lines.of(none),
             resume=None,
             executor=None,
             scratch=None,
@@ -104,6 +101,16 @@ class Run:
         if self.usual_iterations is None:
             return self.options
         return {**self.options, "num_iter": max(1, round(share * self.usual_iterations))}
+
+    @property
+    def projections(self) -> Lines:
+        """The line integrals, which behave as an array that is read when it is indexed."""
+        return self.lines
+
+    @property
+    def weights(self) -> Stack | None:
+        """The weights of all pixels, read anew; None where all count."""
+        return self.lines.weighted()[1]
 
     @property
     def valid(self) -> NDArray[np.bool_]:
