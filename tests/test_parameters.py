@@ -378,7 +378,7 @@ def test_transmission_of_nothing_is_ignored_and_said(scan):
 def test_memory_is_told_in_bytes_and_refused_where_it_holds_nothing(scan):
     """What a run does with it is in test_memory."""
     assert AlignmentParameters(memory="2 kB").memory == 2000
-    with pytest.raises(ValueError, match="takes .* and 2 kB may be taken: give more"):
+    with pytest.raises(ValueError, match=r"takes .* and 2 kB may be taken: give more"):
         iterate_alignment(scan.projections, scan.angles, backend="builtin", memory="2 kB")
     with pytest.raises(ValueError, match="such as '4 GB', got 'much'"):
         AlignmentParameters(memory="much")

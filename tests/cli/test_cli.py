@@ -168,6 +168,7 @@ def test_every_parameter_reaches_the_loop_from_the_command_line() -> None:
         "initial_estimate": (["--no-initial-estimate"], False),
         "down_weight": (["--no-down-weight"], False),
         "use_gpu": (["--use-gpu"], True),
+        "memory": (["--memory", "4 GB"], 4_000_000_000),
         "workers": (["--workers", "2"], 2),
         "seed": (["--seed", "5"], 5),
     }

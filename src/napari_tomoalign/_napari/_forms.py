@@ -245,6 +245,13 @@ def _own_way(hint: Any) -> dict[str, Any]:
             "write": lambda named: ", ".join(f"{name}={value!r}" for name, value in named.items()),
             "example": "num_iter=10, ...",
         }
+    if optional and {int, str} <= {*kinds}:  # of which the parameter itself says what it may be
+        return {
+            "widget_type": TextField,
+            "read": _or_nothing(str, optional),
+            "write": lambda value: "" if value is None else str(value),
+            "example": "default",
+        }
     if optional and kind in (int, float):
         return {
             "widget_type": TextField,

@@ -123,6 +123,7 @@ def _option(name: str, hint: Any, default: Any, text: str, advanced: bool) -> Op
     kinds = [member for member in members if member is not type(None)]
     # What can also be a callable or an array is given as a string here.
     kind = next((k for k in kinds if k is str), kinds[0])
+    kind = int | str if {int, str} <= {*kinds} else kind
     return Option(name, kind, default, len(kinds) < len(members), text, bounds, advanced)
 
 
@@ -206,6 +207,8 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
         metavar, convert = "N", int
     elif kind is float:
         metavar, convert = "X", float
+    elif kind == int | str:
+        metavar, convert = "N|TEXT", str
     elif origin is Literal:
         choices = [str(choice) for choice in get_args(kind)]
         metavar = "|".join([*choices, *(["none"] if option.optional else [])])
