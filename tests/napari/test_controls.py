@@ -30,7 +30,7 @@ SET = {
     "precision": (0.05, 0.05),
     "initial_estimate": (False, False),
     "down_weight": (False, False),
-    "memory": ("4 GB", "4 GB"),
+    "memory": ("4 GB", 4_000_000_000),
     "workers": (1, 1),
     "seed": (5, 5),
 }
