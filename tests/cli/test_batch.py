@@ -157,9 +157,9 @@ def test_a_dry_run_checks_and_writes_nothing(
     assert main(words) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "24 projections of 24 x 24 pixels" in text
-    assert re.search(r"would write .*shifts\.h5.*reconstruction\.h5 \(0\.0553 MB\)", text, re.S)
-    assert re.search(r"reads .*uint16; as it is aligned, 24 x 24 x 24 in float32: 0\.0553 MB", text)
-    assert re.search(r"binned by 1: 24 x 24 x 24, about 0\.442 MB of memory, less than", text)
+    assert re.search(r"would write .*shifts\.h5.*reconstruction\.h5 \(55\.3 kB\)", text, re.S)
+    assert re.search(r"reads .*uint16; as it is aligned, 24 x 24 x 24 in float32: 55\.3 kB", text)
+    assert re.search(r"binned by 1: 24 x 24 x 24, about 304 kB of memory, less than", text)
     assert "builtin fbp, less than a second" in text
     assert main([*words, "--center", "500"]) == 2
     assert not (tmp_path / "out").exists()

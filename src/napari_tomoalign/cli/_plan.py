@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._memory import in_words
 from ._job import Job
 from ._scan import outline, tell_remarks
 from ._text import print_pairs
@@ -24,7 +25,6 @@ __all__ = ["say_plan"]
 _EVALUATIONS = 8
 """Of a level: the runs of the README's tables take three or four iterations at most levels, and
 look twice more at displaced images."""
-_COPIES = 4  # of images and volume at once: the peak of tests/benchmarks/memory.py is 3.9
 _SMALL = (24, 4, 96)  # angles, rows and columns that the engine is timed on: a tenth of a second
 
 
@@ -54,30 +54,33 @@ def _reads(job: Job) -> str:
     """Say how much lies in the file, and how much of it is aligned."""
     shape = job.scan.projections.shape
     stored = job.scan.source.get("data", "")
-    size = _in_bytes(4 * math.prod(shape))
+    size = in_words(4 * math.prod(shape))
     return f"{stored}; as it is aligned, {' x '.join(map(str, shape))} in float32: {size}"
 
 
 def _levels(run: Run) -> list[tuple[str, str]]:
     """Say what each level holds, and how long it takes."""
-    from ..loop.level import choose_levels, row_binning
+    from ..start.held import finest_held, levels_of, memory_at, rows_at
 
     whole, parameters = run.geometry, run.parameters
+    finest, limited = finest_held(run)
     said = []
-    for binning in parameters.levels or choose_levels(whole.n_columns):
-        geometry = whole.binned(binning, row_binning(whole.n_rows, binning))
-        images, volume = math.prod(geometry.projections_shape), math.prod(geometry.volume_shape)
+    for binning in parameters.levels or levels_of(run):
+        if binning < finest:
+            continue
+        geometry = whole.binned(binning, rows_at(run, binning))
         seconds = _EVALUATIONS * _seconds(run, None, geometry)
         said.append(
             (
                 "levels",
                 f"binned by {binning}: {' x '.join(map(str, geometry.projections_shape))}, about "
-                f"{_in_bytes(4 * _COPIES * (images + volume))} of memory, {_in_time(seconds)}",
+                f"{in_words(memory_at(run, binning))} of memory, {_in_time(seconds)}",
             )
         )
     if parameters.precision > 0 and len(said) > 1:
         ends = f"ends on the first that knows the shifts to {parameters.precision:g} px (RMS)"
         said.append(("levels", ends))
+    said += [("levels", finding.text) for finding in limited]
     return said
 
 
@@ -126,15 +129,11 @@ def _writes(arguments: argparse.Namespace, job: Job) -> str:
     left_out |= {"reconstruction"} if not arguments.reconstruction else set()
     sizes = {"aligned": math.prod(shape), "reconstruction": shape[1] * shape[2] ** 2}
     names = [
-        file.name + (f" ({_in_bytes(4 * sizes[name])})" if name in sizes else "")
+        file.name + (f" ({in_words(4 * sizes[name])})" if name in sizes else "")
         for name, file in files.items()
         if name not in left_out
     ]
     return f"{job.output}: {', '.join(names)}"
-
-
-def _in_bytes(count: float) -> str:
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def _in_time(seconds: float) -> str:

@@ -8,7 +8,7 @@ from ..io.limits import free_memory
 from .looking import read_blocks
 from .run import Run
 
-__all__ = ["choose_levels", "finest_held", "levels_of", "row_binning", "rows_at"]
+__all__ = ["choose_levels", "finest_held", "levels_of", "memory_at", "row_binning", "rows_at"]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 _FEWEST_ROWS = 16  # rows are not binned below this
@@ -72,27 +72,30 @@ def finest_held(run: Run) -> tuple[int, tuple[Finding, ...]]:
             return 1, ()
         memory = free // _SHARE
     for binning in (1, *reversed(levels)):
-        if _needed(run, binning) <= memory and not any(level % binning for level in levels[:1]):
-            break
+        coarser = [level for level in levels if level > binning]
+        if memory_at(run, binning) <= memory and not any(level % binning for level in coarser):
+            break  # the coarser ones are made of it
     else:
+        least = in_words(memory_at(run, levels[0]))
         raise ValueError(
-            f"to align at binning {levels[0]} takes {in_words(_needed(run, levels[0]))} of memory, "
-            f"and {in_words(memory)} may be taken: give more (memory=, --memory), begin coarser "
+            f"to align at binning {levels[0]} takes {least} of memory, and "
+            f"{in_words(memory)} may be taken: give more (memory=, --memory), begin coarser "
             f"(levels=({2 * levels[0]},)), or read fewer rows"
         )
     if binning <= levels[-1]:
         return binning, ()
+    wanted = in_words(memory_at(run, levels[-1]))
     return binning, (
         Finding(
             "memory",
             f"levels finer than binning {binning} were not run: to hold binning {levels[-1]} takes "
-            f"{in_words(_needed(run, levels[-1]))}, and {in_words(memory)} may be taken; where the "
-            "shifts are not known well enough, give more memory",
+            f"{wanted}, and {in_words(memory)} may be taken; where the shifts "
+            "are not known well enough, give more memory",
         ),
     )
 
 
-def _needed(run: Run, binning: int) -> float:
+def memory_at(run: Run, binning: int) -> float:
     """Return the bytes that a run takes at a binning, beside what was given in memory."""
     n, n_rows, n_columns = run.geometry.projections_shape
     rows, columns = n_rows / rows_at(run, binning), n_columns / binning
