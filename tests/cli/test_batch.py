@@ -284,3 +284,18 @@ def test_the_reconstruction_is_made_as_asked_and_only_what_is_missing_is_made_ag
     assert main([*words[:2], "-o", str(tmp_path / "new"), *QUICK]) == 2
     assert "stack and volume needs 0.1 MB, but 0.0 MB are free" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_scan_that_is_read_in_pieces_gives_the_same_files(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["align", str(scans / "one.h5"), *QUICK]
+    assert main([*words, "-o", str(tmp_path / "kept")]) == 0
+    monkeypatch.setattr("napari_tomoalign.cli._job._KEPT", 0.0)  # as if it were large
+    assert main([*words, "-o", str(tmp_path / "pieces")]) == 0
+    for name in ("shifts", "aligned", "reconstruction"):
+        kept, pieces = (tmp_path / folder / f"{name}.h5" for folder in ("kept", "pieces"))
+        with h5py.File(kept) as one, h5py.File(pieces) as other:
+            where = {"shifts": "shifts", "aligned": "exchange/data"}.get(name)
+            where = where or next(key for key in one if isinstance(one[key], h5py.Dataset))
+            np.testing.assert_array_equal(one[where][()], other[where][()])

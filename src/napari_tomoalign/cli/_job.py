@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PARAMETERS", "Job", "prepare"]
 
 _LOG = logging.getLogger(__name__)
+_KEPT = 0.25  # of the memory: a run takes three times as much beside it, at the least
 PARAMETERS = options_of_dataclass(AlignmentParameters)
 
 
@@ -76,6 +77,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
     from ..io import (
         all_result_files,
         check_outputs,
+        load,
         read_scan,
         read_shifts,
         require_results_room,
@@ -112,7 +114,9 @@ def prepare(arguments: argparse.Namespace) -> Job:
         reading["transmission"] = True
     elif parameters.transmission:
         reading["transmission"] = False
-    scan = read_scan(arguments.scan, **reading)
+    scan = read_scan(arguments.scan, lazy=True, **reading)
+    if scan.projections.ndim == 4 or _is_small(scan, parameters):
+        scan = load(scan)
     for what, words in scan.source.items():
         _LOG.info("%s: %s", what, words)
     channel = arguments.channel
@@ -169,6 +173,18 @@ def _method(arguments: argparse.Namespace, run: Run) -> Method:
         return Method.of(engine, run.geometry, arguments.final_algorithm, given)
     except ValueError as error:
         raise ValueError(f"--final-algorithm, --final-option: {error}") from error
+
+
+def _is_small(scan: Scan, parameters: AlignmentParameters) -> bool:
+    """Tell whether a scan is read once and kept, beside what a run takes."""
+    from ..io.limits import free_memory
+
+    memory = parameters.memory
+    if memory is None:
+        free = free_memory()
+        memory = None if free is None else free // 2
+    assert not isinstance(memory, str)  # the parameters bring it into bytes
+    return memory is None or scan.projections.nbytes <= _KEPT * memory
 
 
 def _parameters(arguments: argparse.Namespace, stored: ShiftsFile | None) -> AlignmentParameters:
