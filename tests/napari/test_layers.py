@@ -202,6 +202,7 @@ def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
         "plane along y",
         "plane along x",
     ]
+    assert not viewer.canvas.grid.enabled  # they cross in one view
     assert planes[0].plane.position == (5, 15.5, 15.5)
     layers.show(frames(number=7))  # a run goes on
     assert planes[1].data[0, 0, 0, 0] == 8.0
@@ -209,6 +210,7 @@ def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
     viewer.dims.ndisplay = 2
     assert [layer.name for layer in viewer.layers if layer.visible] == flat
     assert not set(planes) & set(viewer.layers)
+    assert viewer.canvas.grid.enabled
     viewer.dims.ndisplay = 3
     layers.show_planes(False)
     assert [layer.name for layer in viewer.layers if layer.visible] == ["reconstruction"]

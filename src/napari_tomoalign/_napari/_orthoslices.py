@@ -29,6 +29,7 @@ class Orthoslices:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layers: list[Image] = []
+        self._grid = False
         self.wanted = False
 
     def show(self, volume: Image, data: Any, coarser: int) -> None:
@@ -48,6 +49,8 @@ class Orthoslices:
             for layer in self._layers:
                 layer.data = data
             return
+        grid = self._viewer.canvas.grid
+        self._grid, grid.enabled = grid.enabled, False  # they cross each other in one view
         step = np.array([coarser, 1, coarser, coarser])
         at = (self._viewer.dims.point[0] - volume.translate[0]) / volume.scale[0] / coarser
         _, _, height, width = data.shape
@@ -66,11 +69,15 @@ class Orthoslices:
                 metadata={KEY: {"role": "plane"}},
             )
             self._layers.append(layer)
+        box = self._layers[0].bounding_box
+        box.visible, box.points, box.line_color = True, False, "gray"
 
     def hide(self, volume: Image) -> None:
         """Take the planes away; the volume is there again before they are gone."""
-        if self._layers:
-            volume.visible = True
+        if not self._layers:
+            return
+        volume.visible = True
+        self._viewer.canvas.grid.enabled = self._grid
         layers, self._layers = self._layers, []
         for layer in layers:
             if layer in self._viewer.layers:

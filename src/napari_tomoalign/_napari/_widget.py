@@ -131,7 +131,8 @@ class AlignmentWidget(Actions):
 
     def show_plots(self) -> None:
         """Scroll to the plots."""
-        self._scroll.ensureWidgetVisible(self.result.shifts, 0, 0)
+        for plot in (self.result.convergence, self.result.shifts):  # the upper one at any rate
+            self._scroll.ensureWidgetVisible(plot, 0, 0)
 
     def show_verification(self) -> None:
         """Scroll to the picture of the verification."""
