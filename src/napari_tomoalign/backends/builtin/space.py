@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from . import kernels, space_kernels
 __all__ = ["SpaceOperator"]
 
 Array = NDArray[np.float32]
+
+
+_ACROSS = (1, 2), (2, 0), (1, 0)  # of a plane, for each axis that it lies across: its p and q
 
 
 class SpaceOperator(Operator):
@@ -37,33 +41,46 @@ class SpaceOperator(Operator):
 
     def __init__(self, geometry: ScanGeometry, workers: int, radius: float = math.inf) -> None:
         self.domain_shape, self.range_shape = geometry.volume_shape, geometry.projections_shape
-        self._plan, self._workers = _plan(geometry), workers
+        self._plan, self._along = _plan(geometry)
+        self._workers = workers
         line = np.arange(geometry.volume_width) - geometry.volume_axis
-        self.disc = (line[:, None] ** 2 + line**2 <= radius**2).astype(np.float32)[None]
+        self.disc = (line[:, None] ** 2 + line**2 <= radius**2).astype(np.float32)
 
     def project(self, volume: Array) -> Array:
         """Return ``A x``."""
+        n_angles, n_rows, n_columns = self.range_shape
+        images = np.empty((n_angles, n_columns, n_rows), np.float32)
         with threads(self._workers):
-            out: Array = space_kernels.project(
-                np.pad(volume * self.disc, 1), self._plan, *self.range_shape[1:]
-            )
-        return out
+            for along, frames in self._stepping():
+                planes = space_kernels.planes_of(np.ascontiguousarray(volume), self.disc, along)
+                space_kernels.project(planes, self._plan, frames, images)
+        return np.ascontiguousarray(images.transpose(0, 2, 1))
 
     def back_project(self, images: Array) -> Array:
         """Return ``A^T y``."""
+        n_z, n_y, n_x = self.domain_shape
+        sizes = (n_z, n_y, n_x), (n_y, n_x, n_z), (n_x, n_y, n_z)
+        volume = np.zeros(self.domain_shape, np.float32)
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))
         with threads(self._workers):
-            out: Array = space_kernels.back_project(
-                np.ascontiguousarray(images), self._plan, *self.domain_shape
-            )
-        out *= self.disc
-        return out
+            for along, frames in self._stepping():
+                planes = space_kernels.back_project(images, self._plan, frames, *sizes[along])
+                space_kernels.add_planes(volume, planes, self.disc, along)
+        return volume
 
     def subset(self, frames: Frames) -> SpaceOperator:
         """Return the operator of some of the projections."""
         part = copy.copy(self)
-        part._plan = self._plan[frames]
+        part._plan, part._along = self._plan[frames], self._along[frames]
         part.range_shape = (len(part._plan), *self.range_shape[1:])
         return part
+
+    def _stepping(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Yield each axis that rays step along, and the projections that are theirs."""
+        for along in range(3):
+            frames = np.flatnonzero(self._along == along)
+            if len(frames):
+                yield along, frames
 
     def advance(
         self,
@@ -80,19 +97,24 @@ class SpaceOperator(Operator):
         return volume, point
 
 
-def _plan(geometry: ScanGeometry) -> NDArray[np.float64]:
-    """Return what the kernels need to know of each projection (see `space_kernels.PLAN`)."""
+def _plan(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return what the kernels need to know of each projection, and the axis that it steps along.
+
+    See `space_kernels.PLAN`; the axes are 0, 1, 2 for z, y, x.
+    """
     middle = np.array([geometry.row_center, geometry.volume_axis, geometry.volume_axis])
     place = np.array([geometry.row_center, geometry.center])
     plan = np.empty((geometry.n_angles, space_kernels.PLAN))
-    for numbers, detector, ray in zip(plan, geometry.directions, geometry.rays, strict=True):
-        along = int(np.argmax(np.abs(ray)))
-        across = [axis for axis in range(3) if axis != along]
+    axes = np.argmax(np.abs(geometry.rays), axis=1)
+    for numbers, along, detector, ray in zip(
+        plan, axes, geometry.directions, geometry.rays, strict=True
+    ):
+        across = list(_ACROSS[along])
         slope = ray[across] / ray[along]
         # Per row and column, at one plane: along the detector, and back along the ray.
         per_pixel = detector[:, across].T - np.outer(slope, detector[:, along])
         origin = middle[across] - per_pixel @ place - slope * middle[along]
         numbers[0:4] = origin[0], *per_pixel[0], slope[0]
         numbers[4:8] = origin[1], *per_pixel[1], slope[1]
-        numbers[8:] = 1 / abs(ray[along]), along
-    return plan
+        numbers[8] = 1 / abs(ray[along])
+    return plan, axes
