@@ -37,14 +37,23 @@ BLOBS = [(*RNG.uniform(-10, 10, 2), RNG.uniform(-4, 4), RNG.uniform(1.6, 3)) for
 SHIFTS = RNG.normal(0, 1.5, (N_ANGLES, 2))
 
 
-def images(center, shifts):
-    """Line integrals of Gaussian blobs, the axis vertical at a column, each image displaced."""
+TURN = np.deg2rad(7.0)  # of an axis that is not upright, its end at larger rows to the right
+
+
+def images(center, shifts, turn=0.0):
+    """Line integrals of Gaussian blobs, the axis at a column, each image displaced.
+
+    A point z below the middle, on a straight axis, and s beside it comes to z cos - s sin below and
+    s cos + z sin beside it where the axis is turned.
+    """
     rows, columns = np.arange(N_ROWS) - (N_ROWS - 1) / 2, np.arange(N_COLUMNS)
     stack = np.zeros((N_ANGLES, N_ROWS, N_COLUMNS))
     for x, below, z, size in BLOBS:
-        at = center + x * np.cos(ANGLES) - below * np.sin(ANGLES) + shifts[:, 1]
+        beside = x * np.cos(ANGLES) - below * np.sin(ANGLES)
+        at = center + beside * np.cos(turn) + z * np.sin(turn) + shifts[:, 1]
+        row = z * np.cos(turn) - beside * np.sin(turn) + shifts[:, 0]
         across = (columns - at[:, None]) ** 2
-        along = (rows - (z + shifts[:, 0])[:, None]) ** 2
+        along = (rows - row[:, None]) ** 2
         stack += np.exp(-(along[:, :, None] + across[:, None]) / (2 * size**2))
     return stack
 
@@ -71,6 +80,16 @@ def case(request):
     return scan, turned(stack, request.param), found
 
 
+@pytest.fixture(params=["vertical", "horizontal"])
+def turned_case(request):
+    """The same with an axis that is turned in the images."""
+    stack = images(CENTER, SHIFTS, TURN).astype(np.float32)
+    scan = Scan(stack, ANGLES, pixel_size=PIXEL, pixel_unit="nm", rotation_axis=request.param)
+    given = ShiftsFile.given(SHIFTS, scan, Path("true.csv"))
+    found = replace(given, center=CENTER, axis_angle=TURN)
+    return scan, turned(stack, request.param), found
+
+
 def turned(stack, rotation_axis):
     return stack if rotation_axis == "vertical" else stack.swapaxes(1, 2)
 
@@ -86,10 +105,29 @@ def by_csv(path, measured):
 
 
 def by_newstack(path, measured):
-    """Apply the transforms about the centre of the image, as IMOD's newstack does."""
-    lines = np.loadtxt(path)
-    np.testing.assert_array_equal(lines[:, :4], np.tile([1, 0, 0, 1], (N_ANGLES, 1)))
-    return moved(measured, lines[:, [5, 4]])
+    """Apply the transforms about the centre of the image, as IMOD's newstack does.
+
+    X' = A11 (X - Xc) + A12 (Y - Yc) + DX + Xc, Y' = A21 (X - Xc) + A22 (Y - Yc) + DY + Yc takes a
+    point of the input to its place in the output; X counts columns, Y the lines as stored.
+    """
+    centre = (np.array(measured.shape[:0:-1]) - 1) / 2
+    out = []
+    for image, line in zip(measured, np.loadtxt(path), strict=True):
+        back = np.linalg.inv(line[:4].reshape(2, 2))
+        start = centre - back @ (centre + line[4:])
+        out.append(scipy.ndimage.affine_transform(image, back[::-1, ::-1], start[::-1], order=3))
+    return np.stack(out)
+
+
+def by_astra(path, measured):
+    """Move the images until the detector's middle is where its vectors say.
+
+    A pixel (row, column) lies at d + (column - middle) u + (row - middle) v, so the ray through the
+    volume's middle meets the detector at row and column -d.v and -d.u from its middle.
+    """
+    vectors = np.load(path)
+    d, u, v = (vectors[:, first : first + 3] for first in (3, 6, 9))
+    return moved(measured, np.column_stack([np.sum(d * v, axis=1), np.sum(d * u, axis=1)]))
 
 
 def by_mumott(path, measured):
@@ -123,6 +161,7 @@ def by_tomopy(path, measured):
 
 EXPORTS = {
     "out.csv": ("csv", by_csv),
+    "out.npy": ("astra", by_astra),
     "out.xf": ("imod", by_newstack),
     "out.nxs": ("nxtomo", by_nxtomo),
     "mumott.npz": ("mumott", by_mumott),
@@ -151,6 +190,46 @@ def test_shifts_for_another_program(tmp_path, case, still, name):
     assert blur(placed, still) < 0.02
     back = import_shifts(path, rotation_axis=scan.rotation_axis)
     np.testing.assert_allclose(back, SHIFTS + np.array([0, CENTER - MIDDLE]), atol=1e-5)
+
+
+def test_an_axis_that_is_turned_is_upright_after_newstack(tmp_path, turned_case, still):
+    scan, measured, found = turned_case
+
+    placed = by_newstack(export_shifts(found, tmp_path / "out.xf"), measured)
+
+    assert blur(turned(placed, scan.rotation_axis), still) < 0.02
+    assert blur(moved(images(CENTER, SHIFTS, TURN), -SHIFTS - [0, CENTER - MIDDLE]), still) > 0.1
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.mrc"])
+def test_an_axis_that_is_turned_is_upright_in_an_aligned_stack(tmp_path, turned_case, still, name):
+    scan, _, found = turned_case
+
+    aligned = read_scan(
+        apply_shifts(found, scan, tmp_path / name), angles=ANGLES, rotation_axis=scan.rotation_axis
+    )
+
+    off = MIDDLE - (CENTER if name == "a.h5" else MIDDLE)
+    placed = moved(np.asarray(aligned.projections), np.tile([0, off], (N_ANGLES, 1)))
+    assert blur(placed, still) < 0.02
+
+
+def test_rays_of_astra_meet_the_detector_where_points_are_seen(tmp_path, turned_case):
+    """A ray through a point P meets the detector where P + t ray = d + a u + b v."""
+    scan, _, found = turned_case
+    vectors = np.load(export_shifts(found, tmp_path / "out.npy"))
+    x, y, z = 5.0, -3.0, 4.0  # columns, rows of a slice, slices from the volume's middle
+
+    ray, d, u, v = (vectors[:, first : first + 3] for first in (0, 3, 6, 9))
+    a, b, _ = np.linalg.solve(
+        np.stack([u, v, -ray], axis=2), (np.array([x, y, z]) - d)[:, :, None]
+    )[:, :, 0].T
+
+    beside = x * np.cos(ANGLES) - y * np.sin(ANGLES)
+    column = CENTER - MIDDLE + beside * np.cos(TURN) + z * np.sin(TURN) + SHIFTS[:, 1]
+    row = z * np.cos(TURN) - beside * np.sin(TURN) + SHIFTS[:, 0]
+    expected = (column, row) if scan.rotation_axis == "vertical" else (row, column)
+    np.testing.assert_allclose((a, b), expected, atol=1e-9)
 
 
 def read_mrc(path):

@@ -26,7 +26,14 @@ from napari_tomoalign.io import (
 )
 
 SHAPE = (40, 46)
-SUFFIX = {"csv": ".csv", "imod": ".xf", "mumott": ".npz", "nxtomo": ".nxs", "tomopy": ".npz"}
+SUFFIX = {
+    "astra": ".npy",
+    "csv": ".csv",
+    "imod": ".xf",
+    "mumott": ".npz",
+    "nxtomo": ".nxs",
+    "tomopy": ".npz",
+}
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +240,9 @@ def test_unknown_formats_and_missing_files(tmp_path, stored):
     found, _ = stored
     (tmp_path / "a.dat").write_text("1 2")
 
-    with pytest.raises(ValueError, match="known are csv, imod, mumott, nxtomo, tomopy"):
+    with pytest.raises(ValueError, match="known are astra, csv, imod, mumott, nxtomo, tomopy"):
         import_shifts(tmp_path / "a.dat")
-    with pytest.raises(ValueError, match="known are csv, imod, mumott, nxtomo, tomopy"):
+    with pytest.raises(ValueError, match="known are astra, csv, imod, mumott, nxtomo, tomopy"):
         export_shifts(found, tmp_path / "b.dat")
     with pytest.raises(FileNotFoundError, match="there is no file of shifts at"):
         import_shifts(tmp_path / "none.csv")

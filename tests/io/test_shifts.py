@@ -63,6 +63,42 @@ def test_a_file_that_keeps_sentences_only_has_them_as_findings(written):
     assert not any(finding.change for finding in found.findings)
 
 
+def test_the_geometry_comes_back_with_its_errors(tmp_path):
+    result, scan = make_result()
+    turns = np.linspace(-0.01, 0.02, 6)
+    rotations = ScanGeometry(result.angles, 24, 30, axis_tilt=0.4).orientations
+    told = (
+        {"axis_angle": 0.1, "axis_tilt": -0.3, "in_plane": turns},
+        {"rotations": rotations, "angles": result.angles},
+    )
+    errors = {"axis_angle": np.array(0.002), "in_plane": np.full(6, np.nan)}
+    for changes in told:
+        geometry = result.geometry.with_changes(**changes)
+        last = replace(result.history[-1], geometry=errors, geometry_error=errors)
+        history = (replace(result.history[0], geometry=errors, geometry_error=errors), last)
+        found = replace(result, geometry=geometry, angles=geometry.angles, history=history)
+        back = read_shifts(write_shifts(tmp_path / "a.h5", found, scan, overwrite=True))
+        np.testing.assert_array_equal(back.geometry.orientations, geometry.orientations)
+        assert set(back.geometry_error) == set(errors)
+        assert all(same(back.geometry_error[name], errors[name]) for name in errors)
+        assert (back.axis_angle, back.axis_tilt) == (geometry.axis_angle, geometry.axis_tilt)
+        coarse = replace(scan, projections=scan.projections[:, ::2, ::2])
+        np.testing.assert_array_equal(back.for_scan(coarse).geometry.turns, geometry.turns)
+
+
+def test_a_file_of_the_first_version_has_an_upright_axis(written):
+    path, result, _ = written
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 1
+        del file["geometry"]
+
+    back = read_shifts(path)
+
+    assert back.geometry.has_vertical_axis
+    assert same(back.shifts, result.shifts)
+    assert back.geometry_error == {}
+
+
 def test_resume_has_the_whole_history_and_the_generator(written):
     path, result, _ = written
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..backends import available_backends, backend_names, get_backend, how_to_install
+import numpy as np
+
+from ..backends import Backend, available_backends, backend_names, get_backend, how_to_install
+from ..geometry import ScanGeometry
 from ._text import print_pairs
 
 __all__ = ["USAGE", "add_arguments", "run"]
@@ -38,6 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
                 ("    runs on", devices),
                 ("    algorithms", algorithms),
                 ("    default options", options or "none"),
+                ("    geometries", _geometries(backend)),
             ]
         )
     return 0
+
+
+def _geometries(backend: Backend) -> str:
+    """Say which geometries an engine takes: asked about an axis that leans, as none else does."""
+    leaning = ScanGeometry(np.array([0.0, 1.0]), 8, 8, axis_tilt=0.5)
+    if backend.supports(leaning):
+        return "any: one axis, upright, turned or leaning; rotations"
+    return "one axis, upright or turned in the images"

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE",
         type=Path,
-        help=".csv, .xf (IMOD), .nxs (NXtomo) or .npz (TomoPy: sx, sy; mumott: j_offsets, "
-        "k_offsets)",
+        help=".csv, .xf (IMOD), .nxs (NXtomo), .npz (TomoPy: sx, sy; mumott: j_offsets, "
+        "k_offsets) or .npy (ASTRA: vectors of parallel3d_vec)",
     )
     parser.add_argument(
         "--format", choices=EXPORT_FORMATS, help="of the file (default: by its suffix)"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from .._executors import in_order
 from ..geometry import turn_projections
-from ..images.applying import Order, common_view, move
+from ..images.applying import Order, Turning, common_view, move
+from ..images.shifting import places_of
 from ..images.source import as_source, blocks_of
 from .scan import Scan
 from .shifts.contents import ShiftsFile
@@ -62,7 +63,8 @@ def aligned_output(
         No field of view in common.
     """
     placed = shifts if holds_center(path) else shifts.centred
-    moved = _Moved(scan, placed.shifts, order, _view(scan, placed, crop, holds_center(path)))
+    view = _view(scan, placed, crop, holds_center(path))
+    moved = _Moved(scan, placed.shifts, order, view, placed.geometry.turning())
     info = StackInfo(
         angles=scan.angles,
         pixel_size=scan.pixel_size,
@@ -80,7 +82,9 @@ def _view(scan: Scan, placed: ShiftsFile, crop: bool, anywhere: bool) -> tuple[s
     n_rows, n_columns = scan.projections.shape[1:3]
     if not crop:
         return slice(0, n_rows), slice(0, n_columns)
-    rows, columns = common_view(placed.shifts, (n_rows, n_columns))
+    turning = placed.geometry.turning()
+    places = None if turning is None else places_of(placed.shifts, *turning)
+    rows, columns = common_view(placed.shifts, (n_rows, n_columns), places)
     if anywhere:
         return rows, columns
     edge = max(columns.start, n_columns - columns.stop)
@@ -100,6 +104,7 @@ class _Moved:
     shifts: NDArray[np.float64]
     order: Order
     view: tuple[slice, slice]
+    turning: Turning | None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,7 +116,8 @@ class _Moved:
     def __call__(self, images: slice) -> NDArray[np.float32]:
         """Read and move some images."""
         block = as_source(self.scan.projections).read(images)
-        moved = move(block, self.shifts[images], order=self.order)
+        turning = self.turning and (self.turning[0][images], self.turning[1])
+        moved = move(block, self.shifts[images], order=self.order, turning=turning)
         return turn_projections(moved[:, *self.view], self.scan.rotation_axis)
 
     def pieces(self, executor: Executor | None) -> Iterator[Piece]:

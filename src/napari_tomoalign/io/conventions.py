@@ -14,6 +14,11 @@ mumott     ``j_offsets`` (first image axis) and ``k_offsets`` (second): the ray 
            Its default geometry has the rotation axis along k.
 IMOD       ``A11 A12 A21 A22 DX DY`` a line: ``newstack`` moves the image by ``(DX, DY)``
            columns and rows, so these are minus ours. Rows count as they lie in the MRC file.
+           The matrix turns about the image's middle until the axis is upright: with X columns
+           and Y lines from there, ``X' = A11 X + A12 Y + DX`` and ``Y' = A21 X + A22 Y + DY``.
+ASTRA      12 numbers a projection, ``parallel3d_vec``: where the ray points, where the detector's
+           middle is, and the vectors from a pixel to the next one in its row and in its column,
+           in (x, y, z) from the volume's middle. They hold shifts and geometry.
 NXtomo     ``x_translation``, ``y_translation`` of the sample, metres: x towards larger column,
            y upwards, towards smaller row.
 CSV        ours, with a header line.
@@ -27,11 +32,15 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..geometry import ScanGeometry
+
 __all__ = [
+    "from_astra",
     "from_imod",
     "from_mumott",
     "from_nxtomo",
     "from_tomopy",
+    "to_astra",
     "to_imod",
     "to_mumott",
     "to_nxtomo",
@@ -92,12 +101,23 @@ def _checked(rows: str) -> str:
     return rows
 
 
-def to_imod(shifts: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 6)`` transforms ``A11 A12 A21 A22 DX DY`` that align the images."""
+def to_imod(shifts: ArrayLike, turns: ArrayLike | None = None) -> Shifts:
+    """Return ``(n_angles, 6)`` transforms ``A11 A12 A21 A22 DX DY`` that align the images.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        (row, column), pixels, the axis in the middle of the images.
+    turns : (n_angles,) array, optional
+        By how much the images are turned, radians, from the rows' direction towards larger
+        columns; they are turned back.
+    """
     shifts = np.asarray(shifts, dtype=np.float64)
-    transforms = np.tile([1.0, 0, 0, 1, 0, 0], (len(shifts), 1))
-    transforms[:, 4:] = -shifts[:, ::-1]
-    return transforms
+    turns = np.zeros(len(shifts)) if turns is None else np.asarray(turns, dtype=np.float64)
+    cos, sin = np.cos(turns), np.sin(turns)
+    back = np.stack([cos, -sin, sin, cos], axis=1) + 0.0  # no -0 in the file
+    moved = -np.einsum("nij,nj->ni", back.reshape(-1, 2, 2), shifts[:, ::-1])
+    return np.concatenate([back, moved], axis=1)
 
 
 def from_imod(transforms: ArrayLike) -> Shifts:
@@ -118,6 +138,43 @@ def from_imod(transforms: ArrayLike) -> Shifts:
             f"number {turned[0]}; shifts cannot say that: apply the turn to the images first"
         )
     return -table[:, :3:-1]
+
+
+def to_astra(shifts: ArrayLike, geometry: ScanGeometry) -> Shifts:
+    """Return the ``(n_angles, 12)`` vectors of ``parallel3d_vec`` for the images as measured.
+
+    Parameters
+    ----------
+    shifts : (n_angles, 2) array
+        (row, column), pixels.
+    geometry : ScanGeometry
+        The volume's x, y and z are those of its reconstruction (slice, y, x).
+    """
+    middle = np.array([(geometry.n_rows - 1) / 2, (geometry.n_columns - 1) / 2])
+    place = np.array([geometry.row_center, geometry.center]) + np.asarray(shifts, np.float64)
+    down, across = geometry.directions[:, 0], geometry.directions[:, 1]
+    off = middle - place
+    detector = off[:, :1] * down + off[:, 1:] * across
+    vectors = (geometry.rays, detector, across, down)
+    return np.concatenate([vector[:, ::-1] for vector in vectors], axis=1)
+
+
+def from_astra(vectors: ArrayLike) -> Shifts:
+    """Return ``(n_angles, 2)`` shifts from ``parallel3d_vec``, about an axis in the middle.
+
+    Raises
+    ------
+    ValueError
+        Another shape.
+    """
+    table = np.asarray(vectors, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != 12:
+        raise ValueError(f"expected (n_angles, 12) numbers of parallel3d_vec, got {table.shape}")
+    detector, across, down = (table[:, first : first + 3] for first in (3, 6, 9))
+    return -np.stack(
+        [np.sum(detector * axis, axis=1) / np.sum(axis * axis, axis=1) for axis in (down, across)],
+        axis=1,
+    )
 
 
 def to_nxtomo(shifts: ArrayLike, pixel_size: float) -> Pair:

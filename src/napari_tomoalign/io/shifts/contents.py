@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...findings import Finding
-from ...geometry import RotationAxis, turn_projections
+from ...geometry import RotationAxis, ScanGeometry, turn_projections
 from ...images.applying import binning_between
 from ...results import AlignmentResult, AlignmentState, IterationRecord, versions_of
 from ..scan import Scan
@@ -72,6 +72,14 @@ class ShiftsFile:
         Where the shifts were applied; empty: nowhere.
     path : Path, optional
         The file.
+    axis_angle, axis_tilt : float
+        Radians by which the axis is turned in the image and leans, see `ScanGeometry`.
+    in_plane : (n_angles,) array, optional
+        Radians by which each image is turned beside that.
+    rotations : (n_angles, 3, 3) array, optional
+        In place of angles and axis.
+    geometry_error : mapping of str to array
+        Standard errors, radians, of what was found of these and of the angles; NaN: unknown.
     """
 
     shifts: NDArray[np.float64]
@@ -97,6 +105,11 @@ class ShiftsFile:
     preparation: tuple[str, ...]
     applied: str
     path: Path | None = None
+    axis_angle: float = 0.0
+    axis_tilt: float = 0.0
+    in_plane: NDArray[np.float64] | None = None
+    rotations: NDArray[np.float64] | None = None
+    geometry_error: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -120,16 +133,16 @@ class ShiftsFile:
         """
         record = result.history[-1]
         if isinstance(result, AlignmentState):
-            angles, versions = result.geometry.angles, versions_of(result.backend)
+            geometry, versions = result.measured_geometry, versions_of(result.backend)
         else:
-            angles, versions = result.angles, dict(result.versions)
+            geometry, versions = result.geometry, dict(result.versions)
         n_rows, n_columns = (size * result.binning for size in result.reference.shape[1:3])
         if scan is not None:
             n_rows, n_columns = scan.projections.shape[1:3]
             hashed = data_hash(scan.projections) if hashed is None else hashed
         return cls(
             shifts=result.shifts,
-            angles=angles,
+            angles=geometry.angles,
             center=result.center,
             n_rows=n_rows,
             n_columns=n_columns,
@@ -150,6 +163,11 @@ class ShiftsFile:
             source={} if scan is None else dict(scan.source),
             preparation=() if scan is None else tuple(scan.preparation),
             applied="",
+            axis_angle=geometry.axis_angle,
+            axis_tilt=geometry.axis_tilt,
+            in_plane=geometry.in_plane,
+            rotations=geometry.rotations,
+            geometry_error=dict(record.geometry_error),
         )
 
     @classmethod
@@ -211,6 +229,20 @@ class ShiftsFile:
     def iterations(self) -> int:
         """Number of iterations that led to the shifts."""
         return self.history[-1].iteration if self.history else 0
+
+    @property
+    def geometry(self) -> ScanGeometry:
+        """Of the images as they were measured, but for the shifts."""
+        return ScanGeometry(
+            self.angles,
+            self.n_rows,
+            self.n_columns,
+            self.center,
+            axis_angle=self.axis_angle,
+            axis_tilt=self.axis_tilt,
+            rotations=self.rotations,
+            in_plane=self.in_plane,
+        )
 
     @property
     def middle(self) -> float:
@@ -278,7 +310,8 @@ class ShiftsFile:
                 f"read with a {scan.rotation_axis} one; read it with "
                 f"rotation_axis={self.rotation_axis!r}"
             )
-        if not np.allclose(scan.angles, self.angles, atol=1e-4):
+        told = self.rotations is None and "angles" not in self.geometry_error
+        if told and not np.allclose(scan.angles, self.angles, atol=1e-4):
             worst = np.rad2deg(np.max(np.abs(scan.angles - self.angles)))
             warnings.warn(
                 f"the scan's angles differ from those of {name} by up to {worst:.3g} degrees",

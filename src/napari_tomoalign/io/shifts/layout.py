@@ -22,7 +22,8 @@ from .contents import ShiftsFile
 __all__ = ["FORMAT", "from_hdf5", "to_hdf5"]
 
 FORMAT = "napari-tomoalign shifts"
-_VERSION = 1
+_VERSION = 2
+"""1 had no group ``geometry``: the axis was upright in the images."""
 _MEANING = (
     "How far each measured image is displaced from where the model puts it: measured(r, c) = "
     "model(r - shift[0], c - shift[1]). To align an image, move it by minus its shift."
@@ -30,6 +31,14 @@ _MEANING = (
 _SCALARS = ("iteration", "binning", "center", "largest_move", "rms_move", "residual", "seconds")
 _TURNED = ("shifts", "moves", "standard_error")
 _LISTS = ("residuals", "confidence")
+_GEOMETRY = {
+    "axis_angle": "turn of the axis in the image, from the direction along it (of the rows' index "
+    "where it is vertical, of the columns' where horizontal) towards larger index across it",
+    "axis_tilt": "by how much the axis leans along the beam, its end at larger index downstream",
+    "in_plane": "turn of each image beside that, counted as axis_angle",
+    "rotations": "take (z, y, x) of the object to (along the axis, along the beam, across it) of "
+    "the image, in place of angles and axis",
+}
 _FOUND = ("geometry", "geometry_moves", "geometry_error")
 _JSON = (
     "generator_state",
@@ -73,6 +82,7 @@ def to_hdf5(contents: ShiftsFile) -> bytes:
             "pixel",
             "estimated standard error of each shift; NaN where unknown",
         )
+        _write_geometry(file.create_group("geometry"), contents)
         _array(file, "confidence", contents.confidence, "1", "0 (does not fit, not moved) to 1")
         for name in ("shifts", "standard_error"):
             file[name].attrs["order"] = "row, column of the image as measured"
@@ -87,9 +97,19 @@ def to_hdf5(contents: ShiftsFile) -> bytes:
 
 
 def _array(file: Any, name: str, values: NDArray[Any], units: str, meaning: str) -> None:
-    dataset = file.create_dataset(name, data=np.ascontiguousarray(values, dtype=np.float64))
+    dataset = file.create_dataset(name, data=np.asarray(values, np.float64, order="C"))
     dataset.attrs["units"] = units
     dataset.attrs["meaning"] = meaning
+
+
+def _write_geometry(group: Any, contents: ShiftsFile) -> None:
+    for name, meaning in _GEOMETRY.items():
+        value = getattr(contents, name)
+        if value is not None:
+            _array(group, name, value, "1" if name == "rotations" else "radians", meaning)
+    errors = group.create_group("standard_error")
+    for name, error in contents.geometry_error.items():
+        _array(errors, name, error, "radians", "estimated, of what was found; NaN where unknown")
 
 
 def _plain(value: Any) -> Any:
@@ -172,23 +192,38 @@ def _fields(file: Any, path: Path) -> dict[str, Any]:
     told = values.pop("diagnosis")
     changes = json.loads(file["changes"][()]) if "changes" in file else [{} for _ in told]
     size = file.attrs.get("pixel_size")
-    return values | {
-        "shifts": np.ascontiguousarray(turn_projections(file["shifts"][()], axis)),
-        "angles": file["angles"][()],
-        "center": float(file["center"][()]),
-        "n_rows": n_rows,
-        "n_columns": n_columns,
-        "confidence": file["confidence"][()],
-        "standard_error": np.ascontiguousarray(turn_projections(file["standard_error"][()], axis)),
-        "pixel_size": None if size is None else float(size),
-        "history": _read_history(file["history"], axis),
-        "findings": tuple(
-            Finding.told(sentence, {name: _tuples(value) for name, value in change.items()})
-            for sentence, change in zip(told, changes, strict=True)
-        ),
-        "converged": bool(file.attrs["converged"]),
-        "path": path,
-    }
+    return (
+        values
+        | _read_geometry(file.get("geometry", {}))
+        | {
+            "shifts": np.ascontiguousarray(turn_projections(file["shifts"][()], axis)),
+            "angles": file["angles"][()],
+            "center": float(file["center"][()]),
+            "n_rows": n_rows,
+            "n_columns": n_columns,
+            "confidence": file["confidence"][()],
+            "standard_error": np.ascontiguousarray(
+                turn_projections(file["standard_error"][()], axis)
+            ),
+            "pixel_size": None if size is None else float(size),
+            "history": _read_history(file["history"], axis),
+            "findings": tuple(
+                Finding.told(sentence, {name: _tuples(value) for name, value in change.items()})
+                for sentence, change in zip(told, changes, strict=True)
+            ),
+            "converged": bool(file.attrs["converged"]),
+            "path": path,
+        }
+    )
+
+
+def _read_geometry(group: Any) -> dict[str, Any]:
+    """Return the geometry as fields of a `ShiftsFile`; of an older file, a vertical axis."""
+    values: dict[str, Any] = {name: group[name][()] for name in _GEOMETRY if name in group}
+    for name in ("axis_angle", "axis_tilt"):
+        values[name] = float(values.get(name, 0.0))
+    errors = group.get("standard_error", {})
+    return values | {"geometry_error": {name: errors[name][()] for name in errors}}
 
 
 def _tuples(value: Any) -> Any:

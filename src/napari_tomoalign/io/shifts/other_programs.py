@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,19 @@ from numpy.typing import NDArray
 from ...geometry import RotationAxis, turn_projections
 from ..atomic import atomic_path
 from ..conventions import (
+    from_astra,
     from_imod,
     from_mumott,
     from_nxtomo,
     from_tomopy,
-    to_imod,
-    to_mumott,
-    to_nxtomo,
-    to_tomopy,
 )
 from ..errors import ScanFileError, reading
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
-from ..outputs import CREATOR, check_outputs
+from ..outputs import check_outputs
 from ..scan import Scan
 from ..units import METRES
 from .contents import ShiftsFile
+from .exports import MUMOTT_ROWS, WRITERS
 from .layout import FORMAT
 from .record import read_shifts
 
@@ -44,12 +42,15 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 Shifts = NDArray[np.float64]
 
-EXPORT_FORMATS = ("csv", "imod", "mumott", "nxtomo", "tomopy")
-_BY_SUFFIX = {".csv": "csv", ".txt": "csv", ".xf": "imod", ".nxs": "nxtomo", ".nx": "nxtomo"}
-_MUMOTT_ROWS: Literal["j", "k"] = "k"
-"""The image axis along which mumott's default geometry has the rotation axis, as ours is along the
-rows."""
-_NX_SAMPLE = "/entry/sample"
+EXPORT_FORMATS = ("astra", "csv", "imod", "mumott", "nxtomo", "tomopy")
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".xf": "imod",
+    ".nxs": "nxtomo",
+    ".nx": "nxtomo",
+    ".npy": "astra",
+}
 
 
 def export_shifts(
@@ -63,7 +64,9 @@ def export_shifts(
 
     They put the rotation axis in the middle of the images, where those programs have it that have
     no place for its column. TomoPy's file carries it as ``center`` beside the shifts as found.
-    mumott's are along and across the axis, as its default geometry has the images.
+    mumott's are along and across the axis, as its default geometry has the images. An axis that is
+    turned in the images is upright after IMOD's transforms; ASTRA's and mumott's files hold any
+    geometry; the others say displacements only.
 
     Parameters
     ----------
@@ -71,8 +74,9 @@ def export_shifts(
         What was found.
     out : path
         ``.csv``; ``.xf`` (IMOD); ``.nxs`` (NXtomo); ``.npz`` (TomoPy: ``sx``, ``sy``; mumott:
-        ``j_offsets``, ``k_offsets``).
-    format : {"csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
+        ``j_offsets``, ``k_offsets``, and the ``rotations`` that they belong to); ``.npy`` (ASTRA:
+        the vectors of ``parallel3d_vec``).
+    format : {"astra", "csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
         None: by the suffix.
     overwrite : bool
         Replace a file that is there.
@@ -86,8 +90,8 @@ def export_shifts(
     """
     found = shifts if isinstance(shifts, ShiftsFile) else read_shifts(shifts)
     out = Path(out)
-    write = _WRITERS[_format_of(out, format, "export")]
-    found = found if write is _write_tomopy else found.centred
+    write = WRITERS[_format_of(out, format, "export")]
+    found = found if write is WRITERS["tomopy"] else found.centred
     check_outputs([out], inputs=[found.path] if found.path else (), overwrite=overwrite)
     with atomic_path(out, overwrite=overwrite) as aside:
         write(aside, found)
@@ -108,7 +112,7 @@ def import_shifts(
     path : path
         A shifts file of this program or one of the formats of `export_shifts`; also a mumott
         data container (``.h5``).
-    format : {"csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
+    format : {"astra", "csv", "imod", "mumott", "nxtomo", "tomopy"}, optional
         None: by content and suffix.
     pixel_size : float, optional
         Metres; only for NXtomo, where the file itself has none.
@@ -187,73 +191,6 @@ def _format_of(path: Path, format: str | None, doing: str) -> str:
     return format
 
 
-def _write_csv(path: Path, found: ShiftsFile) -> None:
-    error = turn_projections(found.standard_error, found.rotation_axis)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(
-            "# how far each measured image is displaced, pixels of the image as measured, positive "
-            "towards larger index; to align an image move it by minus this, which puts the "
-            "rotation axis in the middle of the images\n"
-        )
-        writer = csv.writer(file)
-        names = ["shift_row", "shift_column", "error_row", "error_column", "confidence"]
-        writer.writerow(["projection", "angle_degrees", *names])
-        table = np.column_stack(
-            [np.rad2deg(found.angles), found.measured_shifts, error, found.confidence]
-        )
-        for index, row in enumerate(table):
-            writer.writerow([index, *(format(value, ".10g") for value in row)])
-
-
-def _write_imod(path: Path, found: ShiftsFile) -> None:
-    np.savetxt(path, to_imod(found.measured_shifts), fmt=["%12.7f"] * 4 + ["%12.6f"] * 2)
-
-
-def _write_npz(path: Path, **arrays: Any) -> None:
-    with path.open("wb") as file:
-        np.savez(file, creator=np.array(CREATOR), **arrays)
-
-
-def _write_tomopy(path: Path, found: ShiftsFile) -> None:
-    sx, sy = to_tomopy(found.measured_shifts)
-    _write_npz(path, sx=sx, sy=sy, center=found.center, detector_width=found.n_columns)
-
-
-def _write_mumott(path: Path, found: ShiftsFile) -> None:
-    j, k = to_mumott(found.shifts, rows=_MUMOTT_ROWS)
-    _write_npz(path, j_offsets=j, k_offsets=k, rotation_axis_along=_MUMOTT_ROWS)
-
-
-def _write_nxtomo(path: Path, found: ShiftsFile) -> None:
-    import h5py
-
-    if found.pixel_size is None or found.pixel_unit not in METRES:
-        raise ValueError(
-            "NXtomo has translations in metres, but the pixel size is "
-            f"{found.pixel_size} {found.pixel_unit!r}; give a scan with a pixel size in one of "
-            f"{', '.join(METRES)}, or export to another format"
-        )
-    pixel = found.pixel_size * METRES[found.pixel_unit]
-    with h5py.File(path, "w") as file:
-        file.attrs["creator"] = CREATOR
-        for name, kind in (("/entry", "NXentry"), (_NX_SAMPLE, "NXsample")):
-            file.create_group(name).attrs["NX_class"] = kind
-        file["/entry/definition"] = "NXtomo"
-        sample = file[_NX_SAMPLE]
-        sample["rotation_angle"] = np.rad2deg(found.angles)
-        sample["rotation_angle"].attrs["units"] = "degree"
-        names = ("x_translation", "y_translation")
-        meanings = ("towards larger column", "upwards, towards smaller row")
-        pair = to_nxtomo(found.measured_shifts, pixel)
-        for name, meaning, values in zip(names, meanings, pair, strict=True):
-            sample[name] = values
-            sample[name].attrs.update({"units": "m", "positive": meaning})
-        detector = file.create_group("/entry/instrument/detector")
-        for name in ("x_pixel_size", "y_pixel_size"):
-            detector[name] = pixel
-            detector[name].attrs["units"] = "m"
-
-
 @dataclass(frozen=True)
 class _Images:
     """What a file of shifts may leave open about the images: metres a pixel, and the axis."""
@@ -279,6 +216,14 @@ def _read_csv(path: Path, _: _Images) -> Shifts:
         ) from error
     except (ValueError, TypeError, UnicodeDecodeError) as error:
         raise ScanFileError(f"{path} is no table of shifts: {error}") from error
+
+
+def _read_astra(path: Path, _: _Images) -> Shifts:
+    try:
+        with path.open("rb") as file:
+            return from_astra(np.load(file))  # never unpickles
+    except ValueError as error:
+        raise ScanFileError(f"{path} holds no vectors of ASTRA: {error}") from error
 
 
 def _read_imod(path: Path, _: _Images) -> Shifts:
@@ -308,10 +253,10 @@ def _read_tomopy(path: Path, images: _Images) -> Shifts:
 def _read_mumott(path: Path, images: _Images) -> Shifts:
     if path.suffix.lower() == ".npz":
         found = _read_npz(path, "j_offsets", "k_offsets", "rotation_axis_along")
-        rows: Any = str(found.get("rotation_axis_along", _MUMOTT_ROWS))
+        rows: Any = str(found.get("rotation_axis_along", MUMOTT_ROWS))
         shifts = from_mumott(found["j_offsets"], found["k_offsets"], rows)
         return turn_projections(shifts, images.rotation_axis)
-    rows = _MUMOTT_ROWS
+    rows = MUMOTT_ROWS
     with Hdf5File(path) as file:
         group = file.find("projections")
         if group is None or isinstance(group, Hdf5Dataset):
@@ -368,14 +313,8 @@ def _metres(dataset: Hdf5Dataset) -> float:
     return METRES[unit]
 
 
-_WRITERS: dict[str, Callable[[Path, ShiftsFile], None]] = {
-    "csv": _write_csv,
-    "imod": _write_imod,
-    "mumott": _write_mumott,
-    "nxtomo": _write_nxtomo,
-    "tomopy": _write_tomopy,
-}
 _READERS: dict[str, Callable[[Path, _Images], Shifts]] = {
+    "astra": _read_astra,
     "csv": _read_csv,
     "imod": _read_imod,
     "mumott": _read_mumott,
