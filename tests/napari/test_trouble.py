@@ -107,9 +107,9 @@ def test_what_deserves_a_word_is_shown(widget, loop, run):
 
 
 def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
-    """Of 200 states only the latest is held; the history keeps no images."""
+    """Of many states only the latest is held; the history keeps no images."""
     states = []
-    loop.states = 200
+    loop.states = 50
     from napari_tomoalign._napari import _run
 
     real = _run.frames_of
@@ -124,6 +124,6 @@ def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
     finally:
         _run.frames_of = real
     gc.collect()
-    assert len(states) == 200
+    assert len(states) == 50
     assert sum(state() is not None for state in states) <= 2
-    assert len(widget.session.course.history) == 200
+    assert len(widget.session.course.history) == 50
