@@ -19,9 +19,9 @@ from napari_tomoalign.images.shifting import (
     shift_weights,
 )
 from napari_tomoalign.images.source import ArraySource
-from napari_tomoalign.io import DiskFull, Scan, write_result
+from napari_tomoalign.io import DiskFull, Scan, reconstruction, write_result
 from napari_tomoalign.io.flat_target import FlatTarget
-from napari_tomoalign.io.reconstruction import Method, Slices, volume_output
+from napari_tomoalign.io.reconstruction import Method, Slices, slab_height, volume_output
 from napari_tomoalign.simulation import simulate
 
 
@@ -122,15 +122,25 @@ def test_slabs_make_the_whole_and_never_read_more_than_they_need(scan, coarse):
     assert max(rows) <= 5 + 2 * (reach + 20)
 
 
-def test_how_high_slabs_are_follows_from_the_memory(scan, coarse):
-    slices = slices_of(coarse, scan)
+def test_how_high_slabs_are_follows_from_the_memory():
+    geometry = ScanGeometry(np.linspace(0, 3, 40), 50, 32)
     one = 4 * (4 * 40 * 32 + 2 * 32 * 32)
-    assert slices.height(10 * one) == 10
-    assert slices.height(10**12) == 50
+    assert slab_height(geometry, 10 * one) == 10
+    assert slab_height(geometry, 10**12) == 50
     with pytest.raises(
         MemoryError, match=r"a slice takes .* GB of memory and there are .*--no-rec"
     ):
-        slices.height(one - 1)
+        slab_height(geometry, one - 1)
+    leaning = geometry.with_changes(axis_tilt=0.3)
+    with pytest.raises(MemoryError, match="the volume, whose slices cannot be made singly, takes"):
+        slab_height(leaning, 10 * one)
+
+
+def test_what_was_saved_is_said_where_the_volume_does_not_fit(scan, coarse, tmp_path, monkeypatch):
+    monkeypatch.setattr(reconstruction, "free_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"Saved in .*: shifts.h5, shifts.csv, aligned.h5; not"):
+        write_result(tmp_path, coarse, Scan(scan.projections, scan.angles))
+    assert sorted(os.listdir(tmp_path)) == ["aligned.h5", "shifts.csv", "shifts.h5"]
 
 
 def test_untrusted_projections_take_no_part_and_what_was_turned_over_is_turned_back(scan, coarse):

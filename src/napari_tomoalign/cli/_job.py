@@ -161,8 +161,9 @@ def prepare(arguments: argparse.Namespace) -> Job:
 def _method(arguments: argparse.Namespace, run: Run) -> Method:
     """Return how the reconstruction is made that is written."""
     from ..backends import get_backend
-    from ..io.reconstruction import Method
+    from ..io.reconstruction import Method, slab_height
 
+    slab_height(run.geometry.upright)
     engine, settings = run.backend, run.parameters
     if arguments.final_backend is not None:
         engine = get_backend(

@@ -26,7 +26,7 @@ NOT_CONVERGED = 3
 def one_line(error: BaseException) -> str:
     """Return the message of an error on one line; name the type where the message is not ours."""
     text = re.sub(r"^\[Errno \d+\] ", "", " ".join(str(error).split()))
-    expected = (ValueError, TypeError, OSError, RuntimeError, ImportError)
+    expected = (ValueError, TypeError, OSError, RuntimeError, ImportError, MemoryError)
     return text if text and isinstance(error, expected) else f"{type(error).__name__}: {text}"
 
 

@@ -61,7 +61,7 @@ def run_job(
         print(f"note: {job.run.startup_note}", file=sys.stderr)
     with folder_lock(job.output), _with_workers(arguments, job) as job:
         checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
-        result = _iterate(job, checkpoint, interrupt, arguments.progress, typed)
+        result = _iterate(arguments, job, checkpoint, typed)
         interrupt.writing = True
         with FollowWriting(shown=arguments.progress) as follow:
             written = write_result(
@@ -89,7 +89,7 @@ def run_job(
         files = f"{job.output}: {', '.join(names)}"
         print_pairs([*describe(result, truth), ("files", files)])
         if interrupt.asked:
-            again = shlex.join(["align", *arguments.scan, "--resume", str(job.output)])
+            again = _going_on(arguments, job)
             print(f"interrupted: what was reached is written; to go on: napari-tomoalign {again}")
     return interrupt.code or (0 if result.converged else NOT_CONVERGED), found
 
@@ -155,16 +155,17 @@ def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, 
 
 
 def _iterate(
-    job: Job,
-    checkpoint: Checkpoint,
-    interrupt: Interrupt,
-    progress: bool,
-    typed: dict[str, Any],
+    arguments: argparse.Namespace, job: Job, checkpoint: Checkpoint, typed: dict[str, Any]
 ) -> AlignmentResult:
-    """Run the loop; write a checkpoint after every iteration, and with the first the settings."""
-    from ..alignment import finish
+    """Run the loop; write a checkpoint after every iteration, and with the first the settings.
 
-    with Follow(job.run.parameters.maxiter, shown=progress) as follow:
+    What goes wrong after the first leaves a word on what is safe, and how to go on.
+    """
+    from ..alignment import finish
+    from ..io import DiskFull
+
+    interrupt: Interrupt = arguments.interrupt
+    with Follow(job.run.parameters.maxiter, shown=arguments.progress) as follow:
 
         def keep(state: AlignmentState) -> bool:
             first, interrupt.reached = not interrupt.reached, True
@@ -174,4 +175,17 @@ def _iterate(
             follow(state)
             return not interrupt.asked
 
-        return finish(job.run, callback=keep, progress=False)
+        try:
+            return finish(job.run, callback=keep, progress=False)
+        except Exception as error:
+            if interrupt.reached and not isinstance(error, DiskFull):  # which says it itself
+                print(
+                    f"note: the last iteration is safe in {checkpoint.path}; to go on from there: "
+                    f"napari-tomoalign {_going_on(arguments, job)}",
+                    file=sys.stderr,
+                )
+            raise
+
+
+def _going_on(arguments: argparse.Namespace, job: Job) -> str:
+    return shlex.join(["align", *arguments.scan, "--resume", str(job.output)])

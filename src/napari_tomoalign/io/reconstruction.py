@@ -23,7 +23,7 @@ from .limits import free_memory
 from .scan import Scan
 from .stack_files import Piece, StackInfo, StackOutput
 
-__all__ = ["Method", "Slices", "volume_output"]
+__all__ = ["Method", "Slices", "slab_height", "volume_output"]
 
 _HEIGHT = 64
 """Rows of a slab, at most: enough that what is read around it is little, and few enough that one
@@ -136,37 +136,6 @@ class Slices:
         """Of the whole images, turned until the axis is upright."""
         return self.told.upright
 
-    def height(self, memory: int | None = None) -> int:
-        """Return how many rows can be done at once.
-
-        Where the axis is not vertical, slices are not independent, and all are done at once.
-
-        Parameters
-        ----------
-        memory : int, optional
-            Bytes. None: half of what is free.
-
-        Raises
-        ------
-        MemoryError
-            Not even one row fits: what it takes, and what to do.
-        """
-        geometry = self.geometry
-        if memory is None:
-            free = free_memory()
-            memory = 2**63 if free is None else int(_SHARE * free)
-        n, n_rows, n_columns = geometry.projections_shape
-        row = 4 * (_IMAGES * n * n_columns + _VOXELS * geometry.volume_width**2)
-        least = 1 if geometry.has_vertical_axis else n_rows
-        if memory < least * row:
-            what = "a slice" if least == 1 else "the volume, whose slices cannot be made singly,"
-            raise MemoryError(
-                f"to reconstruct {what} takes {least * row / 1e9:.3g} GB of memory and there are "
-                f"{memory / 1e9:.3g} GB: make room, or leave it out (reconstruction=False, "
-                "--no-reconstruction) and reconstruct the aligned stack elsewhere"
-            )
-        return max(least, min(_HEIGHT, memory // row, n_rows))
-
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """Read, move and reconstruct some rows."""
         if self.alone:
@@ -202,6 +171,39 @@ class Slices:
         return -volume if measured.sign < 0 else volume
 
 
+def slab_height(geometry: ScanGeometry, memory: int | None = None) -> int:
+    """Return how many rows can be reconstructed at once.
+
+    Where the axis is not vertical, slices are not independent, and all are made at once.
+
+    Parameters
+    ----------
+    geometry : ScanGeometry
+        Of the whole images, turned upright.
+    memory : int, optional
+        Bytes. None: half of what is free.
+
+    Raises
+    ------
+    MemoryError
+        Not even one row fits: what it takes, and what to do.
+    """
+    if memory is None:
+        free = free_memory()
+        memory = 2**63 if free is None else int(_SHARE * free)
+    n, n_rows, n_columns = geometry.projections_shape
+    row = 4 * (_IMAGES * n * n_columns + _VOXELS * geometry.volume_width**2)
+    least = 1 if geometry.has_vertical_axis else n_rows
+    if memory < least * row:
+        what = "a slice" if least == 1 else "the volume, whose slices cannot be made singly,"
+        raise MemoryError(
+            f"to reconstruct {what} takes {least * row / 1e9:.3g} GB of memory and there are "
+            f"{memory / 1e9:.3g} GB: make room, or leave it out (reconstruction=False, "
+            "--no-reconstruction) and reconstruct the aligned stack elsewhere"
+        )
+    return max(least, min(_HEIGHT, memory // row, n_rows))
+
+
 def volume_output(
     path: str | os.PathLike[str],
     slices: Slices,
@@ -232,7 +234,7 @@ def volume_output(
     """
     if executor is not None and is_elsewhere(executor):
         slices = replace(slices, alone=False)
-    n, height = slices.geometry.n_rows, slices.height()
+    n, height = slices.geometry.n_rows, slab_height(slices.geometry)
     slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
     vertical = scan.rotation_axis == "vertical"
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._executors import WorkLost
 from ..backends import get_backend
 from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..results import AlignmentResult
@@ -280,8 +281,9 @@ def write_result(
         Another run writes there.
     DiskFull
         The message says what was saved.
-    MemoryError
-        Not even one slice of the volume fits; shifts and stack are written.
+    MemoryError, WorkLost
+        Not even one slice of the volume fits, or the executor's workers died; the message says what
+        was saved.
     ValueError, BackendUnavailable
         The run's engine is not here, or has no such algorithm; before anything is written.
     """
@@ -330,13 +332,15 @@ def _saying_what_is_saved(
     """Say, where the disk is full, which files of a result are saved and which are not."""
     try:
         yield
-    except DiskFull as error:
+    except (DiskFull, MemoryError, WorkLost) as error:
         rest = [path.name for path in paths.values() if path.name not in saved]
-        raise DiskFull(
-            error.errno,
-            f"{error.strerror}. Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
-            f"{', '.join(rest) or 'that the shifts were applied'}",
-        ) from error
+        said = (
+            f"Saved in {directory}: {', '.join(saved) or 'nothing'}; not saved: "
+            f"{', '.join(rest) or 'that the shifts were applied'}"
+        )
+        if isinstance(error, DiskFull):
+            raise DiskFull(error.errno, f"{error.strerror}. {said}") from error
+        raise type(error)(f"{error}. {said}") from error
 
 
 def _usual_method(result: AlignmentResult, scan: Scan) -> Method:
