@@ -150,7 +150,7 @@ def test_settings_that_cannot_be(
 
 
 def test_a_dry_run_checks_and_writes_nothing(
-    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["align", str(scans / "one.h5"), "-o", str(tmp_path / "out"), "--dry-run", *QUICK]
     capsys.readouterr()
@@ -158,9 +158,15 @@ def test_a_dry_run_checks_and_writes_nothing(
     text = " ".join(capsys.readouterr().out.split())
     assert "24 projections of 24 x 24 pixels" in text
     assert re.search(r"would write .*shifts\.h5.*reconstruction\.h5 \(55\.3 kB\)", text, re.S)
-    assert re.search(r"reads .*uint16; as it is aligned, 24 x 24 x 24 in float32: 55\.3 kB", text)
-    assert re.search(r"binned by 1: 24 x 24 x 24, about 304 kB of memory, less than", text)
-    assert "builtin fbp, less than a second" in text
+    assert "uint16: 27.6 kB; as it is aligned, 24 x 24 x 24 in float32: 55.3 kB." in text
+    assert "Small enough to be read once and kept" in text
+    assert re.search(r"binned by 1: 24 x 24 x 24, about [0-9.]+ .B of memory, (less|about)", text)
+    assert "builtin fbp, " in text
+    monkeypatch.setattr("napari_tomoalign.cli._job._KEPT", 0.0)  # as if it were large
+    assert main(words) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Read piece by piece to know" in text
+    assert "by 24 rows for the reconstruction" in text
     assert main([*words, "--center", "500"]) == 2
     assert not (tmp_path / "out").exists()
 
@@ -293,9 +299,11 @@ def test_a_scan_that_is_read_in_pieces_gives_the_same_files(
     assert main([*words, "-o", str(tmp_path / "kept")]) == 0
     monkeypatch.setattr("napari_tomoalign.cli._job._KEPT", 0.0)  # as if it were large
     assert main([*words, "-o", str(tmp_path / "pieces")]) == 0
-    for name in ("shifts", "aligned", "reconstruction"):
+    for name, where in (
+        ("shifts", "shifts"),
+        ("aligned", "exchange/data"),
+        ("reconstruction", "reconstruction/volume"),
+    ):
         kept, pieces = (tmp_path / folder / f"{name}.h5" for folder in ("kept", "pieces"))
         with h5py.File(kept) as one, h5py.File(pieces) as other:
-            where = {"shifts": "shifts", "aligned": "exchange/data"}.get(name)
-            where = where or next(key for key in one if isinstance(one[key], h5py.Dataset))
             np.testing.assert_array_equal(one[where][()], other[where][()])

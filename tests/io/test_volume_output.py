@@ -127,9 +127,7 @@ def test_how_high_slabs_are_follows_from_the_memory():
     one = 4 * (4 * 40 * 32 + 2 * 32 * 32)
     assert slab_height(geometry, 10 * one) == 10
     assert slab_height(geometry, 10**12) == 50
-    with pytest.raises(
-        MemoryError, match=r"a slice takes .* GB of memory and there are .*--no-rec"
-    ):
+    with pytest.raises(MemoryError, match=r"a slice takes .* of memory and there are .*--no-rec"):
         slab_height(geometry, one - 1)
     leaning = geometry.with_changes(axis_tilt=0.3)
     with pytest.raises(MemoryError, match="the volume, whose slices cannot be made singly, takes"):

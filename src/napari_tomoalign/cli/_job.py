@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..io.shifts.contents import ShiftsFile
     from ..start.run import Run
 
-__all__ = ["PARAMETERS", "Job", "prepare"]
+__all__ = ["PARAMETERS", "Job", "is_small", "prepare"]
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 0.25  # of the memory: a run takes three times as much beside it, at the least
@@ -115,7 +115,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
     elif parameters.transmission:
         reading["transmission"] = False
     scan = read_scan(arguments.scan, lazy=True, **reading)
-    if scan.projections.ndim == 4 or _is_small(scan, parameters):
+    if scan.projections.ndim == 4 or (is_small(scan, parameters) and not arguments.dry_run):
         scan = load(scan)
     for what, words in scan.source.items():
         _LOG.info("%s: %s", what, words)
@@ -163,7 +163,7 @@ def _method(arguments: argparse.Namespace, run: Run) -> Method:
     from ..backends import get_backend
     from ..io.reconstruction import Method, slab_height
 
-    slab_height(run.geometry.upright)
+    slab_height(run.geometry.upright, run.parameters.memory)
     engine, settings = run.backend, run.parameters
     if arguments.final_backend is not None:
         engine = get_backend(
@@ -176,7 +176,7 @@ def _method(arguments: argparse.Namespace, run: Run) -> Method:
         raise ValueError(f"--final-algorithm, --final-option: {error}") from error
 
 
-def _is_small(scan: Scan, parameters: AlignmentParameters) -> bool:
+def is_small(scan: Scan, parameters: AlignmentParameters) -> bool:
     """Tell whether a scan is read once and kept, beside what a run takes."""
     from ..io.limits import free_memory
 

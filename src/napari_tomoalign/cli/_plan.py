@@ -6,12 +6,12 @@ import argparse
 import json
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._memory import in_words
-from ._job import Job
+from ._job import Job, is_small
 from ._scan import outline, tell_remarks
 from ._text import print_pairs
 
@@ -32,7 +32,7 @@ def say_plan(arguments: argparse.Namespace, job: Job) -> int:
     """Say what a run would do; nothing is written."""
     tell_remarks(job.scan)
     pairs = [("scan", f"{job.name}: {outline(job.scan)}")]
-    pairs += [("reads", _reads(job))]
+    pairs += [("reads", _reads(arguments, job))]
     pairs += [("preparation", step) for step in job.scan.preparation]
     pairs += [("engine", job.run.backend.name)]
     pairs += _levels(job.run)
@@ -50,12 +50,26 @@ def say_plan(arguments: argparse.Namespace, job: Job) -> int:
     return 0
 
 
-def _reads(job: Job) -> str:
-    """Say how much lies in the file, and how much of it is aligned."""
+def _reads(arguments: argparse.Namespace, job: Job) -> str:
+    """Say how much lies in the file, and what it is read for, piece by piece."""
+    from ..io.reconstruction import slab_height
+
     shape = job.scan.projections.shape
-    stored = job.scan.source.get("data", "")
-    size = in_words(4 * math.prod(shape))
-    return f"{stored}; as it is aligned, {' x '.join(map(str, shape))} in float32: {size}"
+    passes = ["to know it again by its hash", "to look at its frames and bin them"]
+    if arguments.aligned:
+        passes.append("for the aligned stack")
+    if job.method is not None:
+        height = slab_height(job.run.geometry.upright, job.run.parameters.memory)
+        passes.append(f"by {height} rows for the reconstruction")
+    read = f"Read piece by piece {', '.join(passes)}"
+    if len(shape) == 4 or is_small(job.scan, job.run.parameters):
+        read = "Small enough to be read once and kept"
+    stack: Any = getattr(job.scan.projections, "stack", None)
+    stored = "" if stack is None else in_words(math.prod(stack.shape) * stack.dtype.itemsize)
+    return (
+        f"{job.scan.source.get('data', '')}{': ' * bool(stored)}{stored}; as it is aligned, "
+        f"{' x '.join(map(str, shape))} in float32: {in_words(4 * math.prod(shape))}. {read}"
+    )
 
 
 def _levels(run: Run) -> list[tuple[str, str]]:

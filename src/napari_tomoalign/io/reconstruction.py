@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._executors import in_order, is_elsewhere
+from .._memory import bytes_of, in_words
 from ..backends import Backend
 from ..geometry import ScanGeometry, turn_volume
 from ..images.moving import move_rows
@@ -102,6 +103,8 @@ class Slices:
     method : Method
     workers : int, optional
         Number of threads for the moving; the engine has its own.
+    memory : int or str, optional
+        Bytes that may be taken. None: half of what is free.
     alone : bool
         No other process makes slabs on the same cores. Else each takes one core, or as many as
         ``workers`` says.
@@ -113,6 +116,7 @@ class Slices:
     used: NDArray[np.bool_]
     method: Method
     workers: int | None = None
+    memory: int | str | None = None
     alone: bool = True
 
     @classmethod
@@ -126,10 +130,10 @@ class Slices:
         used = result.taking_part
         if not used.any():
             used = np.ones(len(used), bool)
-        workers = result.parameters.workers
+        workers, memory = result.parameters.workers, result.parameters.memory
         n_rows, n_columns = measured.projections.shape[1:]
         told = result.geometry.with_changes(n_rows=n_rows, n_columns=n_columns)
-        return cls(measured, result.shifts, told, used, method, workers)
+        return cls(measured, result.shifts, told, used, method, workers, memory)
 
     @property
     def geometry(self) -> ScanGeometry:
@@ -171,7 +175,7 @@ class Slices:
         return -volume if measured.sign < 0 else volume
 
 
-def slab_height(geometry: ScanGeometry, memory: int | None = None) -> int:
+def slab_height(geometry: ScanGeometry, memory: int | str | None = None) -> int:
     """Return how many rows can be reconstructed at once.
 
     Where the axis is not vertical, slices are not independent, and all are made at once.
@@ -180,8 +184,8 @@ def slab_height(geometry: ScanGeometry, memory: int | None = None) -> int:
     ----------
     geometry : ScanGeometry
         Of the whole images, turned upright.
-    memory : int, optional
-        Bytes. None: half of what is free.
+    memory : int or str, optional
+        Bytes, or such as ``"4 GB"``. None: half of what is free.
 
     Raises
     ------
@@ -191,14 +195,15 @@ def slab_height(geometry: ScanGeometry, memory: int | None = None) -> int:
     if memory is None:
         free = free_memory()
         memory = 2**63 if free is None else int(_SHARE * free)
+    memory = bytes_of(memory)
     n, n_rows, n_columns = geometry.projections_shape
     row = 4 * (_IMAGES * n * n_columns + _VOXELS * geometry.volume_width**2)
     least = 1 if geometry.has_vertical_axis else n_rows
     if memory < least * row:
         what = "a slice" if least == 1 else "the volume, whose slices cannot be made singly,"
         raise MemoryError(
-            f"to reconstruct {what} takes {least * row / 1e9:.3g} GB of memory and there are "
-            f"{memory / 1e9:.3g} GB: make room, or leave it out (reconstruction=False, "
+            f"to reconstruct {what} takes {in_words(least * row)} of memory and there are "
+            f"{in_words(memory)}: make room, or leave it out (reconstruction=False, "
             "--no-reconstruction) and reconstruct the aligned stack elsewhere"
         )
     return max(least, min(_HEIGHT, memory // row, n_rows))
@@ -234,7 +239,7 @@ def volume_output(
     """
     if executor is not None and is_elsewhere(executor):
         slices = replace(slices, alone=False)
-    n, height = slices.geometry.n_rows, slab_height(slices.geometry)
+    n, height = slices.geometry.n_rows, slab_height(slices.geometry, slices.memory)
     slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
     vertical = scan.rotation_axis == "vertical"
 
