@@ -19,6 +19,7 @@ from .errors import DiskFull, NoAngles, ScanFileError
 from .locking import FolderInUse, folder_lock
 from .outputs import check_outputs
 from .reading import SCAN_SUFFIXES, can_read, load, read_scan
+from .reconstruction import Method
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import data_hash
@@ -40,6 +41,7 @@ __all__ = [
     "Checkpoint",
     "DiskFull",
     "FolderInUse",
+    "Method",
     "NoAngles",
     "Scan",
     "ScanFileError",

@@ -46,6 +46,18 @@ class Method:
     algorithm : str
     options : mapping
         Of the algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_tomoalign.backends import get_backend
+    >>> from napari_tomoalign.geometry import ScanGeometry
+    >>> from napari_tomoalign.io import Method
+    >>> geometry = ScanGeometry(np.linspace(0, np.pi, 180, endpoint=False), 64, 64)
+    >>> Method.of(get_backend("builtin"), geometry).words
+    'builtin fbp'
+    >>> Method.of(get_backend("builtin"), geometry, "sirt", {"num_iter": 50}).words
+    'builtin sirt num_iter=50'
     """
 
     backend: Backend
