@@ -138,7 +138,7 @@ def imported(files: list[Path]) -> set[str]:
 
 
 # What is imported where it is needed only, and installed by other means (see the README).
-ELSEWHERE = {"imageio_ffmpeg", "mumott", "tomopy", "warp", "zarr"}
+ELSEWHERE = {"distributed", "imageio_ffmpeg", "mumott", "tomopy", "warp", "zarr"}
 
 
 def test_the_dependencies_are_what_is_imported() -> None:
