@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import in_order
 from .._typing import Stack
 from ..findings import Finding
 from ..images.binning import bin_stack, bin_weighted
@@ -130,18 +132,20 @@ def look(
     kept = np.empty(size, np.float32) if whole is None else whole
     shares: Stack | None = None
 
-    def blocks() -> Iterator[tuple[int, Stack]]:
+    def taken(part: slice) -> tuple[int, Stack]:
         nonlocal shares
-        for part in read_blocks(lines.shape):
-            values, weights = images.pieces(part, looked_at=looked_at)
-            if whole is None:
-                if weights is None:
-                    kept[part] = bin_stack(values, *binning)
-                else:
-                    shares = np.ones(size, np.float32) if shares is None else shares
-                    kept[part], shares[part] = bin_weighted(values, weights, *binning)
-            yield part.start, values
+        values, weights = images.pieces(part, looked_at=looked_at)
+        if whole is None:
+            if weights is None:
+                kept[part] = bin_stack(values, *binning)
+            else:
+                shares = np.ones(size, np.float32) if shares is None else shares
+                kept[part], shares[part] = bin_weighted(values, weights, *binning)
+        return part.start, values
 
-    survey = take_survey(blocks(), lines.shape)
+    parts = read_blocks(lines.shape)
+    with ThreadPoolExecutor(1) as ahead:  # a block is read while the one before is looked at
+        reader = ahead if lines.in_memory is None else None
+        survey = take_survey(in_order(taken, parts, reader, ahead=1), lines.shape)
     looked_at.refuse()
     return Seen(kept, shares, survey, looked_at.notes)
