@@ -11,6 +11,7 @@ import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign._memory import bytes_of, in_words
+from napari_tomoalign.results import Resume
 from napari_tomoalign.simulation import simulate
 
 OPTIONS = {"backend": "builtin", "progress": False}
@@ -84,6 +85,15 @@ def test_a_budget_that_holds_nothing_is_refused_with_both_numbers(scan):
         align(scan.projections, scan.angles, memory=10_000, **OPTIONS)
 
 
+def test_a_run_that_has_gone_further_than_the_memory_holds_is_not_resumed(scan):
+    ended = align(scan.projections, scan.angles, levels=(2, 1), maxiter=2, precision=0, **OPTIONS)
+    reached = Resume(ended.history, dict(ended.generator_state))
+    with pytest.raises(
+        ValueError, match="has gone on to binning 1, and the memory holds binning 2"
+    ):
+        align(scan.projections, scan.angles, resume=reached, memory="2.6 MB", **OPTIONS)
+
+
 def test_values_that_cannot_be_aligned_are_refused_when_they_are_read(scan, tmp_path):
     stack = scan.projections.copy()
     stack[3, 4, 5] = np.nan
@@ -101,7 +111,7 @@ def test_a_file_that_shrinks_is_named(scan, tmp_path):
     run = iterate_alignment(np.load(path, mmap_mode="r"), scan.angles, backend="builtin")
     with path.open("r+b") as file:
         file.truncate(100_000)
-    with pytest.raises(EOFError, match=r"stack\.npy"):
+    with pytest.raises(EOFError, match=r"stack\.npy: the file ends .* start again"):
         next(iter(run))
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error
-from napari_tomoalign.loop.steps import absolute
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
 QUICK = {"backend": "builtin", "progress": False}
@@ -13,6 +12,11 @@ QUICK = {"backend": "builtin", "progress": False}
 @pytest.fixture(scope="module")
 def scan():
     return simulate(48, 30, seed=2)
+
+
+def absolute(shifts, center):
+    """Shifts with the place of the axis in them."""
+    return shifts + np.array([0.0, center])
 
 
 def placed(scan, center):

@@ -126,7 +126,10 @@ class FlatSource:
         while left:
             count = file.readinto(left)
             if not count:
-                raise EOFError(f"{self.path}: the file ends {len(left)} bytes before the values do")
+                raise EOFError(
+                    f"{self.path}: the file ends {len(left)} bytes before the values do; it has "
+                    "changed, or is still being written: see that it is whole, and start again"
+                )
             left = left[count:]
 
 

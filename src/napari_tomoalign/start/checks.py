@@ -73,7 +73,12 @@ def check(
         resume=resume,
         loop=loop,
     )
-    finest_held(run)  # refused here where nothing is
+    finest, _ = finest_held(run)
+    if resume is not None and min(record.binning for record in resume.history) < finest:
+        raise ValueError(
+            f"resume has gone on to binning {resume.history[-1].binning}, and the memory holds "
+            f"binning {finest} at the finest: give more (memory=, --memory)"
+        )
     return run
 
 
