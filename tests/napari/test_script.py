@@ -221,6 +221,20 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
     widget.close_down()
 
 
+def test_an_axis_that_is_turned_comes_back_with_its_run(phantom, tmp_path):
+    from napari_tomoalign._napari._runs import read_run
+    from napari_tomoalign.io import write_result
+    from napari_tomoalign.io.scan import Scan
+
+    data, angle = phantom.projections, np.deg2rad(1.0)
+    result = align(data, phantom.angles, axis_angle=angle, levels=(1,), maxiter=1, progress=False)
+    write_result(tmp_path / "run", result, Scan(data, phantom.angles))
+    opened = read_run(tmp_path / "run")
+    assert opened.course.request.axis == {"axis_angle": pytest.approx(angle)}
+    assert opened.images.measured_geometry.axis_angle == pytest.approx(angle)
+    np.testing.assert_allclose(opened.images.reference, result.reference, atol=1e-4)
+
+
 def test_view_says_what_is_missing(tmp_path, capsys):
     assert main(["view", str(tmp_path)]) == 2
     error = capsys.readouterr().err

@@ -168,6 +168,7 @@ class FileActions(Parts):
         name = "a file" if file.path is None else file.path.name
         course = Course.starting(self.scan.source(), file.shifts, file.center, name)
         self.session.do(f"load of {name}", course)
+        self.scan.set_axis({"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt})
         self._begin_layers(self.scan.layer.value)
         self._steer()
         show_info(f"Shifts of {len(file.shifts)} projections from {name}")
@@ -186,6 +187,8 @@ class FileActions(Parts):
         self._begin_layers(self.scan.layer.value)
         if images is not None and course.scan is not None:
             self.layers.show(frames_of(images, course.scan.place, scan=course.scan))
+        if course.request is not None:
+            self.scan.set_axis(course.request.axis)
         if course.state is not None:
             self.parameters.set(vars(course.state.parameters))
         self.run_bar.go_on(True)

@@ -199,7 +199,9 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
         course = replace(Course.starting(scan, origin=folder.name), has_scan=False)
     else:
         course = Course.starting(scan, origin=folder.name)
-    request = RunRequest(scan, None, file.backend, images.parameters)
+    stands = {"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt}
+    told = {name: angle for name, angle in stands.items() if angle}
+    request = RunRequest(scan, None, file.backend, images.parameters, axis=told)
     course = replace(
         course,
         history=file.history,
@@ -243,6 +245,7 @@ def _state_of(
         finished=True,
         message=file.message,
         findings=file.findings,
+        measured_geometry=file.geometry,
         generator_state=file.generator_state,
     )
 

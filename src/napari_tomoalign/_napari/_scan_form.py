@@ -1,6 +1,7 @@
 """The controls that say what is aligned: layer, angles, axis, centre, masks."""
 
 # No ``from __future__ import annotations``: the hints are read at run time.
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -160,6 +161,11 @@ class ScanForm(QWidget):
         """How the axis stands where it is not upright, by the arguments of `align`, radians."""
         told = {name: self.fields[name].value for name in _AXIS}
         return {name: value for name, value in told.items() if value}
+
+    def set_axis(self, axis: Mapping[str, float]) -> None:
+        """Show how the axis stands, radians; what is not named is upright."""
+        for name in _AXIS:
+            self.fields[name].value = axis.get(name, 0.0)
 
     def source(self) -> ScanSource:
         """Return the scan that is chosen.
