@@ -10,7 +10,8 @@ noise; as float32 line integrals in a ``.npy``, or as uint16 counts with flat an
 HDF5 file, an image a chunk. Each is aligned with default parameters in a process of its own, which
 has compiled everything before. The peak is the high-water mark of its resident memory (Linux)
 above what it held before it opened the scan; ``process`` is that of the whole process. ``read`` is
-the time to read the file once, prepare it and bin it by 4. Where TomoPy is installed,
+the time to read the file once, prepare it and bin it by 4. Cases with a target in bytes are given
+that as ``memory``. Where TomoPy is installed,
 ``--tomopy`` aligns the scan by its ``align_joint`` too. The exit status is 1 where a target of
 time, memory or error is missed.
 """
@@ -271,7 +272,8 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             path = make(case, Path(name), options.seed)
             read = in_process("read", str(path))["seconds"]
-            found = in_process("measure", str(path), settings)
+            given = settings if case.peak is None else {**settings, "memory": int(case.peak)}
+            found = in_process("measure", str(path), given)
             print(found["message"], flush=True)
             cells, missed = row_of("align", case, read, found)
             rows.append(cells)
