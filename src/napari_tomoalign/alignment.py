@@ -176,14 +176,14 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     confidence = start.usable.astype(np.float64)
     history = replay(run, start, truncation, schedule, rng)
     if history:
-        confidence = history[-1].confidence
+        poses, confidence = Poses.of_record(run, history[-1]), history[-1].confidence
     level = level_of(start, schedule.binning, truncation.grid(poses.frame, last=schedule.last))
     began = time.perf_counter()
     used = start.taking_part(confidence)
     model = evaluate(run, level, truncation, poses, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
-        ended = judge(run, start, truncation, schedule, history[-1], misfit)
+        ended = judge(run, start, truncation, schedule, model, history[-1], misfit)
         yield make_state(run, start, truncation, ended, model, poses, history, rng)
     while not schedule.finished:
         drawn = draw(run, start, rng)
@@ -224,7 +224,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             if not schedule.rests:  # how far it is still to go is not known
                 nothing = freeze(np.full_like(known.errors, np.nan))
                 record = replace(record, standard_error=nothing)
-            verdict = judge(run, start, truncation, schedule, record, known.misfit)
+            verdict = judge(run, start, truncation, schedule, model, record, known.misfit)
         history = (*history, record)
         yield make_state(run, start, truncation, verdict, model, poses, history, rng)
         began = time.perf_counter()

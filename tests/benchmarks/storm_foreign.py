@@ -13,8 +13,8 @@ mild to strong, alone and together, and metadata that are wrong. Two sets with s
 what is developed looks at ``developing``, what is quoted comes from ``judged``.
 
 Default parameters, no centre given. The error is modulo the object's position, the centre in it.
-With ``--output`` a run goes on where it stopped. The exit status is 1 where a run calls itself
-converged above 0.2 px.
+With ``--output`` a run goes on where it stopped, and ``--seconds`` stops it. The exit status is 1
+where a run calls itself converged above 0.2 px.
 """
 
 from __future__ import annotations
@@ -211,6 +211,7 @@ def score(which: str, number: int) -> dict[str, Any]:
         "iterations": len(result.history),
         "residual": result.history[-1].residual,
         "diagnosis": [sentence.split(":")[0] for sentence in result.diagnosis],
+        "said": [result.message, *result.diagnosis],
     }
 
 
@@ -344,6 +345,7 @@ def main() -> int:
     parser.add_argument("--kinds", help="names of systematics, with commas")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--output", type=Path, help="one JSON line a scan; gone on with")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no scan after that")
     arguments = parser.parse_args()
     generator()
     lines: list[dict[str, Any]] = []
@@ -353,15 +355,18 @@ def main() -> int:
     wanted = list(numbers(arguments))
     lines = [line for line in lines if line["number"] in set(wanted)]
     missing = [number for number in wanted if number not in known]
-    with ProcessPoolExecutor(arguments.processes) as pool:
-        sets = [arguments.set] * len(missing)
-        for line in tqdm(pool.map(score, sets, missing), total=len(missing), disable=None):
-            lines.append(line)
-            tqdm.write(line_of(line))
-            sys.stdout.flush()
-            if arguments.output:
-                with arguments.output.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+    until = time.monotonic() + arguments.seconds
+    with ProcessPoolExecutor(arguments.processes) as pool, tqdm(total=len(missing)) as bar:
+        while missing and time.monotonic() < until:
+            some, missing = missing[: arguments.processes], missing[arguments.processes :]
+            for line in pool.map(score, [arguments.set] * len(some), some):
+                lines.append(line)
+                tqdm.write(line_of(line))
+                sys.stdout.flush()
+                bar.update()
+                if arguments.output:
+                    with arguments.output.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
     print(summary(lines))
     return int(bool(claims(lines)[f"converged above {ALIGNED} px (false)"]))
 

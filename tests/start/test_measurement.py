@@ -51,6 +51,18 @@ def test_a_wider_object_leaves_no_vacuum():
     assert not borders.dark
 
 
+@pytest.mark.parametrize("noise", [0.05, 0.1])
+def test_an_object_that_fades_out_under_the_noise_is_no_background(noise):
+    line = (np.arange(64) - 31.5) / 32
+    rng = np.random.default_rng(0)
+    down, across = rng.uniform(-0.05, 0.05, (2, 60, 1, 1))
+    distance = (line[:, None] - down) ** 2 + (line - across) ** 2
+    images = np.exp(-2.7 * distance) + noise * rng.standard_normal((60, 64, 64))
+    borders = borders_of(images.astype(np.float32))
+    assert not borders.vacuum
+    assert borders.background == "none"
+
+
 @pytest.mark.parametrize("detector", [0.0, 0.1], ids=["flat", "striped"])
 def test_planes_are_told_from_the_borders(scan, detector):
     true, images = planes(scan)

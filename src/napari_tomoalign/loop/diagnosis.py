@@ -10,17 +10,11 @@ from ..findings import Finding
 from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
-from .distortion import measure_distortion
-from .model import Model
 from .trials import TRIAL_ITERATIONS, explained_by
 from .truncation import Truncation
 from .verdict import Verdict
 
 __all__ = ["diagnose"]
-
-_BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object and no noise
-_SEEN = 0.005  # of the data (RMS): a background below it does no harm
-_FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 
 
 def diagnose(
@@ -28,15 +22,14 @@ def diagnose(
     start: Start,
     truncation: Truncation,
     verdict: Verdict,
-    model: Model,
     history: tuple[IterationRecord, ...],
 ) -> tuple[Finding, ...]:
     """Return what is likely to be wrong, the frames first; empty where nothing is."""
     found = [*start.notes]
     found += _frames(run, start, history[-1])
-    found += _scan(run, start, history[-1])
-    found += _background(model, history[-1])
-    found += _course(run, start, truncation, verdict, model, history)
+    found += _scan(start, verdict, history[-1])
+    found += _background(verdict)
+    found += _course(run, start, truncation, verdict, history)
     return tuple(found)
 
 
@@ -100,7 +93,7 @@ def _frames(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
     return found
 
 
-def _scan(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
+def _scan(start: Start, verdict: Verdict, record: IterationRecord) -> list[Finding]:
     found = []
     outline = start.outline
     if outline.truncated:
@@ -112,7 +105,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
                 "was widened. If the sample ends inside the image, subtract the background",
             )
         )
-    n_angles, n_columns = len(record.shifts), run.geometry.n_columns
+    n_angles = len(record.shifts)
     if n_angles < 12:
         found.append(
             Finding(
@@ -121,9 +114,7 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
                 "errors, and measure more if you can",
             )
         )
-    size = np.array([run.geometry.n_rows, n_columns])
-    far = np.abs(record.shifts).max(axis=0) > _FAR * size
-    if (far * run.parameters.directions).any():
+    if verdict.far:
         largest = np.abs(record.shifts).max()
         found.append(
             Finding(
@@ -135,23 +126,15 @@ def _scan(run: Run, start: Start, record: IterationRecord) -> list[Finding]:
     return found
 
 
-def _background(model: Model, record: IterationRecord) -> list[Finding]:
-    trusted = record.confidence >= TRUSTED
-    if not trusted.any():
+def _background(verdict: Verdict) -> list[Finding]:
+    if not verdict.spoilt:
         return []
-    difference, power = model.sums.difference, model.sums.power
-    planes = model.backgrounds(trusted)
-    usual = float(np.median(power[trusted]))
-    spoilt = trusted & (planes > _BACKGROUND**2 * difference) & (planes > _SEEN**2 * usual)
-    if not spoilt.any():
-        return []
-    size = float(np.sqrt(planes[spoilt].max() / max(usual, 1e-30)))
     return [
         Finding(
             "background",
-            f"an offset or a ramp of up to {size:.1%} of the data differs from image to image "
-            f"(projection {_names([int(i) for i in np.flatnonzero(spoilt)])}) and pulls the "
-            "shifts along: normalise with flat fields, or subtract each image's background",
+            f"an offset or a ramp of up to {verdict.background:.1%} of the data differs from image "
+            f"to image (projection {_names(verdict.spoilt)}) and pulls the shifts along: normalise "
+            "with flat fields, or subtract each image's background",
         )
     ]
 
@@ -161,7 +144,6 @@ def _course(
     start: Start,
     truncation: Truncation,
     verdict: Verdict,
-    model: Model,
     history: tuple[IterationRecord, ...],
 ) -> list[Finding]:
     found = []
@@ -183,7 +165,7 @@ def _course(
         if verdict.misfit > error / 2:
             reason = "more of it is misfit than noise, so more exposure would not help"
         found.append(Finding("uncertain", f"the standard error of a shift {known}; {reason}"))
-    found += _misfit(run, start, verdict, model, record)
+    found += _misfit(run, start, verdict, record)
     if verdict.poor:
         reason = (
             "the rotation centre (given, and kept) may be wrong: leave center out to have it found"
@@ -192,7 +174,7 @@ def _course(
             "background may have a ramp or an offset: check them"
         )
         change = {"center": None} if run.center_known else {}
-        missed = f"reprojections miss {verdict.missed:.0%} of the data"
+        missed = f"reprojections miss {verdict.missed:.1%} of the data beside noise"
         found.append(Finding("poor fit", f"{missed}; {reason}", change))
     if not verdict.rests:
         moving = np.flatnonzero(np.hypot(*record.moves.T) >= run.parameters.tolerance)
@@ -207,20 +189,18 @@ def _course(
     return found
 
 
-def _misfit(
-    run: Run, start: Start, verdict: Verdict, model: Model, record: IterationRecord
-) -> list[Finding]:
+def _misfit(run: Run, start: Start, verdict: Verdict, record: IterationRecord) -> list[Finding]:
     """Say what makes neighbouring pixels miss alike, as far as it can be told."""
-    if not (verdict.smooth or verdict.poor):
+    if not (verdict.smooth or verdict.poor or verdict.distorted):
         return []
     # What was told must have had no less chance than what is tried.
     settled = verdict.rests or record.iteration >= TRIAL_ITERATIONS
     other = explained_by(run, start) if settled and not verdict.converged else None
     if other is not None:
         return [other]
-    if not verdict.smooth:
+    if not (verdict.smooth or verdict.distorted):
         return []
-    distortion = measure_distortion(model, start.registered & (record.confidence >= TRUSTED))
+    distortion = verdict.distortion
     likely = []
     if distortion.turn:
         likely.append(
@@ -237,10 +217,15 @@ def _misfit(
         "a sample that changed during the scan, or angles that are wrong: check them, or align "
         "parts of the scan"
     )
+    missed = "what the reprojections miss is distorted in all frames alike"
+    if verdict.smooth:
+        missed = (
+            "what the reprojections miss is smooth, which noise is not, and may carry the shifts "
+            f"by {verdict.misfit:.2g} px"
+        )
     return [
         Finding(
             "no rigid object",
-            "what the reprojections miss is smooth, which noise is not, and may carry the shifts "
-            f"by {verdict.misfit:.2g} px; it looks like {reason}",
+            f"{missed}; it looks like {reason}",
         )
     ]

@@ -86,7 +86,7 @@ def make_state(
 
     findings: tuple[Finding, ...] = ()
     if verdict is not None:
-        findings = diagnose(run, start, truncation, verdict, model, history)
+        findings = diagnose(run, start, truncation, verdict, history)
     return AlignmentState(
         history=history,
         reconstruction=turned_back(model.volume[:, inside, inside]),
@@ -117,15 +117,9 @@ def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, 
             f"below {tolerance:g} px"
         )
     if verdict.rests:
-        error = verdict.uncertainty
-        if verdict.poor:
-            reason = f"the reprojections miss {verdict.missed:.0%} of the data"
-        elif np.isfinite(error) and not verdict.overfits:
-            reason = f"the shifts are known to {error:.2g} px only (RMS)"
-        else:
-            reason = "the shifts are not known"
         return (
-            f"not converged: nothing moves any more after {len(history)} iterations, but {reason}"
+            f"not converged: nothing moves any more after {len(history)} iterations, but "
+            f"{verdict.doubt}"
         )
     return (
         f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "

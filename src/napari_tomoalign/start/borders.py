@@ -20,6 +20,8 @@ __all__ = ["Borders", "look_at_borders"]
 # Ratios seen with foreign.py, 64 pixels, 60 angles, seeds 0 and 1: vacuum 0.97 to 1.03, with 5 % of
 # rings or 0.1 % of zingers too; a field that fades towards the borders 1.3, pillars 1.9 and more.
 _SMOOTH = 1.15  # scatter about the plane over that between neighbouring rows: above, no vacuum
+# An object that fades out under the noise still rises inwards from both borders, in most frames.
+_RISES = 4.0  # standard errors of the median rise: one in 30,000 is so large by chance
 _MOST = 80  # percent of the frames that must show vacuum; zingers and other objects are in the rest
 _TOUCHED = (
     1.5  # the same ratio, of one frame: noise reaches 1.2 in one of 40, an object 1.6 and more
@@ -78,6 +80,10 @@ def look_at_borders(survey: Survey, used: NDArray[np.bool_]) -> Borders:
     noise, scatter = _noise(rest - pattern), np.sqrt(np.mean((rest - pattern) ** 2, axis=(1, 2)))
     usual = float(np.median(noise[used]))
     vacuum = bool(np.percentile(scatter[used], _MOST) <= _SMOOTH * usual)
+    inwards = survey.strips[:, 1:3] - survey.strips[:, [0, 3]]
+    rises = np.median(inwards[used].mean(axis=2), axis=0)  # a few frames may be touched
+    by_chance = _RISES * usual * np.sqrt(np.pi / (np.count_nonzero(used) * n_rows))
+    vacuum &= not (rises.min() > 0 and rises.mean() > by_chance)
     # Where shifts bring the object to the borders of a few frames, theirs say nothing of it.
     planes[scatter > _TOUCHED * usual] = np.median(planes[used], axis=0)
     error = np.maximum(np.sqrt(np.diag(normal)) * usual, 1e-30)

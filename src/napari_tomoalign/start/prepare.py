@@ -122,10 +122,7 @@ def prepare(run: Run) -> Start:
     estimate = _first_estimate(run, survey, usable)
     directions, few = _directions(run, outline, estimate)
     shifts = np.zeros((geometry.n_angles, 2))
-    if run.resume is not None:
-        shifts = run.resume.history[-1].shifts.copy()
-        geometry = geometry.with_changes(center=run.resume.history[-1].center)
-    elif run.initial_shifts is not None:
+    if run.initial_shifts is not None:
         shifts = run.initial_shifts.copy()
     elif run.parameters.initial_estimate and not outline.truncated:
         held = gauge_part(estimate.shifts, geometry.directions, run.held)
