@@ -148,3 +148,18 @@ def test_half_an_acquisition_keeps_what_is_aligned() -> None:
     true = np.stack([case["dy"], case["dx"] + 10], axis=1)
     result = run(case, initial_shifts=true, center=17.5 - 10, maxiter=3)
     assert error(case, result) < 0.05
+
+
+def test_backgrounds_of_most_images_are_not_converged_and_named() -> None:
+    """Offsets that were to be left in: the step takes one out of each image, but no word for it."""
+    case = scan(n=32, angles=30, offset=0.05)
+    result = run(case, background="none", gain=False)
+    assert not result.converged
+    assert "background" in heads(result)
+
+
+def test_an_object_far_wider_than_the_images_is_not_converged() -> None:
+    case = scan("rod", n=32, rows=16, angles=40, width=2.0)
+    result = run(case, maxiter=15)
+    assert not result.converged
+    assert "truncation" in heads(result)
