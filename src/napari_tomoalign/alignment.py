@@ -45,12 +45,14 @@ from numpy.typing import ArrayLike
 from ._executors import as_executor
 from .backends import Backend
 from .loop.cleaning import cleaned
+from .loop.geometry_errors import geometry_errors, widened_by_shares
 from .loop.level import level_of
-from .loop.matching import draw, match, pull_of_held
+from .loop.matching import draw, find_geometry, match, pull_of_held
 from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
 from .loop.poses import Poses
 from .loop.probing import learn
+from .loop.refinement import stepped
 from .loop.resuming import replay
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
@@ -76,8 +78,6 @@ def iterate_alignment(
     projections: ArrayLike,
     angles: ArrayLike | None,
     *,
-    axis_angle: float = 0.0,
-    axis_tilt: float = 0.0,
     rotations: ArrayLike | None = None,
     center: float | None = None,
     weights: ArrayLike | None = None,
@@ -97,10 +97,6 @@ def iterate_alignment(
         runs along the rows' index direction (vertical). Any real dtype; not changed.
     angles : (n_angles,) array
         Radians, in any order and range. None where ``rotations`` are given.
-    axis_angle, axis_tilt : float
-        Radians by which the axis is turned in the images, from the rows' direction towards larger
-        columns, and by which it leans along the beam (`ScanGeometry`). Told here, or found where
-        ``refine`` names them.
     rotations : (n_angles, 3, 3) array, optional
         Of each projection, in place of angles and axis: take (z, y, x) of the object to (row,
         depth, column), as two axes or laminography need it.
@@ -155,7 +151,7 @@ def iterate_alignment(
         raise ValueError(f"scratch must be a folder that is there, got {scratch}")
     run = check(
         projections,
-        Axis(angles, axis_angle, axis_tilt, rotations, center),
+        Axis(angles, rotations, center),
         weights,
         backend,
         initial_shifts,
@@ -189,11 +185,12 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
         pull = pull_of_held(run, start, level, model, poses, confidence, schedule.captured)
+        told = find_geometry(run, model, confidence, schedule.captured)
         moves, notes = find_moves(run, start, level, model, found, drawn, poses, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, poses, confidence)
-        step = schedule.accelerate(poses, moves, drawn, confidence, truncation)
-        poses = update(run, start, poses, step, pull, confidence)
+        step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, told.moves)
+        poses = stepped(update(run, start, poses, step, pull, confidence), turn)
         used = start.taking_part(confidence)
         del model  # make room for the next one
         model = evaluate(run, level, truncation, poses, used)
@@ -209,14 +206,19 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             standard_error=poses.errors_on_detector(known.errors),
             confidence=confidence,
             seconds=time.perf_counter() - began,
-            notes=notes,
+            notes=notes + told.notes,
+            geometry_moves=told.moves,
+            geometry_error=geometry_errors(run, level, model, known, confidence),
         )
         schedule.feed(record)
         error = uncertainty(run, start, record.standard_error, confidence)
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
             wide = poses.errors_on_detector(widened(known.errors, known.grid, shares))
-            record = replace(record, standard_error=freeze(wide))
+            turns = widened_by_shares(
+                run, start, level, truncation, model, poses, confidence, record.geometry_error
+            )
+            record = replace(record, standard_error=freeze(wide), geometry_error=turns)
             error = uncertainty(run, start, record.standard_error, confidence)
         schedule.settle(error)
         verdict = None
@@ -249,9 +251,8 @@ def align(
     Parameters
     ----------
     projections, angles, **arguments
-        As `iterate_alignment` takes them: ``axis_angle``, ``axis_tilt``, ``rotations``,
-        ``center``, ``weights``, ``backend``, ``initial_shifts``, ``resume``, ``executor``,
-        ``scratch``, and the fields of
+        As `iterate_alignment` takes them: ``rotations``, ``center``, ``weights``, ``backend``,
+        ``initial_shifts``, ``resume``, ``executor``, ``scratch``, and the fields of
         `AlignmentParameters`.
     callback, progress
         As `finish` takes them.

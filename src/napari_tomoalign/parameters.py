@@ -8,6 +8,7 @@ parameter that exists here exists everywhere.
 
 # No ``from __future__ import annotations``: the ranges in ``Annotated`` are read at run time.
 import itertools
+import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -21,9 +22,17 @@ from numpy.typing import NDArray
 
 from ._memory import bytes_of
 
-__all__ = ["AlignmentParameters", "spelled_out"]
+__all__ = ["OF_IMAGE", "OF_SCAN", "AlignmentParameters", "spelled_out"]
+
+OF_SCAN = ("axis_angle", "axis_tilt")
+"""Unknowns of a geometry that are the scan's."""
+OF_IMAGE = ("in_plane", "angles")
+"""Unknowns of a geometry that each projection has."""
+Refinable = Literal["shifts", "axis_angle", "axis_tilt", "in_plane", "angles"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_QUARTER = {"min": -math.pi / 2, "max": math.pi / 2, "step": 0.001, "radians": True}
 
 Cropping = tuple[slice, slice]
 
@@ -97,6 +106,13 @@ class AlignmentParameters:
     center_of_mass_shift_weight : float
         Weight of the step, at most 1 px each way, that brings the measured centre of mass onto
         the one of the reconstruction's projection.
+    axis_angle, axis_tilt : float
+        By how much the axis is turned in the images, from the rows' direction towards larger
+        columns, and leans along the beam, its end at larger rows downstream. Radians in Python.
+    refine : tuple of str
+        What is found: the shifts always, and any of ``"axis_angle"`` and ``"axis_tilt"``, by which
+        the axis is turned in the images and leans along the beam; ``"in_plane"`` and ``"angles"``,
+        the turn of each image in its plane and the angle of each.
     align_vertical : bool
         Find shifts along the rows (along the rotation axis).
     align_horizontal : bool
@@ -158,6 +174,9 @@ class AlignmentParameters:
     center_of_mass_shift_weight: Annotated[float, {"min": 0.0, "max": 1.0, "step": 0.05}] = (
         _advanced(0.0)
     )
+    axis_angle: Annotated[float, _QUARTER] = _advanced(0.0)
+    axis_tilt: Annotated[float, _QUARTER] = _advanced(0.0)
+    refine: tuple[Refinable, ...] = _advanced(("shifts",))
     align_vertical: bool = _advanced(True)
     align_horizontal: bool = _advanced(True)
     normalization: Literal["phase"] | None = _advanced(None)
@@ -220,6 +239,7 @@ class AlignmentParameters:
                 f"projection {min(both)} is in ignored_subset and in excluded_subset: the first is "
                 "for what is reconstructed but not moved, the second for what is not used"
             )
+        put(self, "refine", _refinable(self.refine))
         put(self, "projection_cropping", _cropping(self.projection_cropping))
         if self.levels is not None:
             put(self, "levels", _levels(self.levels))
@@ -228,6 +248,11 @@ class AlignmentParameters:
     def tolerance(self) -> float:
         """Pixels below which a move counts as none: ``shift_tolerance`` or ``1 / upsampling``."""
         return 1.0 / self.upsampling if self.shift_tolerance is None else self.shift_tolerance
+
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """What is found beside the shifts: names of fields of a geometry."""
+        return tuple(name for name in (*OF_SCAN, *OF_IMAGE) if name in self.refine)
 
     @property
     def directions(self) -> NDArray[np.float64]:
@@ -243,6 +268,7 @@ class AlignmentParameters:
             values["reconstruction_pipeline"] = f"{target.__module__}:{name}"
         if self.projection_cropping is not None:
             values["projection_cropping"] = [[s.start, s.stop] for s in self.projection_cropping]
+        values["refine"] = list(self.refine)
         values["ignored_subset"] = list(self.ignored_subset)
         values["excluded_subset"] = list(self.excluded_subset)
         values["levels"] = None if self.levels is None else list(self.levels)
@@ -372,6 +398,19 @@ def _window(value: Any) -> slice:
         raise ValueError("a step is not allowed")
     ends = [None if end is None else operator.index(end) for end in (value.start, value.stop)]
     return slice(*ends)
+
+
+def _refinable(value: Any) -> tuple[Refinable, ...]:
+    known = get_args(Refinable)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"refine must be a sequence such as ('shifts', 'axis_angle'), got {value!r}"
+        )
+    given = tuple(value)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(f"refine names {unknown[0]!r}; known are {', '.join(map(repr, known))}")
+    return tuple(name for name in known if name == "shifts" or name in given)
 
 
 def _levels(value: Any) -> tuple[int, ...]:

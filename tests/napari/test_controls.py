@@ -31,6 +31,9 @@ SET = {
     "initial_estimate": (False, False),
     "down_weight": (False, False),
     "memory": ("4 GB", 4_000_000_000),
+    "refine": (("shifts", "axis_angle"), ("shifts", "axis_angle")),
+    "axis_angle": (0.02, 0.02),
+    "axis_tilt": (0.02, 0.02),
     "workers": (1, 1),
     "seed": (5, 5),
 }

@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import math
 import os
 import re
 import sys
@@ -203,7 +204,9 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
     kind, origin = option.kind, get_origin(option.kind)
     metavar: str
     convert: Callable[[str], Any]
-    if kind is int:
+    if option.bounds.get("radians"):
+        metavar, convert = "DEGREES", degrees
+    elif kind is int:
         metavar, convert = "N", int
     elif kind is float:
         metavar, convert = "X", float
@@ -219,6 +222,8 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
         metavar, convert = "FIRST:LAST,FIRST:LAST", windows
     elif origin is tuple and get_args(kind)[0] is int:
         metavar, convert = "N,N,..." if option.optional else "N,N-N,...", indices
+    elif origin is tuple and get_origin(get_args(kind)[0]) is Literal:
+        metavar, convert = "NAME,NAME,...", names
     elif origin is tuple:
         metavar, convert = "X,X,...", numbers
     else:
@@ -256,6 +261,25 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def degrees(text: str) -> float:
+    """Read an angle in degrees, and return it in radians.
+
+    Raises
+    ------
+    ValueError
+        No number.
+    """
+    try:
+        return math.radians(float(text))
+    except ValueError as error:
+        raise ValueError(f"expected an angle in degrees, got {text!r}") from error
 
 
 def numbers(text: str) -> tuple[float, ...]:

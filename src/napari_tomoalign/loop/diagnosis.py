@@ -30,6 +30,7 @@ def diagnose(
     found += _scan(start, verdict, history[-1])
     found += _background(verdict)
     found += _course(run, start, truncation, verdict, history)
+    found += [Finding("refinement", words) for words in history[-1].notes if "refine" in words]
     return tuple(found)
 
 
@@ -201,12 +202,14 @@ def _misfit(run: Run, start: Start, verdict: Verdict, record: IterationRecord) -
     if not (verdict.smooth or verdict.distorted):
         return []
     distortion = verdict.distortion
-    likely = []
+    likely, change = [], {}
     if distortion.turn:
         likely.append(
             f"images turned in their plane by {abs(np.rad2deg(distortion.turn)):.2g} degrees or "
-            "more (the column shift has a slope over the rows): turn them until the axis is upright"
+            "more (the column shift has a slope over the rows): refine axis_angle"
         )
+        if "axis_angle" not in run.parameters.refine:
+            change["refine"] = (*run.parameters.refine, "axis_angle")
     if distortion.growth:
         grows = "grows" if distortion.growth > 0 else "shrinks"
         likely.append(
@@ -227,5 +230,6 @@ def _misfit(run: Run, start: Start, verdict: Verdict, record: IterationRecord) -
         Finding(
             "no rigid object",
             f"{missed}; it looks like {reason}",
+            change,
         )
     ]

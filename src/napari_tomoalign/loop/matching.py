@@ -20,9 +20,10 @@ from ..start.run import Run
 from .level import Level
 from .model import Model
 from .poses import Poses
+from .refinement import Refined, refined_by
 from .slabs import BLURRED_MARGIN
 
-__all__ = ["AT_ONCE", "Windows", "draw", "match", "pull_of_held", "windows"]
+__all__ = ["AT_ONCE", "Windows", "draw", "find_geometry", "match", "pull_of_held", "windows"]
 
 AT_ONCE = 8  # projections that are registered in one go: bounds the memory
 
@@ -66,9 +67,10 @@ def match(
         measured, template, _, weights = windows(run, level, model, refined[i : i + 1]).images
         return measured, template, weights
 
+    equations = find_geometry(run, model, confidence, captured).equations
     shifts[refine], peak[refine], error[refine] = astuple(
         guarded(
-            model.sums.equations[refined],
+            equations[refined],
             pair,
             size=max(model.measured.shape[1:]),
             workers=run.parameters.workers,
@@ -82,6 +84,14 @@ def match(
     frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Registration(shifts, peak, error)
+
+
+def find_geometry(run: Run, model: Model, confidence: Array, captured: bool) -> Refined:
+    """Return what the images say of the geometry, as far as it is to be found; first nothing."""
+    counted = confidence >= TRUSTED
+    if not (captured and run.parameters.gauss_newton):
+        counted = np.zeros_like(counted)
+    return refined_by(run, model.sums.equations, model.geometry, counted)
 
 
 def pull_of_held(

@@ -26,6 +26,7 @@ from ..results import freeze
 from ..start.run import Run
 from .level import Level
 from .poses import Poses
+from .refinement import derivatives_of
 from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slabs_of
 from .truncation import Truncation
 
@@ -127,7 +128,10 @@ class Evaluation:
         run, level = self.run, self.level
         window = level.window(run.parameters.projection_cropping, run.geometry)
         n_rows, workers = level.geometry.n_rows, run.parameters.workers
-        return compare(measured, weights, reprojected, volume, slab, window, n_rows, workers)
+        names, geometry = run.parameters.unknowns, level.placed(self.poses).rows_of(slab.around)
+        more = derivatives_of(names, run.backend, geometry, volume, level.pixel, slab.inner)
+        images = measured, weights, reprojected, volume
+        return compare(*images, slab, window, n_rows, workers, more)
 
     @property
     def engine(self) -> SlabBackend | None:
@@ -135,8 +139,8 @@ class Evaluation:
         backend, algorithm = self.run.backend, self.run.algorithm
         if callable(algorithm) or not isinstance(backend, SlabBackend):
             return None
-        if self.poses.turns is not None:  # it displaces images, and does not turn them
-            return None
+        if self.poses.turns is not None or self.run.parameters.unknowns:
+            return None  # it displaces images, and neither turns nor derives them
         return backend if self._options is not None else None
 
     @property

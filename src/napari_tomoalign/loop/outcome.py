@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,8 @@ def make_record(
     confidence: Array,
     seconds: float,
     notes: tuple[str, ...],
+    geometry_moves: Mapping[str, Array],
+    geometry_error: Mapping[str, Array],
 ) -> IterationRecord:
     """Return the record of an iteration whose shifts the model belongs to.
 
@@ -64,6 +68,9 @@ def make_record(
         confidence=freeze(confidence.copy()),
         seconds=seconds,
         notes=notes,
+        geometry={name: freeze(poses.found(name)) for name in geometry_moves},
+        geometry_moves={name: freeze(move) for name, move in geometry_moves.items()},
+        geometry_error={name: freeze(error) for name, error in geometry_error.items()},
     )
 
 

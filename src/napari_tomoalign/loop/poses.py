@@ -8,6 +8,7 @@ the frame is the detector then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -43,13 +44,30 @@ class Poses:
     @classmethod
     def at_start(cls, run: Run, start: Start) -> Poses:
         """Return where a run starts."""
+        if run.resume is not None:
+            return cls.of_record(run, run.resume.history[-1])
         return cls(start.shifts, start.geometry, run.turns_images)
 
     @classmethod
     def of_record(cls, run: Run, record: IterationRecord) -> Poses:
         """Return where a run stood after an iteration."""
         geometry = run.geometry.with_changes(center=record.center)
-        return cls(record.shifts, geometry, run.turns_images)
+        poses = cls(record.shifts, geometry, run.turns_images)
+        return poses.with_geometry(record.geometry)
+
+    def found(self, name: str) -> Array:
+        """Return what is known of the geometry by an unknown's name, radians."""
+        value = getattr(self.geometry, name)
+        if value is None:  # no image is turned
+            value = np.zeros(self.geometry.n_angles)
+        return np.asarray(value, np.float64)
+
+    def with_geometry(self, found: Mapping[str, Array]) -> Poses:
+        """Return the poses in a geometry of which something else is known, by its names."""
+        if not found:
+            return self
+        changes = {name: float(v) if np.ndim(v) == 0 else v for name, v in found.items()}
+        return replace(self, geometry=self.geometry.with_changes(**changes))
 
     @property
     def center(self) -> float:

@@ -26,7 +26,14 @@ def replay(
     for record in run.resume.history:
         poses = Poses.of_record(run, before)
         learn(run, start, truncation, schedule, poses, record.confidence)
-        schedule.accelerate(poses, record.moves, record.drawn, record.confidence, truncation)
+        schedule.accelerate(
+            poses,
+            record.moves,
+            record.drawn,
+            record.confidence,
+            truncation,
+            record.geometry_moves,
+        )
         schedule.feed(record)
         schedule.settle(uncertainty(run, start, record.standard_error, record.confidence))
         before = record

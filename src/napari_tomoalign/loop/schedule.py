@@ -7,6 +7,8 @@ of them must rest as well. Whether a run that rests has converged is judged in `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .acceleration import Anderson
 from .poses import Poses
+from .refinement import lever
 from .truncation import Truncation
 
 __all__ = ["Schedule"]
@@ -27,6 +30,7 @@ __all__ = ["Schedule"]
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
 _RESTING = 0.5  # of the precision, largest move: the RMS of what is left to go is well below it
+_SMALL_SHARE = 0.1  # of a wrong turn that an iteration finds, at least: what moves less rests
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
 
 
@@ -62,6 +66,9 @@ class Schedule:
         self._moves_along = start.directions
         self._directions = geometry.directions
         self._iteration = 0
+        self._lever = lever(geometry)
+        # Pixels at the border: the longest turn of the last step; none has been looked for yet.
+        self._turned = np.inf if parameters.unknowns else 0.0
         self._step = np.zeros((geometry.n_angles, 2))
         self.finished = False
         self._enter(0)
@@ -138,11 +145,14 @@ class Schedule:
         drawn: NDArray[np.intp],
         confidence: Array,
         truncation: Truncation,
-    ) -> Array:
+        turns: Mapping[str, Array],
+    ) -> tuple[Array, Mapping[str, Array]]:
         """Return the step to take from some poses, given the moves that were found there.
 
+        Of the shifts, and of the geometry (see `refinement`), which are accelerated as one.
         Acceleration is for frames that are trusted; it begins anew when that changes.
         """
+        steps = dict(turns)
         self._step = moves
         if self.accelerates:
             moves = self.gauge_free(moves, drawn, confidence)
@@ -150,9 +160,36 @@ class Schedule:
             trusted = confidence >= TRUSTED
             if not np.array_equal(trusted, self._trusted):
                 self._memory, self._trusted = Anderson(), trusted
-            self._memory.remember(poses.absolute, moves * trusted[:, None])
-            self._step = np.where(trusted[:, None], self._memory.step(), moves)
-        return self._step
+            known = {name: poses.found(name) for name in turns}
+            self._memory.remember(
+                self._joined(poses.absolute, known), self._joined(moves * trusted[:, None], turns)
+            )
+            step = self._memory.step()
+            n = moves.size
+            self._step = np.where(trusted[:, None], step.ravel()[:n].reshape(moves.shape), moves)
+            steps = self._parted(step.ravel()[n:], turns)
+        if self.captured or not steps:
+            longest = max((float(np.abs(step).max()) for step in steps.values()), default=0.0)
+            self._turned = self._lever * longest
+        return self._step, steps
+
+    def _joined(self, shifts: Array, turns: Mapping[str, Array]) -> Array:
+        """Return shifts and turns as one array, pixels; what all share counts for all."""
+        if not turns:
+            return shifts
+        n = np.sqrt(len(shifts))
+        parts = [self._lever * turn * (n if turn.ndim == 0 else 1.0) for turn in turns.values()]
+        return np.concatenate([shifts.ravel(), *(np.ravel(part) for part in parts)])
+
+    def _parted(self, steps: Array, turns: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the turns that an array holds after the shifts, radians."""
+        n = np.sqrt(len(self._valid))
+        parted, first = {}, 0
+        for name, turn in turns.items():
+            part = steps[first : first + turn.size].reshape(turn.shape)
+            parted[name] = part / (self._lever * (n if turn.ndim == 0 else 1.0))
+            first += turn.size
+        return parted
 
     def feed(self, record: IterationRecord) -> None:
         """Take in an iteration, and whether the level rests."""
@@ -166,7 +203,8 @@ class Schedule:
         resolved = self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
         # What acceleration adds must rest as well.
-        self._largest = max(largest, float(np.hypot(*self._step.T).max()))
+        turned = self._turned / _SMALL_SHARE
+        self._largest = max(largest, float(np.hypot(*self._step.T).max()), turned)
         self.rests = resolved and self._largest < self.tolerance
 
     def ends(self, error: float) -> bool:

@@ -6,6 +6,7 @@ filters that a comparison uses, and each slab has as many rows around it as thos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,6 +17,7 @@ from .._typing import Array, Stack
 from ..images.filtering import SMOOTHING_HALO, counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
 from ..images.refining import SLOPE_HALO, NormalEquations, slopes
+from .refinement import Derivative
 
 __all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "slabs_of"]
 
@@ -95,6 +97,7 @@ def compare(
     window: tuple[slice, slice],
     n_rows: int,
     workers: int | None,
+    more: Sequence[Derivative] = (),
 ) -> Sums:
     """Return the sums over a slab.
 
@@ -108,6 +111,8 @@ def compare(
         Of the whole images.
     workers : int or None
         Number of threads.
+    more : sequence of callables
+        Make derivative images beside the slopes (see `refinement`).
     """
     from numba import get_num_threads
 
@@ -125,10 +130,11 @@ def compare(
         weight, image = weights[part, inner], measured[part, inner]
         template = smooth(reprojected[part])
         derivatives = [slopes(template, 1)[:, inner], slopes(template[:, inner], 2)]
+        derivatives += [derive(part, *derivatives[:2]) for derive in more]
+        # What smoothing takes away changes with an angle, and not with a shift or a turn.
+        shown = reprojected[part, inner] if more else template[:, inner]
         with threads(workers):
-            equations.append(
-                NormalEquations.of(image, template[:, inner], weight * counted, derivatives)
-            )
+            equations.append(NormalEquations.of(image, shown, weight * counted, derivatives))
         missed = image - reprojected[part, inner]
         difference[part] = np.einsum("nrc,nrc,nrc->n", weight, missed, missed, dtype=np.float64)
         power[part] = np.einsum("nrc,nrc,nrc->n", weight, image, image, dtype=np.float64)

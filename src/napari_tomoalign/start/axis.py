@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import ScanGeometry
+from ..parameters import AlignmentParameters
 
 __all__ = ["Axis", "geometry_of"]
 
+_NOT_QUITE = 1e-6  # radians: far below what can be told, far above rounding
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
 
@@ -20,13 +22,13 @@ class Axis:
     """How the scan was turned, as it was told (see `iterate_alignment`)."""
 
     angles: ArrayLike | None
-    axis_angle: float = 0.0
-    axis_tilt: float = 0.0
     rotations: ArrayLike | None = None
     center: float | None = None
 
 
-def geometry_of(axis: Axis, n: int, n_rows: int, n_columns: int) -> ScanGeometry:
+def geometry_of(
+    axis: Axis, n: int, n_rows: int, n_columns: int, settings: AlignmentParameters
+) -> ScanGeometry:
     """Return the geometry that was told.
 
     Raises
@@ -35,26 +37,26 @@ def geometry_of(axis: Axis, n: int, n_rows: int, n_columns: int) -> ScanGeometry
         What was expected, what came and what to do.
     """
     center = _center(axis.center, n_columns)
-    for name in ("axis_angle", "axis_tilt"):
-        value: object = getattr(axis, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(f"{name} must be a number, radians; got {value!r}")
-        if not abs(float(value)) <= np.pi / 2:
-            raise ValueError(
-                f"{name} must be radians, within a quarter turn either way; got "
-                f"{float(value):g}: of degrees pass np.deg2rad({name})"
-            )
     if axis.rotations is None:
         if axis.angles is None:
             raise TypeError("angles is None and there are no rotations: give one of them")
         radians = _angles(axis.angles, n)
+        tilt = settings.axis_tilt
+        if "axis_tilt" in settings.unknowns and not tilt:
+            tilt = _NOT_QUITE  # what is to be found is never exactly none: no slice is by itself
         return ScanGeometry(
             radians,
             n_rows,
             n_columns,
             center,
-            axis_angle=float(axis.axis_angle),
-            axis_tilt=float(axis.axis_tilt),
+            axis_angle=settings.axis_angle,
+            axis_tilt=tilt,
+        )
+    held = [name for name in settings.unknowns if name != "in_plane"]
+    if held:
+        raise ValueError(
+            f"rotations hold axis and angles, so {held[0]!r} cannot be refined beside them: "
+            "give angles, axis_angle and axis_tilt in their place, or refine 'in_plane'"
         )
     if axis.angles is not None:
         raise ValueError(
@@ -67,8 +69,8 @@ def geometry_of(axis: Axis, n: int, n_rows: int, n_columns: int) -> ScanGeometry
         n_rows=n_rows,
         n_columns=n_columns,
         center=center,
-        axis_angle=float(axis.axis_angle),
-        axis_tilt=float(axis.axis_tilt),
+        axis_angle=settings.axis_angle,
+        axis_tilt=settings.axis_tilt,
         rotations=given,
     )
     if geometry.n_angles != n:

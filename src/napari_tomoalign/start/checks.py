@@ -50,7 +50,7 @@ def check(
     given = _weights(weights, (n, n_rows, n_columns))
     if good is not None:
         given = good.astype(np.float32) if given is None else given * good
-    geometry = geometry_of(axis, n, n_rows, n_columns)
+    geometry = geometry_of(axis, n, n_rows, n_columns, settings)
     start = _shifts(initial_shifts, n, (n_rows, n_columns))
     held, excluded = _subsets(settings, n)
     _check_cropping(settings, n_rows, n_columns)

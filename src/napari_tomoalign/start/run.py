@@ -129,8 +129,9 @@ class Run:
 
         Not for an engine that moves them itself, where it takes them as they are.
         """
+        a_turned_one = self.geometry.with_changes(in_plane=np.full(self.geometry.n_angles, 0.1))
         moves = isinstance(self.backend, SlabBackend)
-        return not (moves and self.backend.supports(self.geometry))
+        return not (moves and self.backend.supports(a_turned_one))
 
     @property
     def startup_note(self) -> str | None:

@@ -1,0 +1,72 @@
+"""How well the geometry is known, by what makes shifts less certain than least squares say.
+
+A template that was smoothed, misfit that is no noise, a reconstruction that follows: all of it
+makes the standard errors of shifts larger than those of the least squares, and those of turns as
+much. At the end each unknown is displaced, and what share of that an iteration finds is told by one
+evaluation, as `second_look` does for shifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .._typing import Array
+from ..results import TRUSTED
+from ..start.prepare import Start
+from ..start.run import Run
+from .level import Level
+from .matching import find_geometry
+from .model import Model, evaluate
+from .poses import Poses
+from .refinement import lever
+from .standard_errors import Known
+from .truncation import Truncation
+
+__all__ = ["geometry_errors", "widened_by_shares"]
+
+_PROBE = 0.3  # pixels at the border: large against noise, small against detail
+_LEAST = 0.05  # no share is told to be smaller, as in `second_look`
+
+
+def geometry_errors(
+    run: Run, level: Level, model: Model, known: Known, confidence: Array
+) -> Mapping[str, Array]:
+    """Return the standard errors, radians, of what is unknown of a model's geometry."""
+    found = find_geometry(run, model, confidence, True)
+    if not found.errors:
+        return {}
+    plain = found.equations.solve()[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = known.errors / level.pixel / plain
+    ratio = ratio[np.isfinite(ratio)]
+    factor = float(np.median(ratio)) if len(ratio) else np.nan
+    return {name: np.asarray(error * factor) for name, error in found.errors.items()}
+
+
+def widened_by_shares(
+    run: Run,
+    start: Start,
+    level: Level,
+    truncation: Truncation,
+    model: Model,
+    poses: Poses,
+    confidence: Array,
+    errors: Mapping[str, Array],
+) -> Mapping[str, Array]:
+    """Return the errors with what a known object's do not hold: ``1 / share`` of the variance."""
+    wide = dict(errors)
+    used = start.taking_part(confidence)
+    before = find_geometry(run, model, confidence, True).moves
+    counted = confidence >= TRUSTED
+    up = np.where(np.arange(len(counted)) % 2 == 0, 1.0, -1.0)
+    for name, error in errors.items():
+        step = np.ones(()) if error.ndim == 0 else up * counted
+        step = step * _PROBE / lever(poses.geometry)
+        displaced = poses.with_geometry({name: poses.found(name) + step})
+        there = evaluate(run, level, truncation, displaced, used)
+        moves = find_geometry(run, there, confidence, True).moves
+        back = np.vdot(before[name] - moves[name], step) / np.vdot(step, step)
+        wide[name] = np.asarray(error / np.sqrt(np.clip(back, _LEAST, 1.0)))
+    return wide
