@@ -32,7 +32,7 @@ Refinable = Literal["shifts", "axis_angle", "axis_tilt", "in_plane", "angles"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_QUARTER = {"min": -math.pi / 2, "max": math.pi / 2, "step": 0.001, "radians": True}
+_QUARTER = {"min": -math.pi / 2, "max": math.pi / 2, "step": 0.001}
 
 Cropping = tuple[slice, slice]
 

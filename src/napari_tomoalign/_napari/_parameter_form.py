@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from ..backends import available_backends, backend_names, get_backend, how_to_install
-from ..parameters import AlignmentParameters
+from ..parameters import OF_SCAN, AlignmentParameters
 from ._background import in_background
 from ._forms import OptionalChoice, form_of, narrow, widgets_of
 from ._layout import column, folding, hint
@@ -190,7 +190,7 @@ class ReconstructionForm(QWidget):
         self.algorithm.reset_choices()
 
 
-_ELSEWHERE = {*RECONSTRUCTION, *SCAN}
+_ELSEWHERE = {*RECONSTRUCTION, *SCAN, *OF_SCAN}
 
 
 def _named(backend: str) -> str:

@@ -149,4 +149,4 @@ class RunRequest:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
         told = {"center": self.asked_center, "backend": self.backend, **self.axis}
-        return {**told, **self.start, **values}
+        return {**values, **told, **self.start}

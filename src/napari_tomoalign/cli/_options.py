@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .._indices import indices
+from ..parameters import OF_SCAN
 
 __all__ = [
     "Collect",
@@ -204,7 +205,7 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
     kind, origin = option.kind, get_origin(option.kind)
     metavar: str
     convert: Callable[[str], Any]
-    if option.bounds.get("radians"):
+    if option.name in OF_SCAN:  # radians
         metavar, convert = "DEGREES", degrees
     elif kind is int:
         metavar, convert = "N", int
