@@ -199,8 +199,8 @@ class TensorBackend(MumottBackend):
         self._prepared = lru_cache(_GEOMETRIES)(self._prepare)
 
     def supports(self, geometry: ScanGeometry) -> bool:
-        """Whether the axis is vertical: the container's own rotations are those about it."""
-        return geometry.has_vertical_axis
+        """Whether it can be the container's own geometry, which is what is reconstructed in."""
+        return geometry.has_vertical_axis or geometry.rotations is not None
 
     def slab_height(self, geometry: ScanGeometry) -> int:
         """Return all rows: slices are no slices of their own to a tensor pipeline."""
@@ -223,7 +223,7 @@ class TensorBackend(MumottBackend):
         """Move, reconstruct, reproject (see `SlabBackend.evaluate`)."""
         found = self.at(work.back, work.weights, work.trusted, work.geometry, work.options)
         _, projector = self._prepared(
-            np.ones(len(work.back), bool).tobytes(), *found.moved.shape[1:3], work.geometry.center
+            np.ones(len(work.back), bool).tobytes(), *_layout(work.geometry)
         )
         predicted = found.basis_set.forward(projector.forward(found.coefficients)).mean(axis=-1)
         volume = turn_volume(found.coefficients[..., 0], self._axis)
@@ -257,7 +257,7 @@ class TensorBackend(MumottBackend):
             [SplineStack(segments[..., c]).moved(back) for c in range(whole[3])], axis=-1
         )
         shares = np.asarray(shift_weights(weights, back, shape), np.float32)
-        done = self._run_pipeline(moved, shares, trusted, geometry.center, options)
+        done = self._run_pipeline(moved, shares, trusted, geometry, options)
         return Tensors(done["result"]["x"], done["basis_set"], moved, shares)
 
     def _run_pipeline(
@@ -265,13 +265,13 @@ class TensorBackend(MumottBackend):
         moved: Array,
         weights: Array,
         trusted: NDArray[np.bool_],
-        center: float,
+        seen: ScanGeometry,
         options: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         from mumott.core.projection_stack import Projection
         from mumott.data_handling import DataContainer
 
-        geometry, projector = self._prepared(trusted.tobytes(), *moved.shape[1:3], center)
+        geometry, projector = self._prepared(trusted.tobytes(), *_layout(seen))
         container = DataContainer()
         images, shares = (turn_projections(one[trusted], self._axis) for one in (moved, weights))
         for one, share, place in zip(images, shares, geometry, strict=True):
@@ -298,14 +298,14 @@ class TensorBackend(MumottBackend):
         return done
 
     def _prepare(
-        self, trusted: bytes, n_rows: int, n_columns: int, center: float
+        self, trusted: bytes, n_rows: int, n_columns: int, row_center: float, center: float
     ) -> tuple[Any, Any]:
         """Return geometry and projector of some of the projections, offsets but for the axis 0."""
         from mumott.core.geometry import Geometry
 
         geometry, given = Geometry(), self._geometry
-        off = (n_columns - 1) / 2 - center
-        j_offset, k_offset = (off, 0.0) if self._axis == "horizontal" else (0.0, off)
+        off = (n_rows - 1) / 2 - row_center, (n_columns - 1) / 2 - center
+        j_offset, k_offset = off if self._axis == "vertical" else off[::-1]
         for m in np.flatnonzero(np.frombuffer(trusted, bool)):
             geometry.append(given[m]._replace(j_offset=j_offset, k_offset=k_offset))
         for name in _OF_ALL:
@@ -315,6 +315,11 @@ class TensorBackend(MumottBackend):
         volume = (n_rows, n_columns, n_columns)
         geometry.volume_shape = np.array(volume if self._axis == "vertical" else volume[::-1])
         return geometry, _keeping_projector(geometry)
+
+
+def _layout(geometry: ScanGeometry) -> tuple[int, int, float, float]:
+    """Return the size of an image, and where the volume's middle lands on it."""
+    return geometry.n_rows, geometry.n_columns, geometry.row_center, geometry.center
 
 
 class _MumottOperator(Operator):

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..alignment import align as align_projections
-from ..backends import Backend
+from ..backends import Backend, get_backend
 from ..backends.mumott import MumottBackend, TensorBackend
-from ..geometry import ScanGeometry, turn_projections, turn_volume
+from ..geometry import turn_projections, turn_volume
 from ..images.shifting import shift_stack
 from ..io import from_mumott, to_mumott
-from ..io.formats.mumott import absorbance, axis_and_angles
-from ..results import TRUSTED
+from ..io.formats.mumott import absorbance, views_of
+from ..results import TRUSTED, AlignmentResult
 
 __all__ = ["align"]
 
@@ -93,8 +93,7 @@ def align(
     Raises
     ------
     ValueError
-        A geometry that is no rotation about one axis along j or k, or a container without what is
-        to be aligned.
+        Rotations that are none, or a container without what is to be aligned.
     """
     options = dict(reconstruction_pipeline_kwargs or {})
     use_gpu = options.pop("use_gpu", use_gpu)
@@ -105,7 +104,7 @@ def align(
             "give one"
         )
     geometry = data_container.geometry
-    axis, angles = axis_and_angles(
+    axis, angles, rotations = views_of(
         geometry.rotations_as_array, geometry.j_direction_0, geometry.k_direction_0
     )
     measured, weights = _measured(data_container, use_absorbances, options.pop("absorbances", None))
@@ -122,6 +121,7 @@ def align(
     result = align_projections(
         images,
         angles,
+        rotations=rotations,
         center=(images.shape[2] - 1) / 2,  # what is left of the axis' place goes into the offsets
         weights=None if weights is None else turn_projections(weights, axis),
         initial_shifts=start if start.any() else None,
@@ -142,20 +142,28 @@ def align(
         align_horizontal=align_k if along_j else align_j,
     )
     geometry.j_offsets, geometry.k_offsets = to_mumott(turn_projections(result.shifts, axis))
-    predicted = shift_stack(result.projections, result.shifts)
+    predicted = shift_stack(_as_measured(result), result.shifts)
     reconstruction = turn_volume(result.reconstruction, axis)[..., None]
     if tensors is not None:
-        n_rows, n_columns = images.shape[1:]
-        aligned = ScanGeometry(result.angles, n_rows, n_columns, result.center)
         trusted = result.history[-1].confidence >= TRUSTED
         weight = None if weights is None else turn_projections(weights, axis)
-        found = tensors.at(-result.shifts, weight, trusted, aligned, options)
+        found = tensors.at(-result.shifts, weight, trusted, result.geometry, options)
         reconstruction = found.coefficients
     return {
         "reconstruction": reconstruction,
         "projections": turn_projections(predicted, axis)[..., None],
         "reference": measured[..., None],
     }
+
+
+def _as_measured(result: AlignmentResult) -> NDArray[np.float32]:
+    """Return what is predicted for the images as they were measured, but for the shifts.
+
+    Those of a result are turned upright, where the rotations turn images in their plane.
+    """
+    if result.geometry.turning() is None:
+        return result.projections
+    return get_backend("builtin").operator(result.geometry)(result.reconstruction)
 
 
 def _measured(

@@ -21,13 +21,14 @@ from ..hdf5_file import Hdf5Dataset, Hdf5File
 from ..raw import RawScan, ReadOptions, stack_of
 from . import hdf5
 
-__all__ = ["absorbance", "axis_and_angles", "can_read", "read"]
+__all__ = ["absorbance", "axis_and_angles", "can_read", "read", "views_of"]
 
 _Array = NDArray[np.float64]
 
 _OPEN_BEAM, _OPAQUE = 99.9, 1e-4  # percentile, and share of it: mumott's get_transmittivities
 _NOISE_ABOVE = 2.9  # of the noise: the normal distribution's quantile where half is open beam
 _SAME = 1e-6  # of unit vectors: what single precision leaves of them in a file
+_ROTATION = 1e-5  # of a product of matrices in single precision
 
 # mumott's documented defaults, in x, y, z
 _J, _K = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
@@ -165,6 +166,57 @@ def axis_and_angles(rotations: _Array, j_0: _Array, k_0: _Array) -> tuple[Rotati
     ValueError
         The projections have no axis in common along j or k, or it is not the volume's axis there.
     """
+    found = _one_axis(rotations, j_0, k_0)
+    if found is None:
+        raise ValueError(
+            "the projections do not share one rotation axis along j or k of the images and the "
+            "volume's axis of that name (inner and outer angles?): align the container with "
+            "napari_tomoalign.compat.mumott.align, which takes any rotations"
+        )
+    return found
+
+
+def views_of(
+    rotations: _Array, j_0: _Array, k_0: _Array
+) -> tuple[RotationAxis, _Array | None, _Array | None]:
+    """Return how projections lie: about one axis along j or k, or by rotations of their own.
+
+    Parameters
+    ----------
+    rotations, j_0, k_0
+        As for `axis_and_angles`.
+
+    Returns
+    -------
+    axis : {"vertical", "horizontal"}
+        Of images (j, k). By rotations of their own, rows are counted along k, as in mumott's
+        default geometry: ``"horizontal"``.
+    angles : (n,) array, or None
+    rotations : (n, 3, 3) array, or None
+        In place of angles: those of `ScanGeometry`, of (z, y, x) to (k, along the beam, j).
+
+    Raises
+    ------
+    ValueError
+        Rotations that are none.
+    """
+    found = _one_axis(rotations, j_0, k_0)
+    if found is not None:
+        return (*found, None)
+    j, k = (np.einsum("nij,i->nj", rotations, direction) for direction in (j_0, k_0))
+    placed = np.stack([k, np.cross(k, j), j], axis=1)[:, :, ::-1]
+    off = np.abs(placed @ placed.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    bad = ~(off < _ROTATION)
+    if bad.any():
+        raise ValueError(
+            f"the rotations of the projections must be orthogonal; {int(bad.sum())} of {len(bad)} "
+            "are not: correct the container's geometry"
+        )
+    return "horizontal", None, placed
+
+
+def _one_axis(rotations: _Array, j_0: _Array, k_0: _Array) -> tuple[RotationAxis, _Array] | None:
+    """Return the axis and the angles where the projections share one along j or k."""
     j, k = (np.einsum("nij,i->nj", rotations, direction) for direction in (j_0, k_0))
     along: tuple[tuple[RotationAxis, _Array, _Array, tuple[int, int, int]], ...] = (
         ("horizontal", k, j, (0, 1, 2)),
@@ -173,11 +225,7 @@ def axis_and_angles(rotations: _Array, j_0: _Array, k_0: _Array) -> tuple[Rotati
     for axis, fixed, moving, (x, y, z) in along:
         if np.abs(fixed - np.eye(3)[z]).max() < _SAME:
             return axis, np.arctan2(-moving[:, y], moving[:, x])
-    raise ValueError(
-        "the projections do not share one rotation axis along j or k of the images and the "
-        "volume's axis of that name (inner and outer angles?): such a geometry cannot be aligned "
-        "here yet"
-    )
+    return None
 
 
 def _rotations(file: Hdf5File, groups: list[str]) -> tuple[_Array, _Array, _Array]:
