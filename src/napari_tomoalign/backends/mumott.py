@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
-from .base import Frames, Operator
+from .base import Operator
+from .mumott_projector import (
+    MumottOperator,
+    compiled,
+    container_of,
+    keeping_projector,
+    to_mumott,
+)
 from .slab import SlabDone, SlabWork
 
 __all__ = ["MumottBackend", "TensorBackend", "Tensors"]
@@ -59,7 +66,7 @@ class MumottBackend:
 
     def __init__(self, pipeline: Callable[..., Any], *, use_gpu: bool = False) -> None:
         self.pipeline, self._use_gpu = pipeline, use_gpu
-        self._projector_of = lru_cache(_GEOMETRIES)(_compiled)
+        self._projector_of = lru_cache(_GEOMETRIES)(compiled)
 
     @property
     def algorithms(self) -> Sequence[str]:
@@ -104,7 +111,7 @@ class MumottBackend:
 
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return mumott's projector of a geometry (see `Backend.operator`)."""
-        return _MumottOperator(geometry, self._projector)
+        return MumottOperator(geometry, self._projector)
 
     def _projector(self, geometry: ScanGeometry) -> Any:
         return self._projector_of(
@@ -129,12 +136,12 @@ class MumottBackend:
         """Reconstruct a volume (see `Backend.reconstruct`)."""
         self.check_options(algorithm, options)
         projector = self._projector(geometry)
-        images = _to_mumott(projections)
+        images = to_mumott(projections)
         settings: dict[str, Any] = copy.deepcopy(options)  # mumott fills in what is missing
         if self._takes_more and not self._use_gpu:
             settings.setdefault("Projector", lambda _: projector)
         done = self.pipeline(
-            data_container=_container(projector, images, weights),
+            data_container=container_of(projector, images, weights),
             use_absorbances=True,
             absorbances=images,
             use_gpu=self._use_gpu,
@@ -314,111 +321,9 @@ class TensorBackend(MumottBackend):
         geometry.projection_shape = np.array(shape)
         volume = (n_rows, n_columns, n_columns)
         geometry.volume_shape = np.array(volume if self._axis == "vertical" else volume[::-1])
-        return geometry, _keeping_projector(geometry)
+        return geometry, keeping_projector(geometry)
 
 
 def _layout(geometry: ScanGeometry) -> tuple[int, int, float, float]:
     """Return the size of an image, and where the volume's middle lands on it."""
     return geometry.n_rows, geometry.n_columns, geometry.row_center, geometry.center
-
-
-class _MumottOperator(Operator):
-    """mumott's projector and its adjoint: (slice, y, x) to (angle, row, column)."""
-
-    def __init__(self, geometry: ScanGeometry, projector_of: Callable[..., Any]) -> None:
-        self.domain_shape, self.range_shape = geometry.volume_shape, geometry.projections_shape
-        self._geometry, self._projector_of = geometry, projector_of
-
-    def project(self, volume: Array) -> Array:
-        """Project a volume."""
-        field = np.ascontiguousarray(volume.transpose(2, 1, 0)[..., None], np.float64)
-        images = self._projector_of(self._geometry).forward(field)
-        projected: Array = images[..., 0].transpose(0, 2, 1).astype(np.float32)
-        return projected
-
-    def back_project(self, images: Array) -> Array:
-        """Back-project images."""
-        volume = self._projector_of(self._geometry).adjoint(_to_mumott(images))
-        spread: Array = volume[..., 0].transpose(2, 1, 0).astype(np.float32)
-        return spread
-
-    def subset(self, frames: Frames) -> _MumottOperator:
-        """Return the operator of some of the projections; it is compiled anew."""
-        return _MumottOperator(self._geometry.subset(frames), self._projector_of)
-
-
-def _to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Return images (angle, row, column) as (angle, j, k, 1)."""
-    return np.ascontiguousarray(images.transpose(0, 2, 1)[..., None], np.float64)
-
-
-def _compiled(
-    orientations: bytes,
-    n_rows: int,
-    n_columns: int,
-    volume_width: int,
-    row_center: float,
-    center: float,
-) -> Any:
-    """Return mumott's projector of a geometry.
-
-    Its rotations take (x, y, z) to (j, p, k), ours (z, y, x) to (row, depth, column).
-    """
-    from mumott.core.geometry import Geometry, GeometryTuple
-
-    geometry = Geometry()
-    geometry.projection_shape = np.array([n_columns, n_rows])
-    geometry.volume_shape = np.array([volume_width, volume_width, n_rows])
-    offsets = {"j_offset": (n_columns - 1) / 2 - center, "k_offset": (n_rows - 1) / 2 - row_center}
-    for rotation in np.frombuffer(orientations).reshape(-1, 3, 3):
-        geometry.append(GeometryTuple(rotation=rotation[::-1, ::-1], **offsets))
-    return _keeping_projector(geometry)
-
-
-def _keeping_projector(geometry: Any) -> Any:
-    """Return mumott's projector, which compiles once for each number of channels and keeps all.
-
-    mumott's own keeps the last one only, and pipelines of tensors take turns.
-    """
-    from mumott.core.hashing import list_to_hash
-    from mumott.methods.projectors import SAXSProjector
-
-    class KeepingProjector(SAXSProjector):  # type: ignore[misc]
-        def _kept(self, field: Any, projections: Any, args: Any) -> tuple[Any, Any]:
-            key = list_to_hash([field.shape[-1], *args])
-            if key not in kept:
-                self._compile_john_transform(field, projections, *args)
-                kept[key] = self._compiled_john_transform, self._compiled_john_transform_adjoint
-            return kept[key]
-
-        def _john_transform(self, field: Any, projections: Any, *args: Any) -> Any:
-            return self._kept(field, projections, args)[0](field, projections)
-
-        def _john_transform_adjoint(self, field: Any, projections: Any, *args: Any) -> Any:
-            return self._kept(field, projections, args)[1](field, projections)
-
-    kept: dict[str, tuple[Any, Any]] = {}
-    return KeepingProjector(geometry)
-
-
-def _container(projector: Any, images: NDArray[np.float64], weights: Array | None) -> Any:
-    """Return a data container of the projector's geometry."""
-    from mumott.core.projection_stack import Projection
-    from mumott.data_handling import DataContainer
-
-    weight = np.ones_like(images) if weights is None else _to_mumott(weights)
-    container = DataContainer()
-    for one, share, place in zip(images, weight, projector._geometry, strict=True):
-        container.append(
-            Projection(
-                data=one,
-                diode=np.ones(one.shape[:2]),
-                weights=share,
-                rotation=place.rotation,
-                j_offset=place.j_offset,
-                k_offset=place.k_offset,
-            )
-        )
-    container.geometry.volume_shape = projector._geometry.volume_shape
-    container.geometry.detector_angles = np.zeros(1)
-    return container
