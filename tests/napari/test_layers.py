@@ -186,9 +186,7 @@ def test_in_3d_the_volume_is_shown_alone(make_napari_viewer, frames):
     layers.close()
 
 
-def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
-    viewer = make_napari_viewer()
-    layers = AlignmentLayers(viewer)
+def test_planes_stand_in_for_the_volume_in_3d(viewer, layers, frames):
     layers.begin(viewer.add_image(np.zeros((12, 16, 32)), name="scan", scale=(1, 0.5, 0.5)))
     layers.show(frames())
     flat = [layer.name for layer in viewer.layers if layer.visible]
@@ -206,7 +204,6 @@ def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
     assert planes[0].plane.position == (5, 15.5, 15.5)
     layers.show(frames(number=7))  # a run goes on
     assert planes[1].data[0, 0, 0, 0] == 8.0
-    viewer.screenshot(flash=False)
     viewer.dims.ndisplay = 2
     assert [layer.name for layer in viewer.layers if layer.visible] == flat
     assert not set(planes) & set(viewer.layers)
@@ -214,7 +211,6 @@ def test_planes_stand_in_for_the_volume_in_3d(make_napari_viewer, frames):
     viewer.dims.ndisplay = 3
     layers.show_planes(False)
     assert [layer.name for layer in viewer.layers if layer.visible] == ["reconstruction"]
-    layers.close()
 
 
 def test_a_large_update_costs_the_gui_thread_little(make_napari_viewer, make_state):
