@@ -225,6 +225,7 @@ def test_an_axis_that_is_turned_comes_back_with_its_run(phantom, tmp_path):
     from napari_tomoalign._napari._runs import read_run
     from napari_tomoalign.io import write_result
     from napari_tomoalign.io.scan import Scan
+    from napari_tomoalign.io.settings import read_settings, write_settings
 
     data, angle = phantom.projections, np.deg2rad(1.0)
     result = align(data, phantom.angles, axis_angle=angle, levels=(1,), maxiter=1, progress=False)
@@ -233,6 +234,10 @@ def test_an_axis_that_is_turned_comes_back_with_its_run(phantom, tmp_path):
     assert opened.course.request.axis == {"axis_angle": pytest.approx(angle)}
     assert opened.images.measured_geometry.axis_angle == pytest.approx(angle)
     np.testing.assert_allclose(opened.images.reference, result.reference, atol=1e-4)
+    settings = write_settings(
+        tmp_path / "run.toml", {}, result.parameters.to_dict(), overwrite=False
+    )
+    assert read_settings(settings)["axis_angle"] == pytest.approx(1.0)  # as it is typed
 
 
 def test_view_says_what_is_missing(tmp_path, capsys):

@@ -138,8 +138,6 @@ def _write_settings(folder: Path, result: AlignmentResult, request: RunRequest) 
         unsaid.append(f"the scan, which was the layer {source.place.source!r}")
     if source.weights is not None or source.masks:
         unsaid.append("a mask that was drawn")
-    if request.axis:
-        unsaid.append(f"the axis: {dict(request.axis)}, radians")
     if "initial_shifts" in request.start:
         unsaid.append("the shifts that the latest run went on from")
     remark = f"Not in here: {'; '.join(unsaid)}." if unsaid else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..parameters import OF_SCAN
 from .atomic import atomic_path
 
 __all__ = ["SETTINGS", "read_settings", "write_settings"]
@@ -66,6 +68,8 @@ def write_settings(
         if key == "projection_cropping" and value is not None:
             ends = [["" if end is None else end for end in pair] for pair in value]
             value = ",".join(f"{first}:{last}" for first, last in ends)
+        if key in OF_SCAN:  # the command line reads them so
+            value = math.degrees(value)
         if value is not None:
             settings[key] = _plain(value)
     head = _HEAD.format(name=path.name) + (f"# {remark}\n" if remark else "")
