@@ -49,6 +49,19 @@ def test_sub_pixel_shifts(shape):
     np.testing.assert_allclose(found.shifts, shifts, atol=0.03)
 
 
+def test_a_peak_between_the_multiples_does_not_depend_on_rounding():
+    """Data that differ by what rounding does give shifts that differ by nothing that matters."""
+    measured, reference, weights = pair(np.array([[0.345, -0.205], [1.115, 2.005]]))
+    noise = 1e-6 * np.random.default_rng(0).standard_normal(reference.shape).astype(np.float32)
+    one, other = (
+        correlate(measured, images, weights, upsampling=100, between=True).shifts
+        for images in (reference, reference + noise * np.abs(reference).max())
+    )
+    np.testing.assert_allclose(one, other, atol=2e-5)
+    coarse = correlate(measured, reference, weights, upsampling=100).shifts
+    assert 0 < np.abs(one - coarse).max() <= 0.5 / 100 + 1e-9
+
+
 @pytest.mark.parametrize("upsampling", [1, 2, 5, 7, 40])
 def test_shifts_are_multiples_of_the_upsampled_pixel(upsampling):
     shifts = np.array([[0.37, -0.81], [2.64, 3.13]])

@@ -5,6 +5,7 @@ import pytest
 
 from napari_tomoalign import align
 from napari_tomoalign.backends import get_backend
+from napari_tomoalign.backends.builtin.engine import BuiltinBackend
 from napari_tomoalign.simulation import simulate
 
 OPTIONS = {"progress": False, "maxiter": 1, "levels": (1,)}
@@ -55,20 +56,17 @@ def test_a_reconstruction_that_returns_nothing_is_named(scan):
         run(scan, lambda projections, geometry: None)
 
 
-class Broken:
+class Broken(BuiltinBackend):
     """The built-in engine with a projector that gives something else."""
 
+    name = "broken"
+
     def __init__(self, change):
-        self._engine, self._change = get_backend("builtin"), change
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
-
-    name = property(lambda self: "broken")
-    algorithms = property(lambda self: self._engine.algorithms)
+        super().__init__(workers=1)
+        self._change = change
 
     def operator(self, geometry):
-        whole = self._engine.operator(geometry)
+        whole = super().operator(geometry)
         return lambda volume: self._change(whole(volume))
 
 

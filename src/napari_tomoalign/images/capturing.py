@@ -39,6 +39,7 @@ def correlate(
     weights: Stack,
     *,
     upsampling: int = 1,
+    between: bool = False,
     normalization: Literal["phase"] | None = None,
     workers: int | None = None,
 ) -> Peaks:
@@ -59,7 +60,10 @@ def correlate(
     weights : (n, n_rows, n_columns) array of float32
         Of the measured images, 0 to 1.
     upsampling : int
-        Shifts are multiples of ``1 / upsampling`` pixels.
+        Shifts are multiples of ``1 / upsampling`` pixels ...
+    between : bool
+        ... or lie between them, where parabolas through the neighbours have their tops. Then what
+        is found depends on the data smoothly, so that rounding does not decide between multiples.
     normalization : {None, "phase"}
         ``"phase"`` whitens the cross-power spectrum, which fails on smooth or noisy images.
     workers : int, optional
@@ -86,7 +90,13 @@ def correlate(
         while step * upsampling > 1 + 1e-9 and found.any():
             finer = max(step / _ZOOM, 1 / upsampling)
             shifts[part], refined = _zoom(
-                spectra, score, np.nan_to_num(shifts[part]), step / 2, finer, _double(measured)
+                spectra,
+                score,
+                np.nan_to_num(shifts[part]),
+                step / 2,
+                finer,
+                _double(measured),
+                between=between and finer * upsampling <= 1 + 1e-9,
             )
             peak[part] = np.where(found, refined, -1.0)
             step = finer
@@ -217,6 +227,8 @@ def _zoom(
     reach: float,
     step: float,
     size: tuple[int, int],
+    *,
+    between: bool,
 ) -> tuple[Array, Array]:
     """Return the best shift on a grid of ``step`` within ``reach`` of each, and its score."""
     count = int(np.ceil(reach / step - 1e-9))
@@ -224,13 +236,30 @@ def _zoom(
     origin = np.round(around / step) * step
     rows, columns = origin[:, 0, None] + offsets, origin[:, 1, None] + offsets
     down, along = np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])
-    left = np.exp(2j * np.pi * rows[:, :, None] * down).astype(np.complex64)
+    kind = np.complex128 if between else np.complex64  # near the top all scores are nearly alike
+    left = np.exp(2j * np.pi * rows[:, :, None] * down).astype(kind)
     twice = np.where((along == 0) | (along == 0.5), 1.0, 2.0) / (size[0] * size[1])
     right = np.exp(2j * np.pi * along[:, None] * columns[:, None, :]) * twice[:, None]
-    right = right.astype(np.complex64)
+    right = right.astype(kind)
     scores = score([((left @ s) @ right).real for s in spectra])
     flat = scores.reshape(len(scores), -1)
     at = flat.argmax(axis=1)
     i, j = np.unravel_index(at, scores.shape[1:])
     each = np.arange(len(scores))
-    return np.column_stack([rows[each, i], columns[each, j]]), flat[each, at].astype(np.float64)
+    best = np.column_stack([rows[each, i], columns[each, j]])
+    if between:
+        best += step * np.column_stack([_top(scores[each, :, j], i), _top(scores[each, i, :], j)])
+    return best, flat[each, at].astype(np.float64)
+
+
+def _top(lines: Stack, at: NDArray[np.intp]) -> Array:
+    """Return how far from a line's largest value the parabola through its neighbours has its top.
+
+    Between -1/2 and 1/2; 0 at the end of a line.
+    """
+    inside = np.clip(at, 1, lines.shape[1] - 2)
+    each = np.arange(len(lines))
+    below, middle, above = (lines[each, inside + k].astype(np.float64) for k in (-1, 0, 1))
+    curvature = np.maximum(2 * middle - below - above, 1e-30)
+    offset: Array = np.clip((above - below) / (2 * curvature), -0.5, 0.5)
+    return np.where(inside == at, offset, 0.0)

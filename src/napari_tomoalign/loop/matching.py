@@ -156,6 +156,7 @@ def _capture(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> t
         template,
         weights,
         upsampling=run.parameters.upsampling,
+        between=run.parameters.gauss_newton,
         normalization=run.parameters.normalization,
         workers=run.parameters.workers,
     )
