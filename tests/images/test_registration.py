@@ -50,16 +50,17 @@ def test_sub_pixel_shifts(shape):
 
 
 def test_a_peak_between_the_multiples_does_not_depend_on_rounding():
-    """Data that differ by what rounding does give shifts that differ by nothing that matters."""
+    """Midway between two multiples rounding takes either; the tops seen from both are one place,
+    to a tenth of what lies between them."""
     measured, reference, weights = pair(np.array([[0.345, -0.205], [1.115, 2.005]]))
     noise = 1e-6 * np.random.default_rng(0).standard_normal(reference.shape).astype(np.float32)
     one, other = (
         correlate(measured, images, weights, upsampling=100, between=True).shifts
         for images in (reference, reference + noise * np.abs(reference).max())
     )
-    np.testing.assert_allclose(one, other, atol=2e-5)
+    np.testing.assert_allclose(one, other, atol=1e-3)
     coarse = correlate(measured, reference, weights, upsampling=100).shifts
-    assert 0 < np.abs(one - coarse).max() <= 0.5 / 100 + 1e-9
+    assert 0 < np.abs(one - coarse).max() < 1 / 100
 
 
 @pytest.mark.parametrize("upsampling", [1, 2, 5, 7, 40])

@@ -231,7 +231,7 @@ def _zoom(
     between: bool,
 ) -> tuple[Array, Array]:
     """Return the best shift on a grid of ``step`` within ``reach`` of each, and its score."""
-    count = int(np.ceil(reach / step - 1e-9))
+    count = int(np.ceil(reach / step - 1e-9)) + between  # the largest has a neighbour on each side
     offsets = np.arange(-count, count + 1) * step
     origin = np.round(around / step) * step
     rows, columns = origin[:, 0, None] + offsets, origin[:, 1, None] + offsets
