@@ -7,7 +7,7 @@ larger index.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.fft
@@ -236,7 +236,9 @@ def _zoom(
     origin = np.round(around / step) * step
     rows, columns = origin[:, 0, None] + offsets, origin[:, 1, None] + offsets
     down, along = np.fft.fftfreq(size[0]), np.fft.rfftfreq(size[1])
-    kind = np.complex128 if between else np.complex64  # near the top all scores are nearly alike
+    kind: Any = (
+        np.complex128 if between else np.complex64
+    )  # near the top all scores are nearly alike
     left = np.exp(2j * np.pi * rows[:, :, None] * down).astype(kind)
     twice = np.where((along == 0) | (along == 0.5), 1.0, 2.0) / (size[0] * size[1])
     right = np.exp(2j * np.pi * along[:, None] * columns[:, None, :]) * twice[:, None]
