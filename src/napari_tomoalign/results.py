@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -20,6 +20,7 @@ __all__ = [
     "TRUSTED",
     "AlignmentResult",
     "AlignmentState",
+    "Images",
     "IterationRecord",
     "Measured",
     "Resume",
@@ -141,6 +142,10 @@ class Measured:
     sign: int
 
 
+Images = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Reconstruction, reprojections and reference that belong together."""
+
+
 @dataclass(frozen=True, eq=False)
 class AlignmentState:
     """Where the loop stands after an iteration. Stands alone and cannot be written to.
@@ -178,6 +183,9 @@ class AlignmentState:
     measured_geometry : ScanGeometry
         Of the full images as they were measured, with what was found. Default: that of ``geometry``
         at full size.
+    whole : callable, optional
+        Makes the images that belong to ``shifts`` at full size, where these are smaller and the
+        memory holds them.
     """
 
     history: tuple[IterationRecord, ...]
@@ -194,6 +202,7 @@ class AlignmentState:
     generator_state: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured | None = None
     measured_geometry: ScanGeometry = field(default=None)  # type: ignore[assignment]
+    whole: Callable[[], Images] | None = None
 
     def __post_init__(self) -> None:
         """Fill in the geometry where it was left out."""
@@ -214,7 +223,8 @@ class AlignmentState:
     def without_images(self) -> AlignmentState:
         """Return the state without its images, to be kept."""
         none = np.zeros((0, 0, 0), np.float32)
-        return replace(self, reconstruction=none, projections=none, reference=none, measured=None)
+        kept = replace(self, measured=None, whole=None)
+        return replace(kept, reconstruction=none, projections=none, reference=none)
 
     @property
     def record(self) -> IterationRecord:
@@ -246,8 +256,9 @@ class AlignmentState:
 class AlignmentResult:
     """What an alignment found. The images belong to ``shifts``.
 
-    They are those of the level that the run ended on, smaller than the scan's by ``binning`` (rows
-    by less, where there are few). `apply` aligns full-size ones; ``precision=0`` ends on these.
+    They are of full size. Where the run ended on a coarser level, which was precise enough, they
+    are made when one of them is first read; ``preview`` is there at once. Where the memory does not
+    hold them, they are those of the level, smaller by ``binning`` (rows by less, where few).
 
     Attributes
     ----------
@@ -285,6 +296,8 @@ class AlignmentResult:
     geometry : ScanGeometry
         Of the full images as they were measured: what was told, with the centre and whatever else
         was found. Default: a vertical axis.
+    preview : array of float32
+        The reconstruction of the level that the run ended on. Default: ``reconstruction``.
     """
 
     shifts: NDArray[np.float64]
@@ -303,11 +316,14 @@ class AlignmentResult:
     generator_state: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured | None = None
     geometry: ScanGeometry = field(default=None)  # type: ignore[assignment]
+    preview: NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
-        """Fill in the geometry where it was left out; the centre is ``center``."""
+        """Fill in what was left out; the geometry's centre is ``center``."""
         full = self.geometry or _full_geometry(self, self.angles)
         object.__setattr__(self, "geometry", full.with_changes(center=self.center))
+        if self.preview is None:
+            object.__setattr__(self, "preview", self.reconstruction)
 
     @property
     def geometry_error(self) -> Mapping[str, NDArray[np.float64]]:
@@ -326,12 +342,12 @@ class AlignmentResult:
 
     @property
     def binning(self) -> int:
-        """Binning of the images: above 1 where a coarse level was precise enough, or the last."""
+        """Binning of the level that the run ended on: above 1 where that was precise enough."""
         return self.history[-1].binning
 
     def __repr__(self) -> str:
         """Say in a line what was found."""
-        n, rows, columns = self.projections.shape
+        n, rows, columns = self.geometry.projections_shape
         ended = "converged" if self.converged else "not converged"
         return (
             f"<AlignmentResult: {n} projections of {rows} x {columns} pixels, {ended} after "
@@ -396,9 +412,29 @@ class AlignmentResult:
 
         shifts, ratio = self.shifts, 1.0
         if stack.ndim in (3, 4):
-            ratio = binning_between(self.reference.shape[2] * self.binning, stack.shape[2])
+            ratio = binning_between(self.geometry.n_columns, stack.shape[2])
             shifts = shifts / ratio
         return move(stack, shifts, order=order, crop=crop, turning=self.geometry.turning(ratio))
+
+
+class _MadeOnDemand:
+    """A field whose value may be a function, which is called when the field is first read."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        value = vars(instance)[self._name]
+        if callable(value):
+            value = vars(instance)[self._name] = value()
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self._name] = value
+
+
+for _name in ("reconstruction", "projections", "reference"):
+    setattr(AlignmentResult, _name, _MadeOnDemand(_name))
 
 
 @dataclass(frozen=True, eq=False)

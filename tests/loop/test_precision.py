@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
+from napari_tomoalign.alignment import result_from_state
+from napari_tomoalign.images.shifting import shift_stack
 from napari_tomoalign.results import Resume
 from napari_tomoalign.simulation import simulate
 
@@ -26,7 +28,7 @@ def run(scan, precision, **options):
 def test_a_coarse_level_is_enough_where_it_is_known_to_be(scan):
     result = run(scan, 0.05)
     assert result.binning == 2
-    assert result.reconstruction.shape == (32, 32, 32)
+    assert result.preview.shape == (32, 32, 32)
     assert result.converged
     assert rms(result.standard_error) <= 0.05
     assert alignment_error(result, scan) < 0.05
@@ -71,3 +73,17 @@ def test_a_run_that_ended_early_stays_ended_and_one_that_did_not_goes_on_as_befo
     )
     again = run(scan, 0.05, maxiter=20, resume=Resume(first.history, dict(first.generator_state)))
     np.testing.assert_array_equal(again.shifts, ended.shifts)
+
+
+def test_the_images_of_a_coarse_run_are_made_at_full_size_when_they_are_read(scan):
+    run = iterate_alignment(scan.projections, scan.angles, backend="builtin", precision=0.05)
+    *_, state = run
+    assert state.binning == 2
+    result = result_from_state(state)
+    assert result.preview is state.reconstruction
+    n, n_rows, n_columns = scan.projections.shape
+    assert result.reference.shape == result.projections.shape == (n, n_rows, n_columns)
+    assert result.reconstruction.shape == (n_rows, n_columns, n_columns)
+    np.testing.assert_array_equal(result.reference, shift_stack(scan.projections, -result.shifts))
+    missed = (result.reference - result.projections)[:, 8:-8, 8:-8]
+    assert 0.9 * scan.noise_sigma < missed.std() < 1.1 * scan.noise_sigma

@@ -125,7 +125,7 @@ def align(
         center=(images.shape[2] - 1) / 2,  # what is left of the axis' place goes into the offsets
         weights=None if weights is None else turn_projections(weights, axis),
         initial_shifts=start if start.any() else None,
-        **{"backend": backend, "precision": 0.0, **more},  # images of the full size
+        **{"backend": backend, "precision": 0.0, **more},  # as mumott does: to the limit
         ignored_subset=() if ignored_subset is None else tuple(ignored_subset),
         projection_cropping=window,
         reconstruction_pipeline=pipeline,

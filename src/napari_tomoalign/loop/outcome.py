@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from ..results import (
     TRUSTED,
     AlignmentResult,
     AlignmentState,
+    Images,
     IterationRecord,
     freeze,
     versions_of,
@@ -20,7 +24,8 @@ from ..results import (
 from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
-from .model import Model
+from .level import level_of
+from .model import Model, evaluate
 from .poses import Poses
 from .truncation import Truncation
 from .verdict import Verdict
@@ -85,20 +90,18 @@ def make_state(
     rng: np.random.Generator,
 ) -> AlignmentState:
     """Return the state after the last record; a verdict makes it the final one."""
-    margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
-    inside = slice(margin, margin + model.geometry.n_columns)
-
-    def turned_back(images: Stack) -> Stack:
-        return freeze(-images if start.measurement.sign < 0 else images)
-
+    volume, reprojected, measured = _images(start, model)
+    whole = None
+    if history[-1].binning > 1 == max(start.binning):
+        whole = partial(_whole, run, start, truncation, poses, history[-1].confidence)
     findings: tuple[Finding, ...] = ()
     if verdict is not None:
         findings = diagnose(run, start, truncation, verdict, history)
     return AlignmentState(
         history=history,
-        reconstruction=turned_back(model.volume[:, inside, inside]),
-        projections=turned_back(model.reprojected),
-        reference=turned_back(model.measured),
+        reconstruction=volume,
+        projections=reprojected,
+        reference=measured,
         geometry=model.geometry.with_changes(volume_width=model.geometry.n_columns),
         parameters=run.parameters,
         backend=run.backend.name,
@@ -109,7 +112,32 @@ def make_state(
         generator_state=rng.bit_generator.state,
         measured=start.full,
         measured_geometry=poses.geometry,
+        whole=whole,
     )
+
+
+def _images(start: Start, model: Model) -> Images:
+    """Return reconstruction, reprojections and reference as they are given out.
+
+    Within the field of view, and turned back where the object is darker than its background.
+    """
+    margin = (model.geometry.volume_width - model.geometry.n_columns) // 2
+    inside = slice(margin, margin + model.geometry.n_columns)
+    images = model.volume[:, inside, inside], model.reprojected, model.measured
+    volume, reprojected, measured = (
+        freeze(-one if start.measurement.sign < 0 else one) for one in images
+    )
+    return volume, reprojected, measured
+
+
+def _whole(
+    run: Run, start: Start, truncation: Truncation, poses: Poses, confidence: Array
+) -> Images:
+    """Return the images that belong to some poses at full size."""
+    alone = replace(run, executor=None, scratch=None)  # what its workers read may be gone
+    level = level_of(start, 1, truncation.grid(poses.frame, last=True))
+    used = start.taking_part(confidence)
+    return _images(start, evaluate(alone, level, truncation, poses, used))
 
 
 def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, ...]) -> str:
@@ -136,11 +164,15 @@ def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, 
 
 def result_from_state(state: AlignmentState) -> AlignmentResult:
     """Return the result of a run that ended, or was stopped, at a state."""
+    images: tuple[Any, ...] = state.reconstruction, state.projections, state.reference
+    if state.whole is not None:
+        made = cache(state.whole)
+        images = tuple(partial(_one_of, made, k) for k in range(3))
     return AlignmentResult(
         shifts=state.shifts,
-        reconstruction=state.reconstruction,
-        projections=state.projections,
-        reference=state.reference,
+        reconstruction=images[0],
+        projections=images[1],
+        reference=images[2],
         angles=state.geometry.angles,
         center=state.center,
         history=state.history,
@@ -153,4 +185,9 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
         generator_state=state.generator_state,
         measured=state.measured,
         geometry=state.measured_geometry,
+        preview=state.reconstruction,
     )
+
+
+def _one_of(made: Callable[[], Images], which: int) -> Stack:
+    return made()[which]

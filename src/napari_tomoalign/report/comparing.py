@@ -78,7 +78,7 @@ def compare(
 
 def row_of_contrast(result: AlignmentResult, n_rows: int) -> int:
     """Return the row whose slice has the most contrast."""
-    contrast = result.reconstruction.std(axis=(1, 2))
+    contrast = result.preview.std(axis=(1, 2))
     return min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
 
 

@@ -136,7 +136,7 @@ class ShiftsFile:
             geometry, versions = result.measured_geometry, versions_of(result.backend)
         else:
             geometry, versions = result.geometry, dict(result.versions)
-        n_rows, n_columns = (size * result.binning for size in result.reference.shape[1:3])
+        n_rows, n_columns = geometry.n_rows, geometry.n_columns
         if scan is not None:
             n_rows, n_columns = scan.projections.shape[1:3]
             hashed = data_hash(scan.projections) if hashed is None else hashed
