@@ -92,7 +92,7 @@ def test_a_binned_level_states_its_own_error(kind):
     result, _, _, both = run(foreign.make(kind, i0=10000, seed=SEEDS[0]), levels=(2,))
     stated = np.sqrt(np.mean(np.sum(result.standard_error**2, axis=1)))
     assert both / 1.5 < stated < 4 * both
-    assert result.reconstruction.shape == (32, 32, 32)
+    assert result.preview.shape == (32, 32, 32)
 
 
 def _gains(images, rng):

@@ -424,6 +424,8 @@ class _MadeOnDemand:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
         value = vars(instance)[self._name]
         if callable(value):
             value = vars(instance)[self._name] = value()

@@ -96,7 +96,7 @@ def test_rows_are_turned_as_whole_images_are():
 
 
 def test_the_volume_is_that_of_the_object_at_full_size(scan, coarse, tmp_path):
-    assert coarse.reconstruction.shape == (25, 16, 16)
+    assert coarse.preview.shape == (25, 16, 16)
     paths = write_result(tmp_path, coarse, Scan(scan.projections, scan.angles))
     volume, truth = written(paths["reconstruction"]), scan.volume()
     assert volume.shape == truth.shape == (50, 32, 32)

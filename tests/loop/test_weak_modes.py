@@ -94,5 +94,6 @@ def test_an_object_wider_than_the_images() -> None:
     """Without the trends the error is four times the bound, on the images' own grid five times."""
     scan = simulate(truncation=1.6)
     result = align(scan.projections, scan.angles, backend="builtin", progress=False)
-    assert result.converged
+    assert not result.converged  # what lies outside could explain other shifts, and it says so
+    assert result.message.endswith("much of the object lies outside the images")
     assert alignment_error(result, scan) < 1.8 * cramer_rao_bound(scan)

@@ -177,7 +177,7 @@ def from_hdf5(path: Path) -> ShiftsFile:
             )
         try:
             return ShiftsFile(**_fields(file, path))
-        except (KeyError, OSError, ValueError) as error:
+        except (KeyError, OSError, TypeError, ValueError) as error:  # things of another kind, too
             raise ScanFileError(f"{path} is a damaged shifts file: {error}") from error
 
 
