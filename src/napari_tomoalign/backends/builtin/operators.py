@@ -20,13 +20,46 @@ from ...images._threads import threads
 from ..base import Frames, Operator
 from . import kernels
 
-__all__ = ["BlockOperator", "RowOperator", "images_block", "row_blocks", "volume_block"]
+__all__ = [
+    "BlockOperator",
+    "FusedOperator",
+    "RowOperator",
+    "images_block",
+    "row_blocks",
+    "volume_block",
+]
 
 Array = NDArray[np.float32]
 
 _LARGEST_TILE = 16  # lines of a slice that a thread back-projects at a time
 _LEAST_BLOCK_BYTES = 2**20  # smaller blocks cost more in calls than they save
 _BLOCK_BYTES = 80 * 2**20  # of a block of the volume: larger ones cost memory and win no time
+
+
+class FusedOperator(Operator):
+    """An operator whose steps take one pass over a volume's memory.
+
+    Attributes
+    ----------
+    workers : int or None
+        Number of threads. None: as many as whoever calls has set.
+    """
+
+    workers: int | None = None
+
+    def advance(
+        self,
+        step: Array,
+        voxels: Array,
+        point: Array,
+        volume: Array,
+        gain: float,
+        non_negative: bool,
+    ) -> tuple[Array, Array]:
+        """Take a step and extrapolate, in one pass (see `Operator.advance`)."""
+        with threads(self.workers):
+            kernels.advance(step, voxels, point, volume, np.float32(gain), non_negative)
+        return volume, point
 
 
 class RowOperator(Operator):
@@ -88,7 +121,7 @@ class RowOperator(Operator):
         return RowOperator(part, self._workers, self._radius, self._at_once)
 
 
-class BlockOperator(Operator):
+class BlockOperator(FusedOperator):
     """The kernels' layout: (y, x, slice) to (angle, column, slice), with margins of zeros.
 
     Any number of slices may pass, and those that are alike need to pass once.
@@ -156,19 +189,6 @@ class BlockOperator(Operator):
     def ray_sums(self) -> Array:
         """Return ``A`` of the disc, one slice for all."""
         return self.project(self.disc)
-
-    def advance(
-        self,
-        step: Array,
-        voxels: Array,
-        point: Array,
-        volume: Array,
-        gain: float,
-        non_negative: bool,
-    ) -> tuple[Array, Array]:
-        """Take a step and extrapolate, in one pass (see `Operator.advance`)."""
-        kernels.advance(step, voxels, point, volume, np.float32(gain), non_negative)
-        return volume, point
 
     def voxel_sums(self, weights: Array | None = None) -> Array:
         """Return ``A^T`` of the weights; of ones, one slice for all."""

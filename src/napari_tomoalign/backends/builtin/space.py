@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
 from ...images._threads import threads
-from ..base import Frames, Operator
-from . import kernels, space_kernels
+from ..base import Frames
+from . import space_kernels
+from .operators import FusedOperator
 
 __all__ = ["SpaceOperator"]
 
@@ -27,7 +28,7 @@ Array = NDArray[np.float32]
 _ACROSS = (1, 2), (2, 0), (1, 0)  # of a plane, for each axis that it lies across: its p and q
 
 
-class SpaceOperator(Operator):
+class SpaceOperator(FusedOperator):
     """The projector of any geometry: (slice, y, x) to (angle, row, column).
 
     Parameters
@@ -42,7 +43,7 @@ class SpaceOperator(Operator):
     def __init__(self, geometry: ScanGeometry, workers: int, radius: float = math.inf) -> None:
         self.domain_shape, self.range_shape = geometry.volume_shape, geometry.projections_shape
         self._plan, self._along = _plan(geometry)
-        self._workers = workers
+        self.workers = workers
         line = np.arange(geometry.volume_width) - geometry.volume_axis
         self.disc = (line[:, None] ** 2 + line**2 <= radius**2).astype(np.float32)
 
@@ -50,7 +51,7 @@ class SpaceOperator(Operator):
         """Return ``A x``."""
         n_angles, n_rows, n_columns = self.range_shape
         images = np.empty((n_angles, n_columns, n_rows), np.float32)
-        with threads(self._workers):
+        with threads(self.workers):
             for along, frames in self._stepping():
                 planes = space_kernels.planes_of(np.ascontiguousarray(volume), self.disc, along)
                 space_kernels.project(planes, self._plan, frames, images)
@@ -62,7 +63,7 @@ class SpaceOperator(Operator):
         sizes = (n_z, n_y, n_x), (n_y, n_x, n_z), (n_x, n_y, n_z)
         volume = np.zeros(self.domain_shape, np.float32)
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
-        with threads(self._workers):
+        with threads(self.workers):
             for along, frames in self._stepping():
                 planes = space_kernels.back_project(images, self._plan, frames, *sizes[along])
                 space_kernels.add_planes(volume, planes, self.disc, along)
@@ -81,20 +82,6 @@ class SpaceOperator(Operator):
             frames = np.flatnonzero(self._along == along)
             if len(frames):
                 yield along, frames
-
-    def advance(
-        self,
-        step: Array,
-        voxels: Array,
-        point: Array,
-        volume: Array,
-        gain: float,
-        non_negative: bool,
-    ) -> tuple[Array, Array]:
-        """Take a step and extrapolate, in one pass (see `Operator.advance`)."""
-        with threads(self._workers):
-            kernels.advance(step, voxels, point, volume, np.float32(gain), non_negative)
-        return volume, point
 
 
 def _plan(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
