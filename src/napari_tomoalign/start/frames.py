@@ -17,6 +17,8 @@ from .survey import Survey
 
 __all__ = ["FrameReport", "copies", "fit_confidence", "inspect_frames"]
 
+# With half and twice each value five scans of the independent generator end the same, but for one
+# with twice `_HARMLESS` (``tests/benchmarks/constants.py start.frames x0.5,x2 --foreign 5``).
 _BLANK_CONTRAST = 0.25  # of the median frame's, after averaging the noise away
 _SATURATED_SHARE = 0.2  # of the pixels at exactly the frame's largest value
 _COARSE = 16  # pixels along the longer side of the image over which the fit of copies is averaged

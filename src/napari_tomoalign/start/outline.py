@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from .survey import Survey, border_width
 
-__all__ = ["Outline", "look_at_outline", "rows_inside", "thickness"]
+__all__ = ["WOBBLE", "Outline", "look_at_outline", "rows_inside", "thickness"]
 
+# ``tests/benchmarks/constants.py start.outline x0.5,x2 --foreign 5``: these decide. Twice `_EDGE`,
+# or half or twice `_CLEAR`, lets a scan that is wrong by 0.5 px call itself converged.
 _EDGE = 0.08  # of the mean absorbance: a border above this is no background
 _CLEAR = 0.015  # of the object's absorbance: sides that stay below it on average are background
-_WOBBLE = 0.05  # relative spread of the projected mass: more, and mass means nothing
+WOBBLE = 0.05  # relative spread of the projected mass: more, and mass means nothing
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Outline:
     @property
     def whole(self) -> bool:
         """Every projection holds the whole object, so that its mass and centre mean something."""
-        return max(self.sides, self.ends) < _EDGE and self.mass_spread < _WOBBLE
+        return max(self.sides, self.ends) < _EDGE and self.mass_spread < WOBBLE
 
 
 def look_at_outline(survey: Survey, used: NDArray[np.bool_]) -> Outline:

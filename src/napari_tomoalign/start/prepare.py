@@ -19,7 +19,7 @@ from .frames import FrameReport, inspect_frames
 from .held import finest_held, rows_at
 from .looking import FullSize, Seen, look
 from .measurement import Measurement, gains_of, measurement_of
-from .outline import Outline, look_at_outline
+from .outline import WOBBLE, Outline, look_at_outline
 from .run import Run
 from .survey import Survey
 
@@ -27,7 +27,6 @@ __all__ = ["Start", "prepare"]
 
 _NOISY = 0.5  # pixels: of shifts less certain than this, one in ten was in a wrong minimum
 _UNKNOWN = 10.0  # pixels: larger standard errors come of dividing by almost nothing
-_WOBBLE = 0.05  # relative spread of the projected mass: more, and its centre means nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,7 @@ def _first_estimate(run: Run, survey: Survey, usable: NDArray[np.bool_]) -> Esti
         other = estimate_shifts(survey, angles, usable, known, vertical=False)
         estimate = replace(other, standard_error=np.array([error[0], other.standard_error[1]]))
     tells = estimate.standard_error < _NOISY
-    tells[1] &= estimate.mass_spread < _WOBBLE
+    tells[1] &= estimate.mass_spread < WOBBLE
     center = estimate.center if tells[1] else run.geometry.center
     return replace(estimate, shifts=estimate.shifts * tells, center=center)
 
