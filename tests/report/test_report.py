@@ -83,6 +83,17 @@ def test_the_words_say_what_the_numbers_are(result: AlignmentResult, scan: Simul
     assert "truth" not in dict(describe(result))
 
 
+def test_what_was_found_of_the_geometry_is_said_in_degrees(result: AlignmentResult) -> None:
+    found = {"axis_angle": np.array(np.deg2rad(0.5)), "in_plane": np.deg2rad([3.0, -4.0] * 10)}
+    error = {"axis_angle": np.array(np.deg2rad(0.02)), "in_plane": np.deg2rad(np.full(20, 0.1))}
+    record = replace(result.history[-1], geometry=found, geometry_error=error)
+    said = [s for h, s in describe(replace(result, history=(record,))) if h == "geometry"]
+    assert said == [
+        "the axis is turned in the images by 0.500 degrees, standard error 0.02 degrees",
+        "images are turned in their plane by 3.536 degrees (RMS), standard error 0.1 degrees",
+    ]
+
+
 def test_drift_and_jitter_are_told_apart(result: AlignmentResult) -> None:
     steady = np.zeros((30, 2))
     steady[:, 0] = np.linspace(-4, 4, 30)

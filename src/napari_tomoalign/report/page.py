@@ -49,6 +49,7 @@ def describe(
     for heading, direction in (("along axis", 0), ("across axis", 1)):
         lines.append((heading, _motion(result, direction)))
     lines.append(("center", f"rotation axis at pixel {result.center:.2f}, counted from 0"))
+    lines += [("geometry", sentence) for sentence in _found_geometry(result)]
     lines.append(("residual", f"{result.residual:.4f} of the data's norm"))
     flagged = flagged_projections(result)
     if flagged:
@@ -75,6 +76,27 @@ def describe(
             )
         )
     return tuple(lines)
+
+
+_UNKNOWNS = {
+    "axis_angle": "the axis is turned in the images by {value:.3f} degrees",
+    "axis_tilt": "the axis leans along the beam by {value:.3f} degrees",
+    "in_plane": "images are turned in their plane by {value:.3f} degrees (RMS)",
+    "angles": "each image has an angle of its own",
+}
+
+
+def _found_geometry(result: AlignmentResult) -> list[str]:
+    """Say what was found beside the shifts, in degrees, with its standard error."""
+    record, sentences = result.history[-1], []
+    for name, sentence in _UNKNOWNS.items():
+        if name not in record.geometry:
+            continue
+        found = np.rad2deg(record.geometry[name])
+        error = np.rad2deg(np.sqrt(np.nanmean(np.square(record.geometry_error[name]))))
+        value = float(found if found.ndim == 0 else np.sqrt(np.mean(found**2)))
+        sentences.append(f"{sentence.format(value=value)}, standard error {error:.2g} degrees")
+    return sentences
 
 
 def _motion(result: AlignmentResult, direction: int) -> str:
