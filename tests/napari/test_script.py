@@ -221,23 +221,29 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
     widget.close_down()
 
 
-def test_an_axis_that_is_turned_comes_back_with_its_run(phantom, tmp_path):
+@pytest.mark.parametrize("name", ["axis_angle", "axis_tilt"])
+def test_an_axis_that_is_not_upright_comes_back_with_its_run(phantom, tmp_path, name):
     from napari_tomoalign._napari._runs import read_run
     from napari_tomoalign.io import write_result
     from napari_tomoalign.io.scan import Scan
     from napari_tomoalign.io.settings import read_settings, write_settings
 
-    data, angle = phantom.projections, np.deg2rad(1.0)
-    result = align(data, phantom.angles, axis_angle=angle, levels=(1,), maxiter=1, progress=False)
+    data, angle = phantom.projections, np.deg2rad(5.0)
+    told = {name: angle, "levels": (1,), "maxiter": 1, "backend": "builtin"}
+    result = align(data, phantom.angles, **told, progress=False)
     write_result(tmp_path / "run", result, Scan(data, phantom.angles))
     opened = read_run(tmp_path / "run")
-    assert opened.course.request.axis == {"axis_angle": pytest.approx(angle)}
-    assert opened.images.measured_geometry.axis_angle == pytest.approx(angle)
-    np.testing.assert_allclose(opened.images.reference, result.reference, atol=1e-4)
+    assert opened.course.request.axis == {name: pytest.approx(angle)}
+    images = opened.images
+    assert getattr(images.measured_geometry, name) == pytest.approx(angle)
+    np.testing.assert_allclose(images.reference, result.reference, atol=1e-4)
+    np.testing.assert_allclose(images.geometry.directions, result.geometry.upright.directions)
+    missed = np.std(result.projections - result.reference)
+    assert np.std(images.projections - images.reference) < 1.3 * missed
     settings = write_settings(
         tmp_path / "run.toml", {}, result.parameters.to_dict(), overwrite=False
     )
-    assert read_settings(settings)["axis_angle"] == pytest.approx(1.0)  # as it is typed
+    assert read_settings(settings)[name] == pytest.approx(5.0)  # as it is typed
 
 
 def test_view_says_what_is_missing(tmp_path, capsys):

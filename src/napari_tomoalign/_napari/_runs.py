@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..alignment import result_from_state
 from ..backends import BackendUnavailable, get_backend
-from ..geometry import ScanGeometry, turn_projections, turn_volume
+from ..geometry import turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.source import as_source
 from ..io import ScanFileError, ShiftsFile, folder_lock, read_scan, read_shifts, write_result
@@ -216,13 +216,21 @@ def _state_of(
 ) -> AlignmentState:
     """Return the last state of a run from its files; reprojections are made anew.
 
-    ``center`` is the axis of the aligned stack: some formats have it in the middle, whatever
-    column the shifts belong to.
+    ``center`` is the axis of the aligned stack, which is turned upright: some formats have it in
+    the middle, whatever column the shifts belong to.
     """
-    binning = file.history[-1].binning if file.history else 1
-    stack, volume = _at_level(stack, turn_volume(volume, file.rotation_axis), binning)
-    center = (center - (binning - 1) / 2) / binning
-    geometry = ScanGeometry(file.angles, stack.shape[1], stack.shape[2], center, volume.shape[2])
+    columns = file.history[-1].binning if file.history else 1
+    n_rows, n_columns = stack.shape[1:]
+    whole = file.geometry.with_changes(
+        n_rows=n_rows, n_columns=n_columns, volume_width=n_columns, center=center
+    ).upright
+    rows = row_binning(n_rows, columns) if whole.has_vertical_axis else columns
+    volume = turn_volume(volume, file.rotation_axis)
+    if volume.shape[2] > n_columns // columns:  # written at full size
+        volume = bin_stack(volume, columns, columns)
+        volume = bin_stack(volume.swapaxes(0, 1), rows, 1).swapaxes(0, 1)
+    stack, volume = bin_stack(stack, rows, columns), np.ascontiguousarray(volume)
+    geometry = whole.binned(columns, rows).with_changes(volume_width=volume.shape[2])
     try:
         parameters = AlignmentParameters.from_dict(file.parameters)
     except (TypeError, ValueError):  # of another version
@@ -246,18 +254,6 @@ def _state_of(
         measured_geometry=file.geometry,
         generator_state=file.generator_state,
     )
-
-
-def _at_level(
-    stack: NDArray[Any], volume: NDArray[Any], binning: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return stack and volume as they were at the level that a run ended on."""
-    n_rows, n_columns = stack.shape[1:]
-    rows = row_binning(n_rows, binning)
-    if volume.shape[2] > n_columns // binning:  # written at full size
-        volume = bin_stack(volume, binning, binning)
-        volume = bin_stack(volume.swapaxes(0, 1), rows, 1).swapaxes(0, 1)
-    return bin_stack(stack, rows, binning), np.ascontiguousarray(volume)
 
 
 def _fits(scan: ScanSource, file: ShiftsFile) -> bool:

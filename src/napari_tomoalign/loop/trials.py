@@ -1,8 +1,11 @@
 """Which other axis or angles explain a scan that those told do not: tried, on coarse images.
 
 Each is run for a few iterations from nothing, as the scan itself, and what the reprojections miss
-beside the noise is compared. A mirror image cannot be told apart, nor can angles that are uniform
-and reversed: the object is then mirrored, and the shifts are right.
+beside the noise is compared. The built-in engine reconstructs, whichever the run's is: another may
+prepare itself for each geometry at length, or know measurements of the scan itself only.
+
+A mirror image cannot be told apart, nor can angles that are uniform and reversed: the object is
+then mirrored, and the shifts are right.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, Stack
+from ..backends import get_backend
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
@@ -58,15 +62,18 @@ def _coarse(run: Run, start: Start) -> Run:
     binning = max(1, n_columns // _COLUMNS)
     rows = min(binning, max(1, n_rows // _COLUMNS))
     images = bin_stack(start.projections, rows, binning)
-    algorithm = str(run.algorithm)
+    engine = get_backend("builtin", workers=run.parameters.workers)
+    algorithm, options = engine.default_for(run.geometry)
 
     def reconstruct(stack: Stack, geometry: ScanGeometry, **options: Any) -> Stack:
         # As a function, it is run on the grid of the images: no wider one, no weak modes.
-        return run.backend.reconstruct(stack, geometry, algorithm=algorithm, **options)
+        return engine.reconstruct(stack, geometry, algorithm=algorithm, **options)
 
     return replace(
         run,
+        backend=engine,
         algorithm=reconstruct,
+        options=dict(options),
         lines=Lines.of(images),
         geometry=run.geometry.with_changes(
             n_rows=images.shape[1],

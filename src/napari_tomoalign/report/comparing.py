@@ -154,7 +154,7 @@ def with_images(
         parameters,
         measured[used],
         np.asarray(moved_weights, np.float32)[used],
-        geometry.with_changes(angles=geometry.angles[used]),
+        geometry.subset(used),
         passes,
     )
     return replace(
