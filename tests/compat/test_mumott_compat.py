@@ -278,6 +278,8 @@ def test_what_cannot_be_aligned_is_refused(scan):
         align(empty, use_absorbances=False)
     with pytest.raises(ValueError, match="another data_container"):
         align(other, reconstruction_pipeline_kwargs={"data_container": empty})
+    with pytest.raises(ValueError, match=r"a tensor pipeline .* only shifts can be found"):
+        align(other, reconstruction_pipeline=run_mitra, use_absorbances=False, refine=("in_plane",))
     other.projections[3].rotation = np.diag([1.0, 1.0, 1.1])
     with pytest.raises(ValueError, match="must be orthogonal; 1 of 20 are not"):
         align(other)

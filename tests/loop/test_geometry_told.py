@@ -79,6 +79,11 @@ BAD = {
         r"axis_tilt must be between -1.57\d* and 1.57\d*, got 30",
     ),
     "text": ({"axis_angle": "5"}, TypeError, "axis_angle must be a number, got"),
+    "fbp": (
+        {"axis_tilt": 0.3, "reconstruction_pipeline": "fbp", "backend": "builtin"},
+        ValueError,
+        "reconstruction_pipeline='fbp' takes scans about a vertical axis only",
+    ),
     "levels": (
         {"axis_tilt": 0.1, "levels": (2, 1)},
         ValueError,

@@ -116,6 +116,12 @@ def align(
     tensors: TensorBackend | None = None
     backend, pipeline = _engine(reconstruction_pipeline, use_gpu)
     if isinstance(backend, MumottBackend) and not use_absorbances:
+        if set(more.get("refine", ("shifts",))) != {"shifts"}:
+            raise ValueError(
+                f"refine is {more['refine']!r}, but a tensor pipeline reconstructs in the "
+                "container's geometry, where only shifts can be found: leave refine out, or align "
+                "the absorbances (use_absorbances=True)"
+            )
         backend = tensors = TensorBackend(backend.pipeline, data_container, axis, use_gpu=use_gpu)
     images = turn_projections(measured, axis)
     result = align_projections(

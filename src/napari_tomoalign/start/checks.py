@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import Backend, BackendUnavailable, available_backends, get_backend
+from ..backends.base import check_vertical
 from ..geometry import ScanGeometry
 from ..images.arrays import as_array
 from ..images.source import ArraySource, Source, as_source, is_read_in_pieces
@@ -274,6 +275,8 @@ def _pipeline(
         options = {**default_options, **given}
         usual = None if "num_iter" in given else options.get("num_iter")
     engine.check_options(algorithm, options)
+    if algorithm == "fbp":  # every engine's filter is one along rows
+        check_vertical("reconstruction_pipeline='fbp'", geometry.upright)
     return engine, algorithm, options, usual
 
 
