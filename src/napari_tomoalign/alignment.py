@@ -56,7 +56,7 @@ from .loop.refinement import stepped
 from .loop.resuming import replay
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
-from .loop.standard_errors import standard_errors
+from .loop.standard_errors import drift_error, standard_errors
 from .loop.steps import find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
@@ -214,7 +214,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error = uncertainty(run, start, record.standard_error, confidence)
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
-            wide = poses.errors_on_detector(widened(known.errors, known.grid, shares))
+            wide = widened(known.errors, known.grid, shares)
+            wide = np.hypot(wide, drift_error(start, level, model, confidence))
+            wide = poses.errors_on_detector(wide)
             turns = widened_by_shares(
                 run, start, level, truncation, model, poses, confidence, record.geometry_error
             )

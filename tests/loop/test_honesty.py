@@ -146,7 +146,7 @@ def test_half_an_acquisition_keeps_what_is_aligned() -> None:
     """The images show 28 pixels on one side of the axis: that is half the grid, not 18."""
     case = scan(n=36, rows=24, angles=72, span=360.0, axis=-10.0, width=1.5)
     true = np.stack([case["dy"], case["dx"] + 10], axis=1)
-    result = run(case, initial_shifts=true, center=17.5 - 10, maxiter=3)
+    result = run(case, initial_shifts=true, center=17.5 - 10, maxiter=1)
     assert error(case, result) < 0.05
 
 

@@ -1,9 +1,9 @@
 """How well each shift is known: from noise, from what no noise explains, and from a second look.
 
-Three things make a shift wrong where the loop rests. Noise: the sandwich estimate with the data's
+Four things make a shift wrong where the loop rests. Noise: the sandwich estimate with the data's
 own noise, or with what remains where that is more. Misfit that neighbouring pixels share, which is
-no noise: the sample changed, the angles are wrong, the detector has a pattern. And displacements
-that the reconstruction follows (`second_look`).
+no noise: the sample changed, the angles are wrong, the detector has a pattern. Parts of the images
+that drift apart (`drift_error`). And displacements that the reconstruction follows (`second_look`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from ..images.precision import scatter_of
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
+from .distortion import measure_drift
 from .level import Level
 from .matching import AT_ONCE, windows
 from .model import Model
 
-__all__ = ["Known", "standard_errors"]
+__all__ = ["Known", "drift_error", "standard_errors"]
 
 # Both from tests/benchmarks/storm_foreign.py, first 200 scans of the developing set:
 _RIGID = 1.4  # blocks over pixels that sound scans of rigid objects reach
-_CARRIED = 4.0  # true error over what blocks add, geometric mean of the scans that pass that
+# True error over what blocks add, geometric mean of the scans that pass that; over the drift of
+# parts, too (2.4 to 6, of eight scans whose sample changed).
+_CARRIED = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,3 +88,10 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     if level.binning > 1:
         grid[which] = np.sqrt(np.maximum(np.nan_to_num(pixels**2 - unit**2), 0)) * level.pixel
     return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))), grid)
+
+
+def drift_error(start: Start, level: Level, model: Model, confidence: Array) -> Array:
+    """Return what the drift of parts of the sample adds where the loop rests, (2,) pixels."""
+    counted = start.registered & (confidence >= TRUSTED)
+    found: Array = _CARRIED * measure_drift(model, counted) * level.pixel
+    return found
