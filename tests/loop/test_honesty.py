@@ -142,8 +142,16 @@ def test_frames_that_show_nothing_state_nothing():
     assert np.isfinite(np.delete(result.standard_error, [4, 21], axis=0)).all()
 
 
+def test_a_part_that_moves_is_stated() -> None:
+    """Half of the sample rises by 0.8 px, slowly: the fit stays good, the shifts are not."""
+    case = scan("rod", n=48, moving=0.8)
+    result = run(case)
+    assert error(case, result) > 0.05
+    assert stated(result) > error(case, result) / 2
+
+
 def test_half_an_acquisition_keeps_what_is_aligned() -> None:
-    """The images show 28 pixels on one side of the axis: that is half the grid, not 18."""
+    """Nothing walks away from the true shifts and the true centre."""
     case = scan(n=36, rows=24, angles=72, span=360.0, axis=-10.0, width=1.5)
     true = np.stack([case["dy"], case["dx"] + 10], axis=1)
     result = run(case, initial_shifts=true, center=17.5 - 10, maxiter=1)
