@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
+from ..images._survey_kernels import count_spikes, look_at_frame
 from ..images.binning import bin_stack
 from ..images.filtering import noise_level
 
@@ -26,7 +27,9 @@ NOISELESS = 1e-3
 _COARSE = 16  # pixels along the longer side of the image in which contrast is measured
 _FRAMES_AT_ONCE = 16  # of a stack in memory: enough for whole-array arithmetic
 _SPIKE = 10.0  # times the noise: of noise alone, no pixel stands out as far
-_NOISE_ROWS = 96  # of a frame, in the middle: some ten thousand pixels tell its noise to a percent
+_NOISE_ROWS = 96  # of a frame, in the middle, at most
+_FEWEST_NOISE_ROWS = 12
+_NOISE_PIXELS = 96 * 256  # some ten thousand pixels tell its noise to a percent
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,50 +107,45 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
     n, n_rows, n_columns = shape
     width = border_width(n_columns)
     binning = max(1, -(-max(n_rows, n_columns) // _COARSE))
-    columns = np.arange(n_columns, dtype=np.float64)
-    middle = slice(max(0, (n_rows - _NOISE_ROWS) // 2), (n_rows + _NOISE_ROWS) // 2)
-    mass, moment = np.empty((2, n, n_rows))
+    band = min(_NOISE_ROWS, max(_FEWEST_NOISE_ROWS, _NOISE_PIXELS // n_columns))
+    middle = slice(max(0, (n_rows - band) // 2), (n_rows + band) // 2)
+    keys = np.random.default_rng(0).integers(2**64, size=n_columns, dtype=np.uint64)
+    sums = np.empty((n, 3, n_rows))
+    hashes = np.empty(n_rows, np.uint64)
     strips = np.empty((n, 4, n_rows))
     cuts = [slice(k * width, (k + 1) * width) for k in (0, 1)]
     cuts += [slice(n_columns - (k + 1) * width, n_columns - k * width) for k in (1, 0)]
     total, squares = np.zeros((2, n_rows, n_columns))
     origin: Stack | None = None  # of the squares: an image, so that they do not cancel
-    power, contrast, at_largest, noise, spikes = np.empty((5, n))
-    varies = np.empty(n, bool)
+    contrast, at_largest, noise, spikes = np.empty((4, n))
     digests = [b""] * n
     for first, block in blocks:
         part = slice(first, first + len(block))
-        mass[part] = block.sum(axis=2, dtype=np.float64)
-        moment[part] = block @ columns
         for k, cut in enumerate(cuts):
             strips[part, k] = block[:, :, cut].mean(axis=2)
         origin = block[0].copy() if origin is None else origin
-        departs = block - origin
-        total += departs.sum(axis=0, dtype=np.float64)
-        squares += np.einsum("nij,nij->ij", departs, departs, dtype=np.float64)
-        power[part] = np.einsum("nij,nij->n", block, block, dtype=np.float64)
         coarse = bin_stack(block, min(binning, n_rows), min(binning, n_columns))
         contrast[part] = coarse.std(axis=(1, 2))
-        largest = block.max(axis=(1, 2))
-        at_largest[part] = np.mean(block == largest[:, None, None], axis=(1, 2))
-        varies[part] = at_largest[part] < 1
-        for i, frame in enumerate(block, start=first):
+        for i, given in enumerate(block, start=first):
+            frame = np.ascontiguousarray(given)
+            bits = frame.view(np.uint32)
+            _, equal = look_at_frame(frame, bits, keys, origin, sums[i], hashes, total, squares)
+            at_largest[i] = equal / frame.size
             noise[i] = noise_level(frame[None, middle])
             spikes[i] = _spikes(frame, _SPIKE * noise[i])
-            data = np.ascontiguousarray(frame).data
-            digests[i] = hashlib.blake2b(data, digest_size=16).digest()
+            digests[i] = hashlib.blake2b(hashes.data, digest_size=16).digest()
     return Survey(
         shape=shape,
-        mass=mass,
-        moment=moment,
+        mass=sums[:, 0],
+        moment=sums[:, 1],
         strips=strips,
         mean=total / n + (0 if origin is None else origin),
         spread=np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0)),
-        power=power,
+        power=sums[:, 2].sum(axis=1),
         contrast=contrast,
         at_largest=at_largest,
         spikes=spikes,
-        varies=varies,
+        varies=at_largest < 1,
         noise=noise,
         digests=tuple(digests),
     )
@@ -155,10 +153,7 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
 
 def _spikes(frame: Stack, height: float) -> float:
     """Return the share of the pixels that stand out of all four neighbours by more than that."""
-    inner = frame[1:-1, 1:-1]
-    around = (frame[:-2, 1:-1], frame[2:, 1:-1], frame[1:-1, :-2], frame[1:-1, 2:])
-    if inner.size == 0 or height == 0:
+    n_inner = (frame.shape[0] - 2) * (frame.shape[1] - 2)
+    if min(frame.shape) < 3 or height == 0:
         return 0.0
-    above = inner > np.maximum.reduce(around) + height
-    below = inner < np.minimum.reduce(around) - height
-    return float(np.count_nonzero(above | below) / inner.size)
+    return float(count_spikes(frame, np.float32(height)) / n_inner)
