@@ -19,6 +19,10 @@ Background = float | NDArray[np.float32]
 _TRANSMISSION = 0.3
 """Absorbance by which the open beam of a transmission may be off 0: no flat field is that wrong."""
 
+_AT_ONCE = 2**20
+"""Values that are prepared at once: what is made on the way is used again while it is in a cache,
+where large arrays come from the system anew."""
+
 # Auto-contrast makes the largest 8-bit value common, so it says nothing about saturation there.
 _SATURATING = {np.dtype(kind) for kind in ("i2", "u2", "i4", "u4")}
 
@@ -91,6 +95,17 @@ class Preparation:
         good : array of bool
             Where the values were measured.
         """
+        values, good = np.empty(block.shape, np.float32), np.empty(block.shape, bool)
+        step = max(1, _AT_ONCE // max(1, block[:1].size))
+        for first in range(0, len(block), step):
+            part = slice(first, first + step)
+            values[part], good[part] = self._applied(block[part], counts)
+        return values, good
+
+    def _applied(
+        self, block: NDArray[np.generic], counts: Counts
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Prepare some frames at once."""
         with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinite, thus bad
             values = block.astype(np.float32)
         counts.pixels += values.size
