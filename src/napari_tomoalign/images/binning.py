@@ -24,18 +24,15 @@ def bin_stack(stack: NDArray[np.generic], rows: int, columns: int) -> Stack:
     """
     if rows == columns == 1:
         return np.asarray(stack, np.float32)
-    from ._binning_kernels import means
+    from skimage.transform import downscale_local_mean
 
     n, height, width, *channels = stack.shape
     height, width = height // rows, width // columns
     out = np.empty((n, height, width, *channels), np.float32)
+    factors = (rows, columns, *(1 for _ in channels))
     for i in range(n):  # one image at a time: no second stack in memory
-        image = np.ascontiguousarray(stack[i], np.float32)
-        if channels:
-            for k in range(channels[0]):
-                means(image[..., k], rows, columns, out[i, ..., k])
-        else:
-            means(image, rows, columns, out[i])
+        whole = np.asarray(stack[i, : height * rows, : width * columns], np.float32)
+        out[i] = downscale_local_mean(whole, factors)
     return out
 
 
