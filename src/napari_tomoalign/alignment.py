@@ -215,7 +215,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
             wide = widened(known.errors, known.grid, shares)
-            wide = np.hypot(wide, drift_error(start, level, model, confidence))
+            wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
             wide = poses.errors_on_detector(wide)
             turns = widened_by_shares(
                 run, start, level, truncation, model, poses, confidence, record.geometry_error
