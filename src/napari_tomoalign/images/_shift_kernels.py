@@ -17,7 +17,6 @@ __all__ = [
     "evaluate_weights",
     "inside",
     "inside_turned",
-    "weights_turned",
 ]
 
 
@@ -106,19 +105,7 @@ def evaluate_turned(coefficients: Any, places: Any, first: int, last: int) -> An
 
 
 @compiled(parallel=True)
-def evaluate_weights(weights: Any, shifts: Any, first: int, last: int) -> Any:
-    """Interpolate weights linearly, 0 outside, in rows first to last - 1."""
-    n_images, _, n_columns = weights.shape
-    out = np.zeros((n_images, last - first, n_columns), np.float32)
-    for a in prange(n_images):
-        for r in range(first, last):
-            for c in range(n_columns):
-                out[a, r - first, c] = _between(weights[a], r - shifts[a, 0], c - shifts[a, 1])
-    return out
-
-
-@compiled(parallel=True)
-def weights_turned(weights: Any, places: Any, first: int, last: int) -> Any:
+def evaluate_weights(weights: Any, places: Any, first: int, last: int) -> Any:
     """Interpolate weights linearly, 0 outside, where pixels come from (see `evaluate_turned`)."""
     n_images, _, n_columns = weights.shape
     out = np.zeros((n_images, last - first, n_columns), np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .filtering import fill_ignored
-from .shifting import SplineStack, fetch_weights, places_of, shift_weights
+from .shifting import SplineStack, move_both, places_of
 from .source import Source, blocks_of
 
 __all__ = ["move_rows", "rows_under"]
@@ -63,17 +63,14 @@ def move_rows(
             known = np.asarray(weights.read(part, around), np.float32)
             block = fill_ignored(block, known)
         wanted = slice(first - around.start, last - around.start)
-        spline, shape = SplineStack(block), block.shape
-        if turning is None:
-            back = -shifts[part]
-            images[part] = spline.moved(back, rows=wanted, workers=workers)
-            left[part] = shift_weights(known, back, shape, rows=wanted, workers=workers)
-            continue
-        within = places[part].copy()  # the same, with rows counted from the block's first
-        within[:, :, 2] += within[:, :, 0] * around.start
-        within[:, 0, 2] -= around.start
-        images[part] = spline.fetched(within, rows=wanted, workers=workers)
-        left[part] = fetch_weights(known, within, shape, rows=wanted, workers=workers)
+        within = None
+        if turning is not None:
+            within = places[part].copy()  # the same, with rows counted from the block's first
+            within[:, :, 2] += within[:, :, 0] * around.start
+            within[:, 0, 2] -= around.start
+        images[part], left[part] = move_both(
+            SplineStack(block), known, -shifts[part], within, rows=wanted, workers=workers
+        )
     return images, left
 
 

@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._typing import Array, Stack
 
-__all__ = ["SplineStack", "fetch_weights", "places_of", "shift_stack", "shift_weights"]
+__all__ = [
+    "SplineStack",
+    "fetch_weights",
+    "move_both",
+    "places_of",
+    "shift_stack",
+    "shift_weights",
+]
 
 
 def places_of(
@@ -194,18 +201,17 @@ def shift_weights(
     (n_angles, n_rows, n_columns) array
         float32; or uint8, 0 and 1, where no weights were given.
     """
-    from ._shift_kernels import evaluate_weights, inside
+    from ._shift_kernels import inside
     from ._threads import threads
 
     shifts = np.ascontiguousarray(shifts, dtype=np.float64)
+    if weights is not None:
+        places = np.tile(np.eye(2, 3), (len(shifts), 1, 1))
+        places[:, :, 2] = -shifts
+        return fetch_weights(weights, places, shape, rows=rows, workers=workers)
     with threads(workers):
-        moved: NDArray[np.float32] | NDArray[np.uint8]
-        if weights is None:
-            moved = inside(shifts, shape[1], shape[2], *_ends(rows, shape[1]))
-        else:
-            given = np.ascontiguousarray(weights, np.float32)
-            moved = evaluate_weights(given, shifts, *_ends(rows, shape[1]))
-    return moved
+        reached: NDArray[np.uint8] = inside(shifts, shape[1], shape[2], *_ends(rows, shape[1]))
+    return reached
 
 
 def fetch_weights(
@@ -225,7 +231,7 @@ def fetch_weights(
     weights, shape, rows, workers
         As for `shift_weights`.
     """
-    from ._shift_kernels import inside_turned, weights_turned
+    from ._shift_kernels import evaluate_weights, inside_turned
     from ._threads import threads
 
     with threads(workers):
@@ -234,8 +240,40 @@ def fetch_weights(
             fetched = inside_turned(places, shape[1], shape[2], *_ends(rows, shape[1]))
         else:
             given = np.ascontiguousarray(weights, np.float32)
-            fetched = weights_turned(given, places, *_ends(rows, shape[1]))
+            fetched = evaluate_weights(given, places, *_ends(rows, shape[1]))
     return fetched
+
+
+def move_both(
+    spline: SplineStack,
+    weights: NDArray[np.generic] | None,
+    shifts: ArrayLike,
+    places: Array | None = None,
+    *,
+    rows: slice = slice(None),
+    workers: int | None = None,
+) -> tuple[Stack, NDArray[np.float32] | NDArray[np.uint8]]:
+    """Return images and their weights moved by ``+shifts``; or, where told, fetched from places.
+
+    Parameters
+    ----------
+    spline : SplineStack
+        Of the images.
+    weights, shifts, rows, workers
+        As for `shift_weights`.
+    places : (n_angles, 2, 3) array, optional
+        See `places_of`: where images are turned as well, in place of ``shifts``.
+    """
+    shape = spline.coefficients.shape
+    if places is None:
+        return (
+            spline.moved(shifts, rows=rows, workers=workers),
+            shift_weights(weights, shifts, shape, rows=rows, workers=workers),
+        )
+    return (
+        spline.fetched(places, rows=rows, workers=workers),
+        fetch_weights(weights, places, shape, rows=rows, workers=workers),
+    )
 
 
 def _ends(rows: slice, n_rows: int) -> tuple[int, int]:

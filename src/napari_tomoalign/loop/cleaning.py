@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._typing import Array, Stack
 from ..findings import Finding
 from ..images.filtering import fill_ignored
-from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
+from ..images.shifting import SplineStack, move_both, places_of
 from ..images.source import as_source
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
@@ -104,16 +104,14 @@ def _on_detector(
     images: Stack, level: Level, poses: Poses, workers: int | None
 ) -> tuple[Stack, NDArray[np.bool_]]:
     """Return images of the frame as the detector would see them, and where they reach."""
-    spline, shape = SplineStack(images), images.shape
-    if poses.turns is None:
-        shifts = poses.shifts / level.pixel
-        seen = shift_weights(None, shifts, shape, workers=workers)
-        return spline.moved(shifts, workers=workers), seen > 0
-    geometry = level.placed(poses)
-    pivot, pixel = (geometry.row_center, geometry.center), (level.pixel[0], level.pixel[1])
-    places = places_of(-poses.in_frame(poses.shifts) / level.pixel, -poses.turns, pivot, pixel)
-    seen = fetch_weights(None, places, shape, workers=workers)
-    return spline.fetched(places, workers=workers), seen > 0
+    places = None
+    if poses.turns is not None:
+        geometry, back = level.placed(poses), -poses.in_frame(poses.shifts) / level.pixel
+        pivot, pixel = (geometry.row_center, geometry.center), (level.pixel[0], level.pixel[1])
+        places = places_of(back, -poses.turns, pivot, pixel)
+    shifts = poses.shifts / level.pixel
+    there, seen = move_both(SplineStack(images), None, shifts, places, workers=workers)
+    return there, seen > 0
 
 
 def _without(

@@ -13,7 +13,7 @@ from ..geometry import ScanGeometry
 from ..geometry.scan_geometry import binned_position
 from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import rows_under
-from ..images.shifting import SplineStack, fetch_weights, places_of, shift_weights
+from ..images.shifting import SplineStack, move_both, places_of
 from ..start.held import row_binning
 from ..start.prepare import Start
 from .poses import Poses
@@ -99,18 +99,9 @@ class Level:
         rows: slice = slice(None),
     ) -> tuple[Stack, NDArray[Any]]:
         """Return rows of data and weights, moved by minus the shifts and turned to the frame."""
-        shape = self.geometry.projections_shape
-        if poses.turns is not None:
-            places = self._places(poses)
-            return (
-                self.spline.fetched(places, rows=rows, workers=workers),
-                fetch_weights(self.weights, places, shape, rows=rows, workers=workers),
-            )
         back = -poses.shifts / self.pixel
-        return (
-            self.spline.moved(back, rows=rows, workers=workers),
-            shift_weights(self.weights, back, shape, rows=rows, workers=workers),
-        )
+        places = None if poses.turns is None else self._places(poses)
+        return move_both(self.spline, self.weights, back, places, rows=rows, workers=workers)
 
     def rows_under(self, poses: Poses, rows: slice) -> slice:
         """Return which rows of the splines' coefficients moved ones depend on."""
