@@ -18,13 +18,13 @@ __all__ = ["count_spikes", "look_at_frame"]
 @compiled(fastmath=FAST)
 def look_at_frame(
     frame: Any, bits: Any, keys: Any, origin: Any, rows: Any, hashes: Any, total: Any, squares: Any
-) -> tuple[float, int]:
+) -> int:
     """Add a frame to the sums over the frames, and sum each of its rows.
 
     Into ``rows`` (3, n_rows) the sums of the values, of the values times the column, and of the
     squares; into ``hashes`` (n_rows) the sums of the ``bits`` times ``keys``, modulo 2^64; to
-    ``total`` and ``squares`` the difference from ``origin`` and its square. Returns the largest
-    value, and how many pixels have it.
+    ``total`` and ``squares`` the difference from ``origin`` and its square. Returns how many
+    pixels have the largest value.
     """
     n_rows, n_columns = frame.shape
     largest, count = frame[0, 0], 0
@@ -51,7 +51,7 @@ def look_at_frame(
                 count += frame[r, c] == largest
         rows[0, r], rows[1, r], rows[2, r] = mass, moment, power
         hashes[r] = mixed
-    return largest, count
+    return count
 
 
 @compiled(fastmath=FAST)

@@ -169,8 +169,11 @@ def source_of_array(stack: Any) -> ArraySource | FlatSource:
     return ArraySource(stack)
 
 
-def blocks_of(shape: tuple[int, ...], limit: int = _BLOCK_BYTES) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` frame ranges whose float32 values fit into ``limit`` bytes."""
+def blocks_of(
+    shape: tuple[int, ...], limit: int = _BLOCK_BYTES, *, most: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield ``(start, stop)`` ranges of ``most`` frames whose float32 values fit into ``limit``."""
     step = max(1, limit // (4 * max(1, math.prod(shape[1:]))))
+    step = step if most is None else min(step, most)
     for start in range(0, shape[0], step):
         yield start, min(start + step, shape[0])

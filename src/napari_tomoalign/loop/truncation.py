@@ -130,7 +130,7 @@ class Whole:
 
     def options_of_all(self, run: Run) -> dict[str, Any] | None:
         """Return the options of all rows: they are alike."""
-        return run.options_for(1)
+        return run.options
 
     def parts(
         self,
@@ -140,7 +140,7 @@ class Whole:
         geometry: ScanGeometry,
     ) -> Iterator[Part]:
         """Yield all rows: they are alike."""
-        yield slice(None), geometry.volume_width, run.options_for(1)
+        yield slice(None), geometry.volume_width, run.options
 
     def learn(
         self,
@@ -219,7 +219,7 @@ class Truncated(Whole):
         inside = rows_inside(measured, weights, self._thick)
         for rows, width in ((inside, held), (~inside, geometry.volume_width)):
             if rows.any():
-                yield rows, width, run.options_for(1)
+                yield rows, width, run.options
 
     def learn(
         self,

@@ -20,8 +20,8 @@ from ..results import Resume
 from .axis import Axis, geometry_of
 from .held import finest_held
 from .lines import Lines, Values
-from .looking import read_blocks
 from .run import Loop, Run
+from .survey import read_blocks
 
 __all__ = ["check"]
 
@@ -58,7 +58,7 @@ def check(
     _check_levels(settings.levels, geometry)
     if resume is not None:
         _check_resume(resume, n, n_columns, settings)
-    engine, algorithm, options, usual_iterations = _pipeline(backend, settings, geometry)
+    engine, algorithm, options = _pipeline(backend, settings, geometry)
     run = Run(
         lines=_lines(source, given, excluded, settings),
         geometry=geometry,
@@ -69,7 +69,6 @@ def check(
         backend=engine,
         algorithm=algorithm,
         options=options,
-        usual_iterations=usual_iterations,
         parameters=settings,
         resume=resume,
         loop=loop,
@@ -261,23 +260,20 @@ def _check_resume(resume: Resume, n: int, n_columns: int, settings: AlignmentPar
 
 def _pipeline(
     backend: str | Backend, settings: AlignmentParameters, geometry: ScanGeometry
-) -> tuple[Backend, str | Callable[..., Any], dict[str, Any], int | None]:
-    """Return the backend, what reconstructs, its options, and its iterations if they are free."""
+) -> tuple[Backend, str | Callable[..., Any], dict[str, Any]]:
+    """Return the backend, what reconstructs, and its options."""
     engine = _engine(backend, settings, geometry)
     pipeline = settings.reconstruction_pipeline
     given = dict(settings.reconstruction_pipeline_kwargs)
     if callable(pipeline):
-        return engine, pipeline, given, None
+        return engine, pipeline, given
     default, default_options = engine.default_for(geometry)
     algorithm = default if pipeline is None else pipeline
-    options, usual = given, None
-    if algorithm == default:
-        options = {**default_options, **given}
-        usual = None if "num_iter" in given else options.get("num_iter")
+    options = {**default_options, **given} if algorithm == default else given
     engine.check_options(algorithm, options)
     if algorithm == "fbp":  # every engine's filter is one along rows
         check_vertical("reconstruction_pipeline='fbp'", geometry.upright)
-    return engine, algorithm, options, usual
+    return engine, algorithm, options
 
 
 def _engine(

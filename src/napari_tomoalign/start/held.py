@@ -5,8 +5,8 @@ from __future__ import annotations
 from .._memory import in_words
 from ..findings import Finding
 from ..io.limits import free_memory
-from .looking import read_blocks
 from .run import Run
+from .survey import read_blocks
 
 __all__ = ["choose_levels", "finest_held", "levels_of", "memory_at", "row_binning", "rows_at"]
 

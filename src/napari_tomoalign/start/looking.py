@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,12 +15,9 @@ from ..images.binning import bin_stack, bin_weighted
 from ..images.filtering import fill_ignored
 from .lines import Lines, Values
 from .measurement import Measurement
-from .survey import Survey, take_survey
+from .survey import Survey, read_blocks, take_survey
 
-__all__ = ["FullSize", "Seen", "look", "read_blocks"]
-
-_FRAMES_AT_ONCE = 16  # enough for whole-array arithmetic, and as deep as the chunks of most files
-_BLOCK_BYTES = 2**26  # of float32: what is made of a block on the way takes some of them
+__all__ = ["FullSize", "Seen", "look"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +87,6 @@ class FullSize:
         if weights is not None:
             values = fill_ignored(values, weights)
         return self.measurement.projections(values, frames, rows), weights
-
-
-def read_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield the frames that are read at once."""
-    step = max(1, min(_FRAMES_AT_ONCE, _BLOCK_BYTES // (4 * shape[1] * shape[2])))
-    for first in range(0, shape[0], step):
-        yield slice(first, min(first + step, shape[0]))
 
 
 def look(

@@ -39,8 +39,6 @@ class Run:
         Line integrals (or what stands for them), and their weights.
     options : dict
         Of the reconstruction.
-    usual_iterations : int or None
-        Of the reconstruction, where the loop may choose them; None where the caller did.
     geometry : ScanGeometry
     center_known : bool
         The caller gave the centre.
@@ -66,7 +64,6 @@ class Run:
     backend: Backend
     algorithm: str | Callable[..., Any]
     options: dict[str, Any]
-    usual_iterations: int | None
     parameters: AlignmentParameters
     resume: Resume | None
     loop: Loop
@@ -95,12 +92,6 @@ class Run:
             executor=None,
             scratch=None,
         )
-
-    def options_for(self, share: float) -> dict[str, Any]:
-        """Return the options with ``share`` times the usual iterations, unless the caller chose."""
-        if self.usual_iterations is None:
-            return self.options
-        return {**self.options, "num_iter": max(1, round(share * self.usual_iterations))}
 
     @property
     def projections(self) -> Lines:

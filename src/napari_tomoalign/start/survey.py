@@ -18,14 +18,15 @@ from .._typing import Array, Stack
 from ..images._survey_kernels import count_spikes, look_at_frame
 from ..images.binning import bin_stack
 from ..images.filtering import noise_level
+from ..images.source import blocks_of as frames_of
 
-__all__ = ["NOISELESS", "Survey", "blocks_of", "border_width", "take_survey"]
+__all__ = ["NOISELESS", "Survey", "blocks_of", "border_width", "read_blocks", "take_survey"]
 
 NOISELESS = 1e-3
 """Noise of the contrast, below which images are simulated: no detector has as little."""
 
 _COARSE = 16  # pixels along the longer side of the image in which contrast is measured
-_FRAMES_AT_ONCE = 16  # of a stack in memory: enough for whole-array arithmetic
+_FRAMES_AT_ONCE = 16  # enough for whole-array arithmetic, and as deep as most files' chunks
 _SPIKE = 10.0  # times the noise: of noise alone, no pixel stands out as far
 _NOISE_ROWS = 96  # of a frame, in the middle, at most
 _FEWEST_NOISE_ROWS = 12
@@ -84,8 +85,14 @@ class Survey:
 
 def blocks_of(stack: Stack) -> Iterator[tuple[int, Stack]]:
     """Yield a stack in memory as the index of a first frame and the frames from there on."""
-    for first in range(0, len(stack), _FRAMES_AT_ONCE):
-        yield first, stack[first : first + _FRAMES_AT_ONCE]
+    for part in read_blocks(stack.shape):
+        yield part.start, stack[part]
+
+
+def read_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the frames that are read, and looked at, at once."""
+    for start, stop in frames_of(shape, most=_FRAMES_AT_ONCE):
+        yield slice(start, stop)
 
 
 def border_width(n_pixels: int) -> int:
@@ -129,7 +136,7 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         for i, given in enumerate(block, start=first):
             frame = np.ascontiguousarray(given)
             bits = frame.view(np.uint32)
-            _, equal = look_at_frame(frame, bits, keys, origin, sums[i], hashes, total, squares)
+            equal = look_at_frame(frame, bits, keys, origin, sums[i], hashes, total, squares)
             at_largest[i] = equal / frame.size
             noise[i] = noise_level(frame[None, middle])
             spikes[i] = _spikes(frame, _SPIKE * noise[i])
