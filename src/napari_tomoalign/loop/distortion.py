@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,19 +59,44 @@ def measure_distortion(model: Model, counted: NDArray[np.bool_]) -> Distortion:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """What is asked of an image against its reprojection.
+
+    Attributes
+    ----------
+    template, down, along : (n_rows, n_columns) array
+        The smoothed reprojection, and its slopes.
+    root, misfit : (n_pixels,) array
+        Square roots of the weights; measured minus reprojected.
+    """
+
+    template: Array
+    down: Array
+    along: Array
+    root: NDArray[Any]
+    misfit: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, model: Model, i: int) -> _Image:
+        template = smooth(model.reprojected[i : i + 1])[0].astype(np.float64)
+        everywhere = (slice(None), slice(None))
+        weights = model.weights[i] * counted_pixels(template.shape, everywhere, BLURRED_MARGIN)
+        down, along = np.gradient(template)
+        misfit = (model.measured[i] - model.reprojected[i]).ravel()
+        return cls(template, down, along, np.sqrt(weights).ravel(), misfit)
+
+
 def _turn_and_scale(model: Model, i: int) -> Array:
     """Return the turn and the growth of an image against its reprojection."""
-    template = smooth(model.reprojected[i : i + 1])[0]
-    everywhere = (slice(None), slice(None))
-    weights = model.weights[i] * counted_pixels(template.shape, everywhere, BLURRED_MARGIN)
-    down, along = np.gradient(template.astype(np.float64))
+    image = _Image.of(model, i)
+    template, down, along, root = image.template, image.down, image.along, image.root
     rows, columns = (np.arange(size) - (size - 1) / 2 for size in template.shape)
     turned = along * rows[:, None] - down * columns
     grown = along * columns + down * rows[:, None]
     design = np.stack([down, along, template, np.ones_like(down), turned, -grown], axis=-1)
-    root = np.sqrt(weights).ravel()
-    misfit = (model.measured[i] - model.reprojected[i]).ravel()
-    solution = np.linalg.lstsq(design.reshape(-1, 6) * root[:, None], misfit * root, rcond=None)[0]
+    weighted = design.reshape(-1, 6) * root[:, None]
+    solution = np.linalg.lstsq(weighted, image.misfit * root, rcond=None)[0]
     found: Array = solution[4:]
     return found
 
@@ -81,9 +107,10 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
     A registration's score, ``D' W (measured - reprojected)`` with gain and offset projected out of
     ``D``, is 0 for a whole image at rest, and ``I_b`` times the displacement in a tile ``b`` that
     is displaced by itself, where ``I_b`` is its part of the information ``I``. Displacements
-    weighted by information have the mean square ``sum_b s_b**2 / (I_b I)``. The object's own misfit
-    is not a trend of time, and noise gives each trend as much as it gives one frame, which is
-    taken off. Too small: the reconstruction follows in part.
+    weighted by information have the mean square ``sum_b s_b**2 / (I_b I)``. Noise gives each trend
+    as much as it gives one frame, which is taken off. The object's own misfit changes with the
+    angle, and so with time in most scans: it stays in. Too small: the reconstruction follows in
+    part.
     """
     which = np.flatnonzero(counted)
     n = len(which)
@@ -105,15 +132,12 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
 
 def _tiles(model: Model, i: int) -> Array:
     """Return each tile's score, rows and columns, and its information: (2, tiles, 2)."""
-    template = smooth(model.reprojected[i : i + 1])[0].astype(np.float64)
-    everywhere = (slice(None), slice(None))
-    weights = model.weights[i] * counted_pixels(template.shape, everywhere, BLURRED_MARGIN)
-    root = np.sqrt(weights).ravel()[:, None]
-    down, along = np.gradient(template)
-    moved = np.stack([-down, -along], axis=-1).reshape(-1, 2) * root
+    image = _Image.of(model, i)
+    template, root = image.template, image.root[:, None]
+    moved = np.stack([-image.down, -image.along], axis=-1).reshape(-1, 2) * root
     level = np.stack([template, np.ones_like(template)], axis=-1).reshape(-1, 2) * root
     moved -= level @ np.linalg.lstsq(level, moved, rcond=None)[0]
-    misfit = (model.measured[i] - model.reprojected[i]).reshape(-1, 1) * root
+    misfit = image.misfit[:, None] * root
     misfit -= level @ np.linalg.lstsq(level, misfit, rcond=None)[0]
     misfit -= moved @ np.linalg.lstsq(moved, misfit, rcond=None)[0]
     row, column = (np.arange(size) * _TILES // size for size in template.shape)
