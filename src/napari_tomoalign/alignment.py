@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._executors import as_executor
+from ._signatures import spelled_out
 from .backends import Backend
 from .loop.cleaning import cleaned
 from .loop.geometry_errors import geometry_errors, widened_by_shares
@@ -61,7 +62,6 @@ from .loop.steps import find_moves, update
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
-from .parameters import spelled_out
 from .results import AlignmentResult, AlignmentState, Resume, freeze
 from .start.axis import Axis
 from .start.checks import check

@@ -14,23 +14,20 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from inspect import Parameter, signature
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._memory import bytes_of
 
-__all__ = ["OF_IMAGE", "OF_SCAN", "AlignmentParameters", "spelled_out"]
+__all__ = ["OF_IMAGE", "OF_SCAN", "AlignmentParameters"]
 
 OF_SCAN = ("axis_angle", "axis_tilt")
 """Unknowns of a geometry that are the scan's."""
 OF_IMAGE = ("in_plane", "angles")
 """Unknowns of a geometry that each projection has."""
 Refinable = Literal["shifts", "axis_angle", "axis_tilt", "in_plane", "angles"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _QUARTER = {"min": -math.pi / 2, "max": math.pi / 2, "step": 0.001}
 
@@ -95,10 +92,9 @@ class AlignmentParameters:
         (Euclidean). None: no limit.
     precision : float
         Pixels. The run ends on the coarsest binning level where the standard error of a shift, RMS
-        over the projections, is no larger, and the moves rest below half of it; the images of the
-        result are those of that level, smaller by its ``binning``. 0 goes on to the last level: as
-        well as the data tell, at many times the cost. An object that leaves the images is followed
-        to the last level anyway.
+        over the projections, is no larger, and the moves rest below half of it. 0 goes on to the
+        last level: as well as the data tell, at many times the cost. An object that leaves the
+        images is followed to the last level anyway.
     relative_sample_size : float
         Share of the valid projections that are registered in one iteration, drawn at random.
     relaxation_weight : float
@@ -294,37 +290,6 @@ class AlignmentParameters:
     def with_changes(self, **changes: Any) -> "AlignmentParameters":
         """Return a copy with some values changed, validated anew."""
         return replace(self, **changes)
-
-
-def spelled_out(*others: Callable[..., Any]) -> Callable[[_F], _F]:
-    """Spell out the keywords that a function hands on, for ``help`` and for completion.
-
-    In place of its ``**keywords`` the signature then names the arguments of ``others`` and the
-    fields of `AlignmentParameters`, with their defaults, each of which is written in one place.
-    """
-
-    def spelled(function: _F) -> _F:
-        own = signature(function)
-        taken = [one for f in others for one in signature(f).parameters.values()]
-        taken += own.parameters.values()
-        known = {f.name for f in fields(AlignmentParameters)}
-        named = {
-            one.name: one
-            for one in taken
-            if one.kind is not Parameter.VAR_KEYWORD and one.name not in known
-        }
-        settings = [
-            one.replace(annotation=get_args(one.annotation)[0])
-            if get_origin(one.annotation) is Annotated
-            else one
-            for one in signature(AlignmentParameters).parameters.values()
-        ]
-        every = (*named.values(), *settings)
-        ordered = sorted(every, key=lambda one: one.kind)
-        function.__signature__ = own.replace(parameters=ordered)  # type: ignore[attr-defined]
-        return function
-
-    return spelled
 
 
 def _boolean(name: str, value: Any) -> bool:
