@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ def run_job(
         checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
         result = _iterate(arguments, job, checkpoint, typed)
         interrupt.writing = True
-        with FollowWriting(shown=arguments.progress) as follow:
+        with closing(FollowWriting(shown=arguments.progress)) as follow:
             written = write_result(
                 job.output,
                 result,
@@ -165,7 +165,7 @@ def _iterate(
     from ..io import DiskFull
 
     interrupt: Interrupt = arguments.interrupt
-    with Follow(job.run.parameters.maxiter, shown=arguments.progress) as follow:
+    with closing(Follow(job.run.parameters.maxiter, shown=arguments.progress)) as follow:
 
         def keep(state: AlignmentState) -> bool:
             first, interrupt.reached = not interrupt.reached, True

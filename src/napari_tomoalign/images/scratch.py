@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import read_array_header_1_0, read_magic
 from numpy.typing import NDArray
 
-from .source import FlatSource
+from .source import FlatSource, source_of_array
 
 __all__ = ["Scratch", "rows_in_place"]
 
@@ -43,11 +42,9 @@ class Scratch:
         if key not in self._stored:
             path = self.folder / f"{next(self._numbers)}.npy"
             np.save(path, stack)
-            with path.open("rb") as file:
-                read_magic(file)
-                read_array_header_1_0(file)
-                offset = file.tell()
-            self._stored[key] = FlatSource(path, offset, stack.shape, stack.dtype)
+            stored = source_of_array(np.load(path, mmap_mode="r"))
+            assert isinstance(stored, FlatSource)  # it was written in one piece
+            self._stored[key] = stored
             weakref.finalize(stack, self._drop, key)
         return self._stored[key]
 

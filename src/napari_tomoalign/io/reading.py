@@ -34,11 +34,11 @@ __all__ = ["SCAN_SUFFIXES", "can_read", "load", "read_scan"]
 PathLike = str | os.PathLike[str]
 Rows = slice | tuple[int, int] | None
 
-# In the order in which they are asked. A new format is one module and one entry here.
 _AT_ONCE = 32
 """Bytes a pixel of a frame while it is prepared: as stored, as float32, masks, and what is made on
 the way."""
 
+# In the order in which they are asked. A new format is one module and one entry here.
 _READERS: tuple[ModuleType, ...] = (
     data_exchange,
     hyperspy,
