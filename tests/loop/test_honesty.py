@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_tomoalign import align
+from napari_tomoalign import align, iterate_alignment
+from napari_tomoalign.loop.truncation import truncation_of
+from napari_tomoalign.start.prepare import prepare
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 if not (CASES / "foreign.py").is_file():
@@ -156,6 +158,15 @@ def test_half_an_acquisition_keeps_what_is_aligned() -> None:
     true = np.stack([case["dy"], case["dx"] + 10], axis=1)
     result = run(case, initial_shifts=true, center=17.5 - 10, maxiter=1)
     assert error(case, result) < 0.05
+
+
+def test_the_grid_of_half_an_acquisition_reaches_as_far_as_the_longer_arm() -> None:
+    case = scan(n=36, rows=24, angles=72, span=360.0, axis=-10.0, width=1.5)
+    asked = iterate_alignment(case["prj"], case["theta"], center=17.5 - 10, backend="builtin")
+    start = prepare(asked)
+    for last in (False, True):
+        grid = truncation_of(asked, start).grid(start.geometry, last=last)
+        assert grid.volume_width / 2 >= 35 - (17.5 - 10)
 
 
 def test_backgrounds_of_most_images_are_not_converged_and_named() -> None:
