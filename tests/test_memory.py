@@ -141,8 +141,8 @@ import resource, sys
 import numpy as np
 from napari_tomoalign import align
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start import looking
-looking._BLOCK_BYTES = 2**21
+from napari_tomoalign.start import survey
+survey._FRAMES_AT_ONCE = 2
 s = simulate(64, 24, oversampling=1)
 align(s.projections, s.angles, backend="builtin", progress=False)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
