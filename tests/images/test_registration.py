@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from one_step import one_step
 from skimage.registration import phase_cross_correlation
 
 from napari_tomoalign.images.capturing import correlate
-from napari_tomoalign.images.refining import gauss_newton
+from napari_tomoalign.images.refining import slopes
 
 SPOTS = np.random.default_rng(7).uniform([0.25, 0.25, 2.0, 0.4], [0.75, 0.75, 4.0, 1.0], (6, 4))
 
@@ -162,20 +163,20 @@ def test_inputs_stay_as_they_are():
     kept = [a.copy() for a in inputs]
     correlate(*inputs, upsampling=10)
     correlate(*inputs, upsampling=10, normalization="phase")
-    gauss_newton(*inputs)
+    one_step(*inputs)
     for now, before in zip(inputs, kept, strict=True):
         np.testing.assert_array_equal(now, before)
 
 
 def test_gauss_newton_finds_small_shifts():
     shifts = np.array([[0.2, -0.3], [0.0, 0.0], [-0.15, 0.05]])
-    found = gauss_newton(*pair(shifts))
+    found = one_step(*pair(shifts))
     np.testing.assert_allclose(found.shifts, shifts, atol=0.03)
 
 
 def test_gauss_newton_takes_gain_and_offset_for_what_they_are():
     measured, reference, weights = pair([[0.2, -0.3]])
-    found = gauss_newton(1.05 * measured + 0.02, reference, weights)
+    found = one_step(1.05 * measured + 0.02, reference, weights)
     np.testing.assert_allclose(found.shifts, [[0.2, -0.3]], atol=0.05)
 
 
@@ -184,64 +185,42 @@ def test_gauss_newton_leaves_masked_garbage_out():
     measured, reference, weights = pair(shifts)
     weights[:, 8:20, 20:34] = 0
     measured = np.where(weights > 0, measured, np.float32(50))
-    np.testing.assert_allclose(gauss_newton(measured, reference, weights).shifts, shifts, atol=0.03)
-    assert np.abs(
-        gauss_newton(measured, reference, np.ones_like(weights)).shifts - shifts
-    ).max() > (0.15)
+    np.testing.assert_allclose(one_step(measured, reference, weights).shifts, shifts, atol=0.03)
+    assert np.abs(one_step(measured, reference, np.ones_like(weights)).shifts - shifts).max() > (
+        0.15
+    )
 
 
 def test_gauss_newton_scales_a_long_step_down():
-    found = gauss_newton(*pair([[0.6, -0.8]]), largest_step=0.25)
-    assert np.hypot(*found.shifts[0]) == pytest.approx(0.25)
+    found = one_step(*pair([[1.8, -2.4]]))
+    assert np.hypot(*found.shifts[0]) == pytest.approx(1.0)
     assert found.shifts[0, 0] > 0 > found.shifts[0, 1]
 
 
-def test_a_step_that_raises_the_difference_is_not_taken():
-    # The difference is ten times the slope of a bump that is two pixels wide: the linear fit asks
-    # for ten pixels, and there bump and measured image have nothing in common.
-    row, column = np.mgrid[:24, :64]
-    bump = np.exp(-((row - 12) ** 2 + (column - 32) ** 2) / (2 * 2.0**2))
-    slope = -(column - 32) / 2.0**2 * bump
-    reference = bump[None].astype(np.float32)
-    measured = (bump - 10 * slope)[None].astype(np.float32)
-    weights = np.ones_like(measured)
-
-    taken = gauss_newton(measured, reference, weights, largest_step=0.5)
-    refused = gauss_newton(measured, reference, weights, largest_step=30.0)
-    np.testing.assert_allclose(taken.shifts, [[0.0, 0.5]], atol=0.01)
-    np.testing.assert_array_equal(refused.shifts, [[0.0, 0.0]])
+@pytest.mark.parametrize(("period", "step"), [(20, 1.0), (2.3, 0.0)])
+def test_a_step_that_raises_the_difference_is_not_taken(period, step):
+    # The difference is twice the slope, so that the linear fit asks for two pixels and gets one:
+    # of a long wave a part of its slope, of a short one nearly half a period the wrong way.
+    wave = np.cos(2 * np.pi * np.arange(64) / period) * np.hanning(64)
+    reference = np.tile(wave, (1, 24, 1)).astype(np.float32)
+    measured = reference - 2 * slopes(reference, 2)
+    found = one_step(measured, reference, np.ones_like(measured))
+    np.testing.assert_allclose(found.shifts, [[0.0, step]], atol=0.01)
 
 
 def test_blank_images_do_not_move_in_gauss_newton():
     measured, reference, weights = pair([[0.2, -0.3]] * 3)
     measured[0], reference[1] = 0, 0
-    found = gauss_newton(measured, reference, weights)
+    found = one_step(measured, reference, weights)
     assert not found.shifts[1].any()
     assert np.isfinite(found.shifts).all()
-    assert np.isnan(found.standard_error[1]).all()
     np.testing.assert_allclose(found.shifts[2], [0.2, -0.3], atol=0.03)
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_the_standard_error_is_the_error(masked):
-    n, sigma = 600, 0.05
-    shift = np.array([0.05, -0.08])
-    measured, reference, weights = pair([shift] * n, (28, 32))
-    if masked:
-        weights[:, ::3, ::2] = 0
-    measured += sigma * np.random.default_rng(3).standard_normal(measured.shape, np.float32)
-    found = gauss_newton(measured, reference, weights)
-    error = np.sqrt(np.mean((found.shifts - found.shifts.mean(axis=0)) ** 2, axis=0))
-    stated = np.sqrt(np.mean(found.standard_error**2, axis=0))
-    np.testing.assert_allclose(stated, error, rtol=0.15)
-    np.testing.assert_allclose(found.shifts.mean(axis=0), shift, atol=0.01)
 
 
 def test_many_images_are_registered_in_parts_as_in_one(monkeypatch):
     shifts = np.random.default_rng(0).uniform(-2, 2, (9, 2))
     inputs = pair(shifts)
-    whole = correlate(*inputs, upsampling=20), gauss_newton(*inputs)
+    whole = correlate(*inputs, upsampling=20)
     monkeypatch.setattr("napari_tomoalign.images._pairs._CHUNK_BYTES", 1)
-    single = correlate(*inputs, upsampling=20), gauss_newton(*inputs)
-    for a, b in zip(whole, single, strict=True):
-        np.testing.assert_allclose(a.shifts, b.shifts, atol=1e-3)
+    single = correlate(*inputs, upsampling=20)
+    np.testing.assert_allclose(whole.shifts, single.shifts, atol=1e-3)

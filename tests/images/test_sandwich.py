@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from one_step import one_step
 from scipy.ndimage import gaussian_filter
 
 from napari_tomoalign.images.precision import scatter_of
-from napari_tomoalign.images.refining import gauss_newton
 from napari_tomoalign.images.shifting import shift_stack
 
 BLUR = 0.8
@@ -29,7 +29,7 @@ def at_rest(measured, template, weights) -> np.ndarray:
     """Return the shifts that steps lead to, each from the original."""
     shifts = np.zeros((len(measured), 2))
     for _ in range(8):
-        shifts += gauss_newton(shift_stack(measured, -shifts), template, weights).shifts
+        shifts += one_step(shift_stack(measured, -shifts), template, weights).shifts
     return shifts
 
 

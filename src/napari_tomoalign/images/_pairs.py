@@ -9,7 +9,7 @@ import numpy as np
 
 from .._typing import Array, Stack
 
-__all__ = ["Peaks", "Registration", "centred", "chunks", "squared_difference"]
+__all__ = ["Peaks", "centred", "chunks", "squared_difference"]
 
 _CHUNK_BYTES = 4 * 2**20  # of the arrays of one go: what a core's cache holds
 
@@ -28,19 +28,6 @@ class Peaks:
 
     shifts: Array
     peak: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Registration(Peaks):
-    """Shifts whose errors are known.
-
-    Attributes
-    ----------
-    standard_error : (n, 2) array
-        From the curvature and the remaining difference, pixels; NaN where unknown.
-    """
-
-    standard_error: Array
 
 
 def centred(images: Stack, weights: Stack) -> Stack:

@@ -20,16 +20,17 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
-from ._pairs import Registration, chunks, squared_difference
+from ._pairs import Peaks, squared_difference
 from .shifting import SplineStack
 
-__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "gauss_newton", "guarded", "slopes"]
+__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "guarded", "slopes"]
 
 SLOPE_HALO = 12
 """Rows around a slab that its slopes depend on: the spline's filter has the pole ``sqrt(3) - 2``,
 and what lies further away counts by less than ``0.268**12``, 1e-7."""
 
 LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
+_LONGEST_STEP = 1.0  # pixels: the finest detail of a template, beyond which slopes foretell nothing
 _SINGULAR = 1e-6  # of the scaled normal matrix: float32 images are known no better than that
 _NOTHING = 1e-12  # of the largest image's squared slopes: one below it shows nothing
 
@@ -149,10 +150,8 @@ def guarded(
     equations: NormalEquations,
     pairs: Callable[[int], tuple[Stack, Stack, NDArray[Any]]],
     *,
-    size: int,
-    largest_step: float = 1.0,
     workers: int | None = None,
-) -> Registration:
+) -> Peaks:
     """Return the steps, along rows and columns, that lower the weighted difference; the others: 0.
 
     Parameters
@@ -162,70 +161,19 @@ def guarded(
     pairs : callable
         An index to that pair of images and its weights, ``(1, n_rows, n_columns)`` each: asked for
         where a step is so long that sums at no shift cannot say whether it lowers the difference.
-    size : int
-        Pixels along the longer side: an error beyond it is none.
-    largest_step : float
-        Pixels; a longer step (Euclidean) is scaled down to this length.
+    workers : int, optional
+        Number of threads.
     """
-    found, error = equations.solve()
-    step = -found[:, :2]
+    step = -equations.solve()[0][:, :2]
     length = np.hypot(*step.T)
-    step *= np.minimum(1, largest_step / np.maximum(length, 1e-12))[:, None]
+    step *= np.minimum(1, _LONGEST_STEP / np.maximum(length, 1e-12))[:, None]
     # To first order the difference falls along the step by as much as it rises along its opposite.
     falls = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step)) < 0
     step[~falls] = 0.0
     for i in np.flatnonzero(np.hypot(*step.T) > LONG_STEP):
         if not _lowers(step[i], *pairs(int(i)), workers=workers):
             step[i] = 0.0
-    error = error[:, :2]
-    error[error > size] = np.nan  # a direction in which nothing can be seen
-    return Registration(step, equations.coefficient(), error)
-
-
-def gauss_newton(
-    measured: Stack,
-    reprojected: Stack,
-    weights: Stack,
-    *,
-    largest_step: float = 1.0,
-    workers: int | None = None,
-) -> Registration:
-    """Return one guarded Gauss-Newton step on the image difference.
-
-    A step that does not lower the weighted difference is not taken: its shift is 0.
-
-    Parameters
-    ----------
-    measured, reprojected, weights : (n, n_rows, n_columns) array of float32
-    largest_step : float
-        Pixels; a longer step (Euclidean) is scaled down to this length.
-    workers : int, optional
-        Number of threads.
-
-    Returns
-    -------
-    Registration
-        ``standard_error`` is that of the least squares, from the difference that remains.
-    """
-    from ._threads import threads
-
-    parts = []
-    with threads(workers):
-        for part in chunks(len(measured), 8 * 4 * measured[0].size):
-            images = reprojected[part]
-            derivatives = [slopes(images, 1), slopes(images, 2)]
-            parts.append(NormalEquations.of(measured[part], images, weights[part], derivatives))
-
-    def pair(i: int) -> tuple[Stack, Stack, Stack]:
-        return measured[i : i + 1], reprojected[i : i + 1], weights[i : i + 1]
-
-    return guarded(
-        NormalEquations.joined(parts),
-        pair,
-        size=max(measured.shape[1:]),
-        largest_step=largest_step,
-        workers=workers,
-    )
+    return Peaks(step, equations.coefficient())
 
 
 def _lowers(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..geometry.gauge import gauge_part
-from ..images._pairs import Registration
+from ..images._pairs import Peaks
 from ..images.capturing import correlate
 from ..images.filtering import counted_pixels, smooth
 from ..images.refining import guarded
@@ -51,7 +51,7 @@ def match(
     drawn: NDArray[np.intp],
     confidence: Array,
     captured: bool,
-) -> Registration:
+) -> Peaks:
     """Crop and register each pair. Shifts in pixels of the level.
 
     Frames that do not fit are captured again rather than refined, and move only far, and onto a
@@ -60,7 +60,7 @@ def match(
     trusted = confidence[drawn] >= TRUSTED
     refine = trusted & (captured and run.parameters.gauss_newton)
     refined, others = drawn[refine], np.flatnonzero(~refine)
-    shifts, error = np.full((2, len(drawn), 2), np.nan)
+    shifts = np.full((len(drawn), 2), np.nan)
     peak = np.empty(len(drawn))
 
     def pair(i: int) -> tuple[Stack, Stack, NDArray[Any]]:
@@ -68,14 +68,8 @@ def match(
         return measured, template, weights
 
     equations = find_geometry(run, model, confidence, captured).equations
-    shifts[refine], peak[refine], error[refine] = astuple(
-        guarded(
-            equations[refined],
-            pair,
-            size=max(model.measured.shape[1:]),
-            workers=run.parameters.workers,
-        )
-    )
+    step = guarded(equations[refined], pair, workers=run.parameters.workers)
+    shifts[refine], peak[refine] = step.shifts, step.peak
     for first in range(0, len(others), AT_ONCE):
         part = others[first : first + AT_ONCE]
         shifts[part], peak[part] = _capture(run, level, model, drawn[part])
@@ -83,7 +77,7 @@ def match(
     frozen = peak < _WEAK_PEAK * usual
     frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
-    return Registration(shifts, peak, error)
+    return Peaks(shifts, peak)
 
 
 def find_geometry(run: Run, model: Model, confidence: Array, captured: bool) -> Refined:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..geometry import ScanGeometry
 from ..geometry.gauge import axis_part, gauge_part
-from ..images._pairs import Registration
+from ..images._pairs import Peaks
 from ..images.capturing import LEAST_OVERLAP
 from ..start.prepare import Start
 from ..start.run import Run
@@ -26,7 +26,7 @@ def find_moves(
     start: Start,
     level: Level,
     model: Model,
-    found: Registration,
+    found: Peaks,
     drawn: NDArray[np.intp],
     poses: Poses,
     rng: np.random.Generator,
