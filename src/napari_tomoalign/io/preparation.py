@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,17 @@ from scipy import ndimage
 
 from ..images.absorbance import absorbance
 from .errors import ScanFileError
-from .raw import RawStack
+from .raw import RawScan, RawStack
 
-__all__ = ["Background", "Counts", "Preparation", "estimate_background", "fill_bad", "open_beam"]
+__all__ = [
+    "Background",
+    "Counts",
+    "Preparation",
+    "estimate_background",
+    "fill_bad",
+    "open_beam",
+    "planned",
+]
 
 Background = float | NDArray[np.float32]
 
@@ -320,3 +329,37 @@ def _mode(values: NDArray[np.float64]) -> float:
         start = int(np.argmin(ordered[half - 1 :] - ordered[: ordered.size - half + 1]))
         ordered = ordered[start : start + half]
     return float(ordered.mean())
+
+
+def planned(
+    raw: RawScan,
+    normalise: bool,
+    transmission: bool | None,
+    background: float | str | None,
+) -> tuple[Preparation, tuple[str, ...]]:
+    """Decide what is done to the counts, and say it."""
+    lines: list[str] = []
+    white, dark = (raw.white, raw.dark) if normalise else (None, None)
+    if white is not None:
+        lines.append(f"divided by the flat field{'' if dark is None else ', dark field removed'}")
+    elif dark is not None:
+        lines.append("dark field removed")
+    logarithm = white is not None if transmission is None else transmission
+    if logarithm:
+        lines.append("-log of the transmission")
+    level: Background = 0.0
+    if logarithm and white is None:
+        level, words = open_beam(raw.stack, dark)
+        lines.extend(words)
+    if isinstance(background, str):
+        if background != "auto":
+            raise ValueError(f"background must be a number, 'auto' or None, got {background!r}")
+        if not logarithm and white is None:
+            level, words = estimate_background(raw.stack)
+            lines.extend(words)
+    elif background:
+        if not math.isfinite(background):
+            raise ValueError(f"background must be a finite number of counts, got {background}")
+        level = level + float(background)
+        lines.append(f"background: {level:g} subtracted, as asked for")
+    return Preparation(white, dark, logarithm, level), tuple(lines)

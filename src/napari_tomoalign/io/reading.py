@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from ..geometry import RotationAxis, turn_projections
 from ..images.source import blocks_of
 from .angle_choice import angles_of, one_each, own_angles
 from .angles import AngleUnit
-from .channels import channel_index, joined_channels
+from .channels import joined_channels
 from .errors import ScanFileError, reading
 from .formats import data_exchange, emd, hdf5, hyperspy, mrc, mumott, nxtomo, tiff
 from .formats import numpy as numpy_files
@@ -25,14 +25,22 @@ from .formats import zarr as zarr_files
 from .formats.foreign import advice
 from .lazy import LazyProjections
 from .limits import require_memory
-from .preparation import Background, Counts, Preparation, estimate_background, open_beam
+from .preparation import Counts, planned
 from .raw import RawScan, ReadOptions, sensible
 from .scan import Scan
+from .selection import (
+    Rows,
+    channel_names,
+    checked_axis,
+    checked_binning,
+    checked_rows,
+    cut_words,
+    picked_channels,
+)
 
 __all__ = ["SCAN_SUFFIXES", "can_read", "load", "read_scan"]
 
 PathLike = str | os.PathLike[str]
-Rows = slice | tuple[int, int] | None
 
 _AT_ONCE = 32
 """Bytes a pixel of a frame while it is prepared: as stored, as float32, masks, and what is made on
@@ -190,22 +198,19 @@ def read_scan(
     paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not paths:
         raise ValueError("no file was given; give the path of a scan")
-    raws = [_read_raw(Path(one), options) for one in paths]
-    for one, path_of in zip(raws, paths, strict=True):  # as many as are worked on at once
-        require_memory(_AT_ONCE * math.prod(one.stack.shape[1:]), path_of)
-    raw = raws[0] if len(raws) == 1 else joined_channels(raws, [Path(one) for one in paths])
+    raw = _opened([Path(one) for one in paths], options)
     found, words = angles_of(raw, own, first_last, angles_from_names, paths[0])
     found, words = one_each(found, words, raw, angles_from_start, paths[0])
-    axis = _checked_axis(rotation_axis or raw.rotation_axis or "vertical")
-    preparation, lines = _plan(raw, normalise, transmission, background)
+    axis = checked_axis(rotation_axis or raw.rotation_axis or "vertical")
+    preparation, lines = planned(raw, normalise, transmission, background)
     advice_in = [line for line in lines if "give " in line]
     projections = LazyProjections(
         raw.stack,
         preparation,
         axis,
-        binning=_checked_binning(binning),
-        rows=_checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
-        channels=_picked_channels(channels, raw),
+        binning=checked_binning(binning),
+        rows=checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
+        channels=picked_channels(channels, raw),
     )
     if 0 in projections.shape[:3]:
         raise ValueError(
@@ -218,13 +223,13 @@ def read_scan(
         pixel_size=None if raw.pixel_size is None else raw.pixel_size * binning,
         pixel_unit=raw.pixel_unit,
         rotation_axis=axis,
-        channels=_channel_names(raw, projections.channels),
+        channels=channel_names(raw, projections.channels),
         source={
             "file": ", ".join(str(one) for one in paths),
             **raw.source,
             "angles": words,
         },
-        preparation=(*raw.notes, *_lost_words(raw), *lines, *_cut_words(projections, rows)),
+        preparation=(*raw.notes, *_lost_words(raw), *lines, *cut_words(projections, rows)),
         remarks=(*_order_words(raw), *_lost_words(raw), *raw.notes, *advice_in),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
         true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
@@ -280,6 +285,14 @@ def _reader_of(path: Path, head: bytes) -> ModuleType | None:
     return next((reader for reader in _READERS if reader.can_read(path, head)), None)
 
 
+def _opened(paths: list[Path], options: ReadOptions) -> RawScan:
+    """Return what is in one file, or in several that are the channels of one scan."""
+    raws = [_read_raw(path, options) for path in paths]
+    for raw, path in zip(raws, paths, strict=True):  # as many as are worked on at once
+        require_memory(_AT_ONCE * math.prod(raw.stack.shape[1:]), path)
+    return raws[0] if len(raws) == 1 else joined_channels(raws, paths)
+
+
 def _read_raw(path: Path, options: ReadOptions) -> RawScan:
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder at {path}")
@@ -314,97 +327,7 @@ def _order_words(raw: RawScan) -> tuple[str, ...]:
     return (f"the file has its axes in the order {order}, and was read so",) if order else ()
 
 
-def _plan(
-    raw: RawScan,
-    normalise: bool,
-    transmission: bool | None,
-    background: float | str | None,
-) -> tuple[Preparation, tuple[str, ...]]:
-    """Decide what is done to the counts, and say it."""
-    lines: list[str] = []
-    white, dark = (raw.white, raw.dark) if normalise else (None, None)
-    if white is not None:
-        lines.append(f"divided by the flat field{'' if dark is None else ', dark field removed'}")
-    elif dark is not None:
-        lines.append("dark field removed")
-    logarithm = white is not None if transmission is None else transmission
-    if logarithm:
-        lines.append("-log of the transmission")
-    level: Background = 0.0
-    if logarithm and white is None:
-        level, words = open_beam(raw.stack, dark)
-        lines.extend(words)
-    if isinstance(background, str):
-        if background != "auto":
-            raise ValueError(f"background must be a number, 'auto' or None, got {background!r}")
-        if not logarithm and white is None:
-            level, words = estimate_background(raw.stack)
-            lines.extend(words)
-    elif background:
-        if not math.isfinite(background):
-            raise ValueError(f"background must be a finite number of counts, got {background}")
-        level = level + float(background)
-        lines.append(f"background: {level:g} subtracted, as asked for")
-    return Preparation(white, dark, logarithm, level), tuple(lines)
-
-
-def _cut_words(projections: LazyProjections, rows: Rows) -> tuple[str, ...]:
-    words = []
-    if rows is not None:
-        words.append(f"rows {projections.rows.start} to {projections.rows.stop - 1} only")
-    if projections.rotation_axis == "horizontal":
-        words.append("rows and columns swapped: the rotation axis is horizontal")
-    if projections.binning > 1:
-        words.append(f"binned by {projections.binning}")
-    return tuple(words)
-
-
-def _checked_axis(axis: str) -> RotationAxis:
-    for known in get_args(RotationAxis):
-        if axis == known:
-            return cast(RotationAxis, known)
-    raise ValueError(f"rotation_axis must be 'vertical' or 'horizontal', got {axis!r}")
-
-
-def _checked_binning(binning: int) -> int:
-    if isinstance(binning, bool) or not binning >= 1 or binning % 1 != 0:
-        raise ValueError(f"binning must be a whole number of at least 1, got {binning!r}")
-    return int(binning)
-
-
-def _checked_rows(rows: Rows, n_rows: int) -> slice:
-    if rows is None:
-        return slice(0, n_rows)
-    asked = rows if isinstance(rows, slice) else slice(*rows)
-    try:
-        start, stop, step = asked.indices(n_rows)
-    except TypeError:  # no whole numbers
-        start = stop = step = 0
-    if step != 1 or stop <= start:
-        raise ValueError(
-            f"rows must be (start, stop) with 0 <= start < stop <= {n_rows}, got {rows}"
-        )
-    return slice(start, stop)
-
-
 def _turned_shifts(
     shifts: NDArray[np.float64] | None, axis: RotationAxis, binning: int
 ) -> NDArray[np.float64] | None:
     return None if shifts is None else np.array(turn_projections(shifts, axis)) / binning
-
-
-def _picked_channels(channels: Sequence[int | str] | None, raw: RawScan) -> tuple[int, ...] | None:
-    if channels is None:
-        return None
-    if len(raw.stack.shape) == 3:
-        raise ValueError("channels were asked for, but the scan has one channel only")
-    if not channels:
-        raise ValueError("channels names none; name those to keep, or give None to keep all")
-    count = raw.stack.shape[3]
-    return tuple(channel_index(channel, raw.channels, count) for channel in channels)
-
-
-def _channel_names(raw: RawScan, picked: tuple[int, ...] | None) -> tuple[str, ...]:
-    if picked is None or not raw.channels:
-        return raw.channels
-    return tuple(raw.channels[index] for index in picked)

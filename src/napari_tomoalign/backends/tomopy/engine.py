@@ -19,10 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
-from ..base import BackendUnavailable, Operator, check_count, check_switch, check_vertical
+from ..base import BackendUnavailable, Operator, check_vertical
 from ..filters import filtered
 from ..solvers import golden_order
 from . import sinograms as _sinograms
+from .options import (
+    ASTRA_ON_GPU,
+    ASTRA_OPTIONS,
+    DEFAULTS,
+    DIRECT,
+    FILTERS,
+    POSITIVE,
+    check_inputs,
+    check_values,
+)
 from .rays import LOCK, Rays, edge_center, row_blocks
 
 __all__ = ["TomopyBackend", "create"]
@@ -31,43 +41,7 @@ Array = NDArray[np.float32]
 
 _BLOCK_BYTES = 64 * 2**20  # of projections that are handed to TomoPy at once
 
-# TomoPy's names of windows, and ours; no window, no ramp: "none".
-_FILTERS = {
-    "none": "",
-    "shepp": "shepp-logan",
-    "cosine": "cosine",
-    "hann": "hann",
-    "hamming": "hamming",
-    "ramlak": "ramp",
-    "parzen": "parzen",
-    "butterworth": "butterworth",
-}
-_DIRECT = ("gridrec", "fbp")
-_POSITIVE = ("mlem", "osem", "ospml_hybrid", "ospml_quad", "pml_hybrid", "pml_quad")
-_REG_PAR_LENGTH = {"tikh": 2, "pml_hybrid": 2, "ospml_hybrid": 2}
-
-# Filled in where the caller says nothing: TomoPy's own default is one iteration, which shows
-# nothing, and a regularisation with which grad and tikh diverge.
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "gridrec": {"filter_name": "shepp"},
-    "fbp": {"filter_name": "shepp"},
-    "sirt": {"num_iter": 20},
-    "mlem": {"num_iter": 20},
-    "osem": {"num_iter": 20},
-    "art": {"num_iter": 5},
-    "bart": {"num_iter": 20},
-    "tv": {"num_iter": 40, "reg_par": (0.01,)},
-    "grad": {"num_iter": 20, "reg_par": (-1.0,)},
-    "tikh": {"num_iter": 20, "reg_par": (-1.0, 1e-3)},
-    "ospml_hybrid": {"num_iter": 20},
-    "ospml_quad": {"num_iter": 20},
-    "pml_hybrid": {"num_iter": 20},
-    "pml_quad": {"num_iter": 20},
-    "astra": {"method": "SIRT", "proj_type": "linear", "num_iter": 20},
-}
 _GRIDREC_SCALE = 1.117  # of its volumes, measured on discs and blobs, 128 to 512 padded columns
-_ASTRA_ON_GPU = {"method": "SIRT_CUDA", "proj_type": "cuda"}
-_ASTRA_OPTIONS = ("method", "num_iter", "proj_type", "extra_options", "gpu_list")
 
 
 def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBackend:
@@ -149,15 +123,15 @@ class TomopyBackend:
         self._options = {
             name: tuple(option for option in options if option not in withheld)
             for name, options in algorithm.allowed_recon_kwargs.items()
-            if name in _DEFAULTS
+            if name in DEFAULTS
         }
         if _has_astra():
-            self._options["astra"] = _ASTRA_OPTIONS
-        self._defaults = dict(_DEFAULTS)
+            self._options["astra"] = ASTRA_OPTIONS
+        self._defaults = dict(DEFAULTS)
         self._use_gpu = use_gpu
         if use_gpu:
-            self._options = {"astra": _ASTRA_OPTIONS}
-            self._defaults["astra"] = {**_DEFAULTS["astra"], **_ASTRA_ON_GPU}
+            self._options = {"astra": ASTRA_OPTIONS}
+            self._defaults["astra"] = {**DEFAULTS["astra"], **ASTRA_ON_GPU}
 
     @property
     def algorithms(self) -> Sequence[str]:
@@ -191,7 +165,7 @@ class TomopyBackend:
                 f"algorithm {algorithm!r} of backend 'tomopy' has no option "
                 f"{', '.join(map(repr, unknown))}; known are {', '.join(known)}"
             )
-        _check_values(algorithm, options)
+        check_values(algorithm, options)
         given = {**self._defaults[algorithm], **options}
         if self._use_gpu and not (
             str(given["method"]).endswith("_CUDA") and given["proj_type"] == "cuda"
@@ -208,7 +182,7 @@ class TomopyBackend:
 
     def accepts_initial(self, algorithm: str) -> bool:
         """Whether a reconstruction can start from a volume: the iterative ones."""
-        return algorithm not in _DIRECT
+        return algorithm not in DIRECT
 
     def supports(self, geometry: ScanGeometry) -> bool:
         """Whether the axis is vertical: TomoPy has no other."""
@@ -245,9 +219,9 @@ class TomopyBackend:
         """
         self.check_options(algorithm, options)
         check_vertical("backend 'tomopy'", geometry)
-        _check_inputs(algorithm, geometry, weights, initial, options)
+        check_inputs(algorithm, geometry, weights, initial, options)
         settings = {**self._defaults[algorithm], **options}
-        if algorithm in _DIRECT:
+        if algorithm in DIRECT:
             # TomoPy's own 0.5 turns hann and hamming round halfway, up again to the full ramp
             cutoff = 1.0 if settings["filter_name"] in ("hann", "hamming") else 0.5
             settings.setdefault("filter_par", (cutoff, 8.0))
@@ -259,7 +233,7 @@ class TomopyBackend:
             for rows in row_blocks(geometry.n_rows, size):
                 sinograms = projections[:, rows].swapaxes(0, 1)
                 start = None if initial is None else initial[rows]
-                blank = ~np.any(sinograms > 0 if algorithm in _POSITIVE else sinograms, axis=(1, 2))
+                blank = ~np.any(sinograms > 0 if algorithm in POSITIVE else sinograms, axis=(1, 2))
                 if "reg_data" in settings:
                     settings["reg_data"] = options["reg_data"][rows]
                 block = self._reconstruct_block(sinograms, geometry, algorithm, start, settings)
@@ -304,7 +278,7 @@ class TomopyBackend:
             # what the others agree on by a fraction of a pixel.
             order = np.argsort(angles)[golden_order(len(angles))]
             sinograms, angles = sinograms[:, order], angles[order]
-        if algorithm in _POSITIVE:
+        if algorithm in POSITIVE:
             sinograms = _made_positive(sinograms)
         if algorithm == "tikh" and "reg_data" not in options:
             options["reg_data"] = np.zeros((len(sinograms), width, width), np.float32)
@@ -356,7 +330,7 @@ def _filtered(sinograms: Array, filter_name: str, filter_par: Any) -> Array:
     if filter_name == "none":
         return sinograms * scale
     cutoff, order = (*np.ravel(filter_par), 8.0)[:2]
-    return filtered(sinograms, _FILTERS[filter_name], cutoff=cutoff, order=order) * scale
+    return filtered(sinograms, FILTERS[filter_name], cutoff=cutoff, order=order) * scale
 
 
 def _made_positive(sinograms: Array) -> Array:
@@ -372,60 +346,13 @@ def _starting_block(algorithm: str, sinograms: Array, width: int, start: Array |
     A zero voxel stays zero in the multiplicative algorithms, so they start above it.
     """
     shape = (len(sinograms), width, width)
-    if algorithm not in _POSITIVE:
+    if algorithm not in POSITIVE:
         return np.zeros(shape, np.float32) if start is None else np.array(start, np.float32)
     level: Array = sinograms.mean(axis=(1, 2), keepdims=True) / width
     if start is None:
         return np.broadcast_to(level, shape).copy()
     positive: Array = np.maximum(start, 1e-3 * level, dtype=np.float32)
     return positive
-
-
-def _check_values(algorithm: str, options: Mapping[str, Any]) -> None:
-    for count in ("num_iter", "num_block"):
-        check_count(count, options.get(count, 1))
-    check_switch("non_negative", options.get("non_negative", False))
-    name = options.get("filter_name", "none")
-    if name not in _FILTERS:
-        raise ValueError(f"unknown filter_name {name!r}; known are {', '.join(_FILTERS)}")
-    needed = {
-        "filter_par": 2 if name == "butterworth" else 1,
-        "reg_par": _REG_PAR_LENGTH.get(algorithm, 1),
-    }
-    for option, length in needed.items():
-        given = np.asarray(options.get(option, np.zeros(length)))
-        if given.size < length or given.dtype.kind not in "fiu":
-            raise ValueError(
-                f"{option} of algorithm {algorithm!r} must have at least {length} "
-                f"number{'s' if length > 1 else ''}, got {options[option]!r}"
-            )
-
-
-def _check_inputs(
-    algorithm: str,
-    geometry: ScanGeometry,
-    weights: Array | None,
-    initial: Array | None,
-    options: Mapping[str, Any],
-) -> None:
-    """Refuse what TomoPy would ignore, or read beyond the end of."""
-    if weights is not None:
-        raise ValueError("TomoPy has no weights: fill the pixels to be ignored before")
-    if initial is not None and algorithm in _DIRECT:
-        raise ValueError(f"algorithm {algorithm!r} cannot start from a volume; leave out initial")
-    if options.get("num_block", 1) > geometry.n_angles:
-        raise ValueError(
-            f"num_block must be at most the number of projections, {geometry.n_angles}, got "
-            f"{options['num_block']}"
-        )
-    order = options.get("ind_block")
-    if order is not None and sorted(np.ravel(order)) != list(range(geometry.n_angles)):
-        raise ValueError(
-            f"ind_block must hold every index from 0 to {geometry.n_angles - 1} once, got {order!r}"
-        )
-    shape = np.shape(options.get("reg_data", np.broadcast_to(0, geometry.volume_shape)))
-    if shape != geometry.volume_shape:
-        raise ValueError(f"reg_data must have the volume's shape {geometry.volume_shape}, {shape}")
 
 
 def _diverged(algorithm: str, volume: Array, options: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from ..base import BackendUnavailable, Operator, check_vertical
 from ..builtin.engine import ITERATIVE, BuiltinBackend, resolve
 from ..filters import response
 from ..slab import SlabDone, SlabWork
-from . import kernels
+from . import kernels, slab_kernels
 from .arrays import DeviceArray
 from .evaluation import evaluate_slab
 from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
@@ -49,7 +49,8 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> WarpBackend:
             )
         devices = devices or [wp.get_device("cpu")]
         for device in devices:
-            wp.load_module(kernels, device=device)
+            for module in (kernels, slab_kernels):
+                wp.load_module(module, device=device)
     return WarpBackend(devices)
 
 

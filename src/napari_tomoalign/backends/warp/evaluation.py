@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...images.filtering import smooth
 from ..slab import SlabDone, SlabSums, SlabWork
-from . import kernels
+from . import slab_kernels
 from .arrays import DeviceArray
 from .operators import DeviceOperator, slices_from
 
@@ -71,7 +71,7 @@ def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:
     shape = (n_angles, n_columns, n_out)
     measured, weights = DeviceArray.empty(shape, device), DeviceArray.empty(shape, device)
     wp.launch(
-        kernels.move,
+        slab_kernels.move,
         shape,
         [coefficients.flat, here.start, n_here, n_rows, n_columns, shifts, first, n_out],
         [measured.flat],
@@ -83,7 +83,7 @@ def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:
         given = DeviceArray.of(work.weights[:, here].transpose(0, 2, 1), device)
         strides = (n_columns * given.shape[2], given.shape[2], 1)
     wp.launch(
-        kernels.move_weights,
+        slab_kernels.move_weights,
         shape,
         [given.flat, wp.vec3i(*strides), here.start, n_rows, n_columns, shifts, first, n_out],
         [weights.flat],
@@ -109,11 +109,11 @@ def _compared(
     down = _filtered(template, 2, taps, -1.0, mirror=True)
     n_rows = work.inner.stop - work.inner.start
     counted = wp.array(work.counted.T.ravel(), dtype=wp.float32, device=device)
-    lines = wp.empty(n_angles * n_rows * kernels.N_SUMS, dtype=wp.float64, device=device)
-    total = wp.empty(n_angles * kernels.N_SUMS, dtype=wp.float64, device=device)
+    lines = wp.empty(n_angles * n_rows * slab_kernels.N_SUMS, dtype=wp.float64, device=device)
+    total = wp.empty(n_angles * slab_kernels.N_SUMS, dtype=wp.float64, device=device)
     images = (measured, weights, reprojected, template, down, right)
     wp.launch(
-        kernels.add_up,
+        slab_kernels.add_up,
         (n_angles, n_rows),
         [image.flat for image in images]
         + [counted, n_columns, n_around, work.inner.start, n_rows]
@@ -122,9 +122,13 @@ def _compared(
         device=device,
     )
     wp.launch(
-        kernels.add_lines, (n_angles, kernels.N_SUMS), [lines, n_rows], [total], device=device
+        slab_kernels.add_lines,
+        (n_angles, slab_kernels.N_SUMS),
+        [lines, n_rows],
+        [total],
+        device=device,
     )
-    sums: NDArray[np.float64] = total.numpy().reshape(n_angles, kernels.N_SUMS)
+    sums: NDArray[np.float64] = total.numpy().reshape(n_angles, slab_kernels.N_SUMS)
     return sums
 
 
@@ -141,12 +145,12 @@ def _smoothing_taps() -> NDArray[np.float32]:
 def _filtered(
     images: DeviceArray, axis: int, taps: NDArray[Any], sign: float, *, mirror: bool
 ) -> DeviceArray:
-    """Return images filtered along an axis (see `kernels.filter_lines`)."""
+    """Return images filtered along an axis (see `slab_kernels.filter_lines`)."""
     filtered = DeviceArray.empty(images.shape, images.device)
     apart = images.shape[2] if axis == 1 else 1
     there = wp.array(taps, dtype=wp.float32, device=images.device)
     wp.launch(
-        kernels.filter_lines,
+        slab_kernels.filter_lines,
         images.flat.size,
         [images.flat, images.shape[axis], apart, there, sign, mirror],
         [filtered.flat],
@@ -156,7 +160,7 @@ def _filtered(
 
 
 def _parts(sums: NDArray[np.float64]) -> SlabSums:
-    """Return the sums in their order in `kernels.add_up` by name."""
+    """Return the sums in their order in `slab_kernels.add_up` by name."""
     normal = np.zeros((len(sums), 4, 4))
     normal[:, *np.tril_indices(4)] = sums[:, :10]
     normal[:, *np.triu_indices(4)] = normal.transpose(0, 2, 1)[:, *np.triu_indices(4)]
