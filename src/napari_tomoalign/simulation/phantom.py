@@ -153,29 +153,8 @@ def simulate(
     >>> bool(abs(scan.shifts).max() <= 2)
     True
     """
-    _check_numbers(
-        {
-            "size": size,
-            "n_angles": n_angles,
-            "n_rows": n_rows,
-            "oversampling": oversampling,
-            "jitter": jitter,
-            "drift": drift,
-            "noise": noise,
-            "photons": photons,
-            "angular_range": angular_range,
-            "wedge": wedge,
-            "center_offset": center_offset,
-            "axis_angle": axis_angle,
-            "axis_tilt": axis_tilt,
-            "truncation": truncation,
-            "blank_frames": blank_frames,
-            "duplicate_frames": duplicate_frames,
-            "masked_fraction": masked_fraction,
-            "garbage_fraction": garbage_fraction,
-            "seed": seed,
-        }
-    )
+    given = locals()
+    _check_numbers({name: given[name] for name in _RANGES})
     if max(jitter, drift, abs(center_offset)) > size:
         raise ValueError(
             f"jitter, drift and center_offset must stay within the image of {size} columns, got "
@@ -198,26 +177,8 @@ def simulate(
         rotations=None if rotations is None else np.asarray(rotations, np.float64),
     )
     bodies = _object(kind, shape, truncation, content)
-    points = sub_pixels(oversampling)
-    clean = project_bodies(
-        bodies,
-        geometry.directions,
-        shifts,
-        shape,
-        geometry.center,
-        row_samples=points,
-        column_samples=points,
-    )
-    if not clean.any():
-        raise ValueError("no image shows anything of the object: make the shifts smaller")
-    if isinstance(kind, str):
-        factor = LARGEST_ABSORBANCE / clean.max()
-        clean *= factor
-        bodies = tuple(body.scaled(1.0, density=factor) for body in bodies)
-    chosen = damage.permutation(n_angles)
-    blank = np.sort(chosen[:blank_frames])
-    duplicates = chosen[blank_frames : blank_frames + duplicate_frames]
-    sources = chosen[::-1][:duplicate_frames]
+    bodies, clean = _images_of(bodies, geometry, shifts, oversampling, scale=isinstance(kind, str))
+    blank, duplicates, sources = _damaged_frames(n_angles, blank_frames, duplicate_frames, damage)
     sigma = noise * float(clean.max())
     clean[blank] = 0
     noisy = _with_noise(clean, sigma, photons, noises)
@@ -299,6 +260,43 @@ def _object(
         width = truncation * shape[1]
     stretch = (height / 2, width / 2, width / 2)
     return tuple(body.scaled(stretch) for body in make_bodies(kind, rng))
+
+
+def _images_of(
+    bodies: tuple[Body, ...],
+    geometry: ScanGeometry,
+    shifts: NDArray[np.float64],
+    oversampling: int,
+    *,
+    scale: bool,
+) -> tuple[tuple[Body, ...], NDArray[np.float64]]:
+    """Return the bodies and their images without noise, scaled to `LARGEST_ABSORBANCE` if asked."""
+    points = sub_pixels(oversampling)
+    clean = project_bodies(
+        bodies,
+        geometry.directions,
+        shifts,
+        (geometry.n_rows, geometry.n_columns),
+        geometry.center,
+        row_samples=points,
+        column_samples=points,
+    )
+    if not clean.any():
+        raise ValueError("no image shows anything of the object: make the shifts smaller")
+    if scale:
+        factor = LARGEST_ABSORBANCE / clean.max()
+        clean *= factor
+        bodies = tuple(body.scaled(1.0, density=factor) for body in bodies)
+    return bodies, clean
+
+
+def _damaged_frames(
+    n_angles: int, blank_frames: int, duplicate_frames: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return which frames are blank, which are copies, and of which others."""
+    chosen = rng.permutation(n_angles)
+    duplicates = chosen[blank_frames : blank_frames + duplicate_frames]
+    return np.sort(chosen[:blank_frames]), duplicates, chosen[::-1][:duplicate_frames]
 
 
 def _with_noise(
