@@ -59,6 +59,7 @@ from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
 from .loop.standard_errors import drift_error, standard_errors
 from .loop.steps import find_moves, update
+from .loop.template_noise import noise_share
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
@@ -214,6 +215,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error = uncertainty(run, start, record.standard_error, confidence)
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
+            known = known.without(
+                noise_share(run, start, level, truncation, model, poses, confidence)
+            )
             wide = widened(known.errors, known.grid, shares)
             wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
             wide = poses.errors_on_detector(wide)

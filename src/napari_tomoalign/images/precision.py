@@ -16,7 +16,7 @@ import numpy as np
 
 from .._typing import Array, Stack
 
-__all__ = ["Scatter", "scatter_of"]
+__all__ = ["Scatter", "information_of", "scatter_of"]
 
 _BLOCK = 8  # pixels: misfit that a rigid object does not leave is correlated over as many and more
 _LEAST = 1e-10  # of a direction's own information: less is left where gain or offset explain it
@@ -77,6 +77,30 @@ def scatter_of(
     diagonal = np.diagonal(covariance, axis1=2, axis2=3)[:, :, :2]
     errors = np.sqrt(np.maximum(diagonal, 0))
     return Scatter(errors[:, 0], errors[:, 1], errors[:, 2])
+
+
+def information_of(
+    template: Stack, model: Stack, weights: Stack, *, workers: int | None = None
+) -> Array:
+    """Return ``D' J`` of each shift, gain and offset projected out: (n, 2), row and column.
+
+    Parameters
+    ----------
+    template, model, weights, workers
+        As for `scatter_of`.
+    """
+    from ._precision_kernels import cross
+    from ._threads import threads
+
+    images: list[Any] = [np.ascontiguousarray(a, np.float32) for a in (template, model, weights)]
+    with threads(workers):
+        sums = cross(images[1], *images)[:, :, :4]  # what was measured has no part in it
+    size = np.sqrt(np.maximum(np.abs(np.diagonal(sums, axis1=1, axis2=2)), 1e-30))
+    scaled = sums / size[:, :, None] / size[:, None, :]
+    own, level = scaled[:, :2, :2], np.linalg.pinv(scaled[:, 2:, 2:], rcond=_LEAST)
+    left = own - scaled[:, :2, 2:] @ level @ scaled[:, 2:, :2]
+    information: Array = np.diagonal(left, axis1=1, axis2=2) * size[:, :2] ** 2
+    return information
 
 
 def _solved(sums: Array) -> tuple[Array, Array]:

@@ -55,6 +55,12 @@ class Known:
     misfit: float
     grid: Array
 
+    def without(self, share: Array) -> Known:
+        """Return what is known with a share (n_angles, 2) of the information taken out."""
+        left = 1 - share
+        usual = float(np.sqrt(np.mean(left**2)))
+        return Known(self.errors / left, self.misfit / usual, self.grid / left)
+
 
 def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Known:
     """Return the standard errors of the shifts of a model."""
