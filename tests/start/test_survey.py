@@ -48,3 +48,32 @@ def test_the_noise_is_told_frame_by_frame(scan):
     noise = take_survey(blocks_of(louder), louder.shape).noise
     assert noise.argmax() == 7
     assert noise[7] == pytest.approx(0.5, rel=0.2)
+
+
+def test_equal_frames_and_no_others_have_the_same_digest(scan):
+    stack = scan.projections.copy()
+    stack[11] = stack[4]
+    digests = take_survey(blocks_of(stack), stack.shape).digests
+    assert digests[11] == digests[4]
+    assert len(set(digests)) == len(stack) - 1
+    for change in ("a bit", "two pixels", "two rows"):
+        other = stack[4:5].copy()
+        if change == "a bit":
+            other.view(np.uint32)[0, 9, 3] ^= 1
+        elif change == "two pixels":  # the same values, so the same sum
+            other[0, 9, [3, 4]] = other[0, 9, [4, 3]]
+        else:
+            other[0, [3, 9]] = other[0, [9, 3]]
+        assert take_survey(blocks_of(other), other.shape).digests[0] != digests[4], change
+    narrow = stack[4:5, :, :31]
+    assert take_survey(blocks_of(narrow), narrow.shape).digests[0] != digests[4]
+
+
+def test_the_share_at_the_largest_value_and_the_spikes_are_counted(scan):
+    stack = np.zeros((2, 24, 32), np.float32)
+    stack[0, 3, 5:9] = 2.0
+    stack[1] = scan.projections[0]
+    stack[1, 10, [4, 9, 20]] += 50.0
+    survey = take_survey(blocks_of(stack), stack.shape)
+    assert survey.at_largest[0] == pytest.approx(4 / (24 * 32))
+    assert survey.spikes[1] == pytest.approx(3 / (22 * 30))

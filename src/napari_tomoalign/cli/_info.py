@@ -70,8 +70,9 @@ def _values(scan: Scan) -> tuple[float, float, int, tuple[str, ...]]:
     for start, stop in blocks_of(scan.projections.shape):
         values, weights = scan.projections.prepared(slice(start, stop), counts=counts)  # type: ignore[attr-defined]
         low, high = min(low, float(values.min())), max(high, float(values.max()))
-        shares = weights if weights.ndim == 3 else weights.min(axis=-1)
-        ignored += int(np.count_nonzero(shares == 0))
+        if weights is not None:
+            shares = weights if weights.ndim == 3 else weights.min(axis=-1)
+            ignored += int(np.count_nonzero(shares == 0))
     return low, high, ignored, counts.words()
 
 

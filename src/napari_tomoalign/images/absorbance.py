@@ -19,6 +19,9 @@ def absorbance(transmission: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.boo
         ``I / I0``; a pixel of 0 or less has no absorbance.
     """
     lit = transmission > 0
+    if transmission.dtype.kind == "f" and lit.all():
+        values = np.log(transmission)
+        return np.negative(values, out=values), lit
     kind = transmission.dtype if transmission.dtype.kind == "f" else np.dtype(np.float32)
     values = np.where(lit, transmission, 1).astype(kind, copy=False)
     return -np.log(values, out=values), lit

@@ -24,15 +24,15 @@ def bin_stack(stack: NDArray[np.generic], rows: int, columns: int) -> Stack:
     """
     if rows == columns == 1:
         return np.asarray(stack, np.float32)
-    from skimage.transform import downscale_local_mean
+    from ._binning_kernels import bin_frame
 
     n, height, width, *channels = stack.shape
-    height, width = height // rows, width // columns
-    out = np.empty((n, height, width, *channels), np.float32)
-    factors = (rows, columns, *(1 for _ in channels))
+    out = np.empty((n, height // rows, width // columns, *channels), np.float32)
     for i in range(n):  # one image at a time: no second stack in memory
-        whole = np.asarray(stack[i, : height * rows, : width * columns], np.float32)
-        out[i] = downscale_local_mean(whole, factors)
+        frame = np.ascontiguousarray(stack[i], np.float32)
+        bin_frame(
+            frame.reshape(height, width, -1), rows, columns, out[i].reshape(*out.shape[1:3], -1)
+        )
     return out
 
 

@@ -22,6 +22,9 @@ _TRUNCATE = 4.0  # standard deviations, scipy's default: the Gaussian is 3e-4 of
 _SMOOTHING = 0.8  # pixels, see `smooth`; 0.5 gains 1.5 % of the error and 1.2 loses 3 %:
 # tests/benchmarks/constants.py images.filtering._SMOOTHING 0.5,0.8,1.2
 
+_ENOUGH = 0.05  # of the weight under a window: with less, what surrounds a pixel is told from afar
+_FAR = 2.0  # pixels: means under wider windows cost less over the whole image than pixel by pixel
+
 SMOOTHING_HALO = int(_TRUNCATE * _SMOOTHING + 0.5)
 """Rows around a slab that its smoothed rows depend on: the radius of the Gaussian."""
 
@@ -100,23 +103,44 @@ def fill_ignored(images: Stack, weights: Stack) -> Stack:
     mean of its surroundings, taken as near as there is any. What garbage it held is forgotten, so
     that it cannot spread when the image is interpolated.
     """
-    from scipy.ndimage import gaussian_filter
-
     filled = np.array(images, dtype=np.float32)
     for image, weight in zip(filled, weights, strict=True):
-        known = np.where(weight > 0, image * weight, np.float32(0))
-        missing = weight < 1
-        if not missing.any():
-            continue
-        estimate = np.zeros_like(image)
-        found = np.zeros(image.shape, bool)
-        sigma = 0.7
-        while not found.all() and sigma < max(image.shape):
-            share = gaussian_filter(weight, sigma, mode="nearest")
-            total = gaussian_filter(known, sigma, mode="nearest")
-            near = ~found & (share > 0.05)
-            np.divide(total, share, out=estimate, where=near)
-            found |= near
-            sigma *= 2
-        image[missing] = (known + (1 - weight) * estimate)[missing]
+        places = np.argwhere(weight < 1)
+        if len(places):
+            share = weight[tuple(places.T)]
+            known = np.where(share > 0, share * image[tuple(places.T)], 0)
+            image[tuple(places.T)] = known + (1 - share) * _means_around(image, weight, places)
     return filled
+
+
+def _means_around(image: Stack, weight: Stack, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return the weighted means of what surrounds pixels, as near as there is enough of any."""
+    from scipy.ndimage import gaussian_filter
+
+    from ._filling_kernels import mean_around
+
+    means, sigma = np.full(len(places), np.nan, np.float32), 0.7
+    while np.isnan(means).any() and sigma < max(image.shape):
+        left = np.isnan(means)
+        if sigma < _FAR:  # there, as a rule, and few: the rest of the image is not looked at
+            found = np.empty(np.count_nonzero(left), np.float32)
+            weights = np.asarray(weight, np.float32)
+            mean_around(image, weights, places[left], _gaussian(sigma), _ENOUGH, found)
+        else:
+            at = tuple(places[left].T)
+            known = np.where(weight > 0, image * weight, np.float32(0))
+            share = gaussian_filter(weight, sigma, mode="nearest", truncate=_TRUNCATE)[at]
+            total = gaussian_filter(known, sigma, mode="nearest", truncate=_TRUNCATE)[at]
+            enough = share > _ENOUGH
+            found = np.where(enough, total / np.where(enough, share, 1), np.float32(np.nan))
+        means[left] = found
+        sigma *= 2
+    return np.nan_to_num(means)
+
+
+def _gaussian(sigma: float) -> NDArray[np.float64]:
+    """Return the window that a Gaussian filter takes its means under."""
+    radius = int(_TRUNCATE * sigma + 0.5)
+    profile = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    found: NDArray[np.float64] = profile / profile.sum()
+    return found

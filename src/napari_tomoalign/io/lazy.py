@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis, turn_projections
-from ..images.binning import bin_weighted
+from ..images.binning import bin_stack, bin_weighted
 from ..images.source import blocks_of
 from .preparation import Counts, Preparation, fill_bad
 from .raw import RawStack
@@ -88,7 +88,7 @@ class LazyProjections:
 
     def prepared(
         self, frames: slice = slice(None), rows: slice = slice(None), counts: Counts | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Read and prepare frames, cut to rows.
 
         Rows that are read alone are those of the whole image, to the bit: where a bad pixel's
@@ -104,7 +104,7 @@ class LazyProjections:
         Returns
         -------
         values, weights : array of float32
-            Prepared, and the share of good pixels in each.
+            Prepared, and the share of good pixels in each; None: all of them are.
         """
         first, last, _ = rows.indices(self.shape[1])
         start = self.rows.start + first * self.binning
@@ -115,17 +115,21 @@ class LazyProjections:
             below = min(margin, self.rows.stop - stop)
             values, good = self._unfilled(frames, slice(start - above, stop + below), counts)
             wanted = slice(above, above + stop - start)
+            if good is None:
+                break
             missing = (start - above > self.rows.start, stop + below < self.rows.stop)
             if fill_bad(values, good, wanted, missing):
                 break
             counts = Counts()  # the pixels were counted at the first reading
-        values, good = values[:, wanted], good[:, wanted]
-        values, weights = bin_weighted(values, good, self.binning, self.binning)
+        values = values[:, wanted]
+        if good is None or good[:, wanted].all():
+            return np.ascontiguousarray(bin_stack(values, self.binning, self.binning)), None
+        values, weights = bin_weighted(values, good[:, wanted], self.binning, self.binning)
         return np.ascontiguousarray(values), np.ascontiguousarray(weights)
 
     def _unfilled(
         self, frames: slice, rows: slice, counts: Counts
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Read rows of the image with the axis vertical and prepare them, but for the filling."""
         columns = slice(None)
         cuts = (rows, columns) if self.rotation_axis == "vertical" else (columns, rows)
@@ -133,11 +137,14 @@ class LazyProjections:
         if self.channels is not None:
             block = block[..., list(self.channels)]
         values, good = self.preparation.cut(*cuts).apply(block, counts)
-        good[self.stack.lost[frames]] = False
-        return (
-            np.ascontiguousarray(turn_projections(values, self.rotation_axis)),
-            np.ascontiguousarray(turn_projections(good, self.rotation_axis)),
-        )
+        lost = self.stack.lost[frames]
+        if lost.any():
+            good = np.ones(values.shape, bool) if good is None else good
+            good[lost] = False
+        values = np.ascontiguousarray(turn_projections(values, self.rotation_axis))
+        if good is not None:
+            good = np.ascontiguousarray(turn_projections(good, self.rotation_axis))
+        return values, good
 
     def read(self, frames: slice = slice(None), rows: slice = slice(None)) -> NDArray[np.float32]:
         """Return these frames, cut to these rows; both slices of step 1."""

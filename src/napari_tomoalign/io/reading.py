@@ -260,12 +260,9 @@ def load(scan: Scan) -> Scan:
     for start, stop in blocks_of(lazy.shape):
         values, share = lazy.prepared(slice(start, stop), counts=counts)
         projections[start:stop] = values
-        if share.ndim == 4:
-            share = share.min(axis=-1)
-        if weights is None and not np.all(share == 1):
-            weights = np.ones(lazy.shape[:3], dtype=np.float32)
-        if weights is not None:
-            weights[start:stop] = share
+        if share is not None:
+            weights = np.ones(lazy.shape[:3], np.float32) if weights is None else weights
+            weights[start:stop] = share if share.ndim == 3 else share.min(axis=-1)
     return replace(
         scan,
         projections=projections,

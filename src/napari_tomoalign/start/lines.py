@@ -185,7 +185,8 @@ class Lines:
         values, weights = self.as_given(frames, rows)
         if looked_at is not None:
             looked_at.add(values, weights, range(self.shape[0])[frames].start)
-        if not np.isfinite(values.sum(dtype=np.float64)):  # where it does not count, as is checked
+        ends = (values.min(initial=0), values.max(initial=0))
+        if not np.isfinite(ends).all():  # where it does not count, as is checked
             values = np.where(np.isfinite(values), values, np.float32(0))
         if self.logarithm:
             values, lit = absorbance(values)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
-from ..images._survey_kernels import count_spikes, look_at_frame
+from ..images._survey_kernels import count_spikes, look_at_frames
 from ..images.binning import bin_stack
 from ..images.filtering import noise_level
 from ..images.source import blocks_of as frames_of
@@ -118,7 +118,6 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
     middle = slice(max(0, (n_rows - band) // 2), (n_rows + band) // 2)
     keys = np.random.default_rng(0).integers(2**64, size=n_columns, dtype=np.uint64)
     sums = np.empty((n, 3, n_rows))
-    hashes = np.empty(n_rows, np.uint64)
     strips = np.empty((n, 4, n_rows))
     cuts = [slice(k * width, (k + 1) * width) for k in (0, 1)]
     cuts += [slice(n_columns - (k + 1) * width, n_columns - k * width) for k in (1, 0)]
@@ -133,14 +132,15 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         origin = block[0].copy() if origin is None else origin
         coarse = bin_stack(block, min(binning, n_rows), min(binning, n_columns))
         contrast[part] = coarse.std(axis=(1, 2))
-        for i, given in enumerate(block, start=first):
-            frame = np.ascontiguousarray(given)
-            bits = frame.view(np.uint32)
-            equal = look_at_frame(frame, bits, keys, origin, sums[i], hashes, total, squares)
-            at_largest[i] = equal / frame.size
+        frames = np.ascontiguousarray(block)
+        hashes, equal = np.empty((len(frames), n_rows), np.uint64), np.empty(len(frames), np.intp)
+        bits = frames.view(np.uint32)
+        look_at_frames(frames, bits, keys, origin, sums[part], hashes, equal, total, squares)
+        at_largest[part] = equal / (n_rows * n_columns)
+        for i, frame in enumerate(frames, start=first):
             noise[i] = noise_level(frame[None, middle])
             spikes[i] = _spikes(frame, _SPIKE * noise[i])
-            digests[i] = hashlib.blake2b(hashes.data, digest_size=16).digest()
+            digests[i] = hashlib.blake2b(hashes[i - first].data, digest_size=16).digest()
     return Survey(
         shape=shape,
         mass=sums[:, 0],
