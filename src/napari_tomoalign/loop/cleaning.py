@@ -136,8 +136,8 @@ def _pattern(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> Stack:
     for row in range(len(pattern)):
         line = misfit[used, row]
         known = np.isfinite(line).any(axis=0)
-        pattern[row, known] = np.nanmedian(line[:, known], axis=0)
-        spread = np.nanmedian(np.abs(line[:, known] - pattern[row, known]), axis=0) / 0.6745
+        pattern[row, known] = _medians(line[:, known])
+        spread = _medians(np.abs(line[:, known] - pattern[row, known])) / 0.6745
         scatter[row, known] = np.maximum(scatter[row, known], spread)
     expected = np.sqrt(np.pi / 2 * np.mean(scatter**2) / np.count_nonzero(used))
     present = np.sqrt(np.mean(pattern**2)) > _PATTERN * expected
@@ -150,6 +150,19 @@ def _hit(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> NDArray[np.boo
     for row in range(misfit.shape[1]):
         known = np.isfinite(misfit[used, row]).any(axis=0)
         line = np.abs(misfit[:, row, known])
-        usual = np.nanmedian(line[used], axis=0) / 0.6745
+        usual = _medians(line[used]) / 0.6745
         hit[:, row, known] = np.nan_to_num(line) > _HIT * np.maximum(usual, noise[:, None])
     return hit
+
+
+def _medians(lines: Stack) -> Stack:
+    """Return the medians along the first axis, without what is NaN; NaN where all is.
+
+    As `numpy.nanmedian`, which from 600 values on is called for each pixel by itself.
+    """
+    ordered = np.sort(np.ascontiguousarray(lines.T), axis=1)  # NaN comes last
+    known = np.count_nonzero(np.isfinite(ordered), axis=1)
+    places = np.arange(len(ordered))
+    low, high = ordered[places, (known - 1) // 2], ordered[places, known // 2 - (known == 0)]
+    medians: Stack = (low + high) / 2
+    return medians
