@@ -54,9 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Apply the shifts and say where the stack is."""
     from ..io import apply_shifts
 
-    reading = reading_options(arguments)
-    if reading["rotation_axis"] is None:
-        del reading["rotation_axis"]  # that of the shifts
     path = apply_shifts(
         shifts_in(arguments.shifts),
         arguments.scan if len(arguments.scan) > 1 else arguments.scan[0],
@@ -66,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         check=arguments.check,
         told=tell_remarks,
-        **reading,
+        **reading_options(arguments),  # the rotation axis is that of the shifts, unless told
     )
     print(f"{path}: aligned with {arguments.shifts}")
     return 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._indices import indices
+from ..io import settings
 
 if TYPE_CHECKING:
     from ..io.scan import Scan
@@ -87,19 +87,19 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
     group.add_argument(
         "--rows",
         metavar="FIRST:LAST",
-        type=_rows,
+        type=_typed(settings.as_rows),
         help="read these rows along the rotation axis only, counted before binning",
     )
     group.add_argument(
         "--channels",
         metavar="N,N-N,... or NAME,...",
-        type=_channels,
+        type=_typed(settings.as_channels),
         help="keep these channels of a scan with several (default: all)",
     )
     group.add_argument(
         "--subtract",
         metavar="auto|none|COUNTS",
-        type=_background,
+        type=_typed(settings.as_background),
         default="auto",
         help="counts to subtract from every pixel on reading (default: auto)",
     )
@@ -113,30 +113,7 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
 
 def reading_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what `napari_tomoalign.io.read_scan` is to be called with, besides the files."""
-    if arguments.binning < 1:
-        raise ValueError(f"--binning must be at least 1, got {arguments.binning}")
-    angles = arguments.angles
-    inside = angles is not None and angles.startswith("/") and not Path(angles).exists()
-    return {
-        "angles": None if inside else angles,
-        "angle_unit": arguments.angle_unit,
-        "first_last": None if arguments.angle_range is None else tuple(arguments.angle_range),
-        "angles_from_start": arguments.angles_from_start,
-        "angles_from_names": arguments.angles_from_names,
-        "data": arguments.data,
-        "angles_path": angles if inside else None,
-        "flats": arguments.flats,
-        "darks": arguments.darks,
-        "keys": arguments.keys,
-        "angle_axis": arguments.angle_axis,
-        "inflate": arguments.inflate,
-        "rotation_axis": arguments.rotation_axis,
-        "binning": arguments.binning,
-        "rows": arguments.rows,
-        "channels": arguments.channels,
-        "background": arguments.subtract,
-        "normalise": arguments.normalise,
-    }
+    return settings.reading_options(vars(arguments))
 
 
 def tell_remarks(scan: Scan) -> None:
@@ -158,26 +135,13 @@ def outline(scan: Scan) -> str:
     return text
 
 
-def _rows(text: str) -> tuple[int | None, int | None]:
-    first, colon, last = text.partition(":")
-    if not colon or not all(not end or end.isdecimal() for end in (first, last)):
-        raise argparse.ArgumentTypeError(f"expected rows such as 10:50, got {text!r}")
-    return int(first) if first else None, int(last) if last else None
+def _typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a type for argparse, which tells no reason but this one's."""
 
+    def typed(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
-def _channels(text: str) -> tuple[int, ...] | tuple[str, ...]:
-    try:
-        return indices(text)
-    except ValueError:
-        return tuple(text.split(","))
-
-
-def _background(text: str) -> str | float | None:
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected auto, none or a number of counts, got {text!r}"
-        ) from None
+    return typed
