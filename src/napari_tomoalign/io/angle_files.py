@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .angles import AngleUnit, in_radians
 from .errors import ScanFileError, reading
 
-__all__ = ["angles_beside", "read_angles", "tilt_axis_angle"]
+__all__ = ["angles_beside", "lists_beside", "read_angles", "tilt_axis_angle"]
 
 _NUMBER = r"[-+]?(?:\d+(?:[.,]\d+)?\.?|\.\d+)(?:[eE][-+]?\d+)?"
 """With a decimal point or comma."""
@@ -26,6 +26,7 @@ _LOGGED = re.compile(rf"\b((?:\w+[ _])?(?:angle|theta|omega)\w*)\s*[:=]\s*({_NUM
 _ANGLE_WORDS = ("angle", "theta", "tilt", "omega", "rotation")
 _LARGEST = 64 * 2**20
 """Bytes: a million lines of a log."""
+_LISTS = ("*.txt", "*.csv", "*.dat", "*.tlt", "*.rawtlt", "*.mdoc", "*.npy")
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -94,6 +95,31 @@ def angles_beside(path: Path) -> Path | None:
         ]
         names += inside if len(inside) == 1 else []
     return next((name for name in names if name.is_file()), None)
+
+
+def lists_beside(path: Path, count: int | None = None) -> list[Path]:
+    """Return the files in a folder of images, else beside it or a file, that may be its angles.
+
+    Parameters
+    ----------
+    path : Path
+        Of a scan that says nothing of its angles.
+    count : int, optional
+        Numbers that they must hold. Default: any.
+    """
+    for folder in (path, path.parent) if path.is_dir() else (path.parent,):
+        files = {file for pattern in _LISTS for file in folder.glob(pattern)} - {path}
+        found = [file for file in sorted(files) if _holds(file, count)]
+        if found:
+            return found
+    return []
+
+
+def _holds(file: Path, count: int | None) -> bool:
+    try:
+        return count in (None, len(read_angles(file)[0]))
+    except (OSError, ScanFileError):
+        return False
 
 
 def tilt_axis_angle(text: str) -> float | None:

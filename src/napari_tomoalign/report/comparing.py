@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..backends import Backend, get_backend
+from ..backends import Backend, BackendUnavailable, get_backend
 from ..geometry import ScanGeometry
+from ..images.binning import bin_stack
 from ..images.shifting import shift_stack
+from ..images.source import as_source
+from ..io.finished import FinishedRun
 from ..loop.level import Level
 from ..loop.poses import Poses
 from ..parameters import AlignmentParameters
-from ..results import TRUSTED, AlignmentResult, AlignmentState, freeze
+from ..results import TRUSTED, AlignmentResult, AlignmentState, Measured, freeze
+from ..start.held import row_binning
 from .figure import Comparison
 
-__all__ = ["compare", "row_of_contrast", "slice_at", "with_images"]
+__all__ = ["compare", "last_state", "row_of_contrast", "slice_at", "with_images"]
 
 _MARGIN = 8  # rows beside those asked for: what a cubic spline sees of its surroundings
 
@@ -157,12 +161,53 @@ def with_images(
         geometry.subset(used),
         passes,
     )
+    held = None if weights is None else as_source(weights)
     return replace(
         state,
         reconstruction=freeze(volume),
         projections=freeze(engine.operator(geometry)(volume)),
         reference=freeze(measured),
         geometry=geometry,
+        measured=Measured(as_source(projections), held, sign=1),
+    )
+
+
+def last_state(run: FinishedRun) -> AlignmentState:
+    """Return the last state of a finished run from its files; reprojections are made anew."""
+    file, stack, volume = run.shifts, run.aligned, run.volume
+    columns = file.history[-1].binning if file.history else 1
+    n_rows, n_columns = stack.shape[1:]
+    whole = file.geometry.with_changes(
+        n_rows=n_rows, n_columns=n_columns, volume_width=n_columns, center=run.center
+    ).upright
+    rows = row_binning(n_rows, columns) if whole.has_vertical_axis else columns
+    if volume.shape[2] > n_columns // columns:  # written at full size
+        volume = bin_stack(volume, columns, columns)
+        volume = bin_stack(volume.swapaxes(0, 1), rows, 1).swapaxes(0, 1)
+    stack, volume = bin_stack(stack, rows, columns), np.ascontiguousarray(volume)
+    geometry = whole.binned(columns, rows).with_changes(volume_width=volume.shape[2])
+    try:
+        parameters = AlignmentParameters.from_dict(file.parameters)
+    except (TypeError, ValueError):  # of another version
+        parameters = AlignmentParameters()
+    try:
+        projections = get_backend(file.backend).operator(geometry)(volume)
+    except (BackendUnavailable, ValueError):  # an engine that is not here
+        projections = get_backend("builtin").operator(geometry)(volume)
+    return AlignmentState(
+        history=file.history,
+        reconstruction=freeze(volume),
+        projections=freeze(projections),
+        reference=freeze(stack),
+        geometry=geometry,
+        parameters=parameters,
+        backend=file.backend,
+        converged=file.converged,
+        finished=True,
+        message=file.message,
+        findings=file.findings,
+        measured_geometry=file.geometry,
+        generator_state=file.generator_state,
     )
 
 
