@@ -28,7 +28,7 @@ def take(out: Path) -> None:
         viewer.screenshot(str(out), canvas_only=False, flash=False)
         viewer.close()
 
-    def show(error: Exception | None) -> None:
+    def show(_: None, error: Exception | None) -> None:
         if error is not None:
             viewer.close()
             raise error

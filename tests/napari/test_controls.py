@@ -461,3 +461,11 @@ def test_the_readers_remarks_are_shown(viewer, widget):
     scan.metadata = {**scan.metadata, "preparation": ("background 3.1 subtracted",)}
     widget.reset_choices()
     assert "background 3.1 subtracted" in widget.scan.summary.text()
+
+
+def test_the_row_in_view_is_read_once(widget, loop, run, monkeypatch):
+    seen = []
+    monkeypatch.setattr(widget.result.sinograms, "show_rows", lambda row, *_: seen.append(row))
+    widget.show()
+    run(widget)
+    assert seen[-1] is seen[-2]  # a scan on disk is slow to read

@@ -7,7 +7,8 @@ import pytest
 from napari_tomoalign import align
 from napari_tomoalign._napari._opening import DatasetPicker, datasets_of
 from napari_tomoalign._napari._runs import read_run
-from napari_tomoalign.io import write_result
+from napari_tomoalign.cli import main
+from napari_tomoalign.io import write_result, write_scan
 from napari_tomoalign.io.scan import Scan
 
 
@@ -99,3 +100,22 @@ def test_a_run_without_its_scan_is_shown_and_asks_for_it(
         widget.verdict.verify.click()
     assert "are recovered" in widget.verdict.verified.text()
     assert widget.session.course.has_scan
+
+
+def test_a_run_of_some_rows_that_were_binned_finds_its_scan_again(tmp_path, phantom):
+    axis, run = "horizontal", tmp_path / "run"
+    scan = write_scan(
+        tmp_path / "scan.h5",
+        np.swapaxes(phantom.projections, 1, 2),
+        phantom.angles,
+        rotation_axis=axis,
+    )
+    words = "--rows 4:28 --binning 2 --maxiter 1 --backend builtin --no-progress"
+    assert main(["align", str(scan), "-o", str(run), *words.split()]) in (0, 3)
+    course = read_run(run).course
+    assert course.has_scan
+    binned = phantom.projections[:, 4:28].reshape(24, 12, 2, 16, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(course.scan.load().projections, binned, atol=1e-5)
+    np.testing.assert_allclose(course.scan.data, np.swapaxes(binned, 1, 2), atol=1e-5)
+    assert course.scan.options["rows"] == "4:28"
+    assert course.scan.options["binning"] == 2

@@ -11,6 +11,7 @@ from napari_tomoalign import AlignmentParameters
 from napari_tomoalign._napari._frames import Placement
 from napari_tomoalign._napari._request import RunRequest, ScanSource
 from napari_tomoalign._napari._session import Course, Session, session_of
+from napari_tomoalign._napari._verdict import headline
 
 ANGLES = np.linspace(0, 3, 6)
 SCAN = ScanSource(np.zeros((6, 8, 8)), ANGLES, Placement())
@@ -75,6 +76,20 @@ def test_a_nudged_one_starts_anew_and_counts_on(session, make_state):
     session.expect("run", course)
     advance(session, make_state, 1)
     assert [record.iteration for record in session.course.history] == [1, 2, 3, 4]
+
+
+def test_the_verdict_and_what_is_written_count_the_iterations_of_the_latest_run(
+    session, make_state
+):
+    course, _ = session.course.going_on(request(upsampling=50))
+    session.expect("run", course)
+    advance(session, make_state, 1)
+    advance(session, make_state, 2, last=True)
+    assert len(session.course.history) == 5
+    assert headline(session.course).endswith("converged in 2 more")
+    expected = "converged after 2 iterations; 3 iterations of earlier runs before"
+    assert session.course.shown_state().message == expected
+    assert session.course.outcome == f"C{expected[1:]}."
 
 
 def test_a_spent_limit_starts_anew(session):

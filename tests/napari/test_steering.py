@@ -1,5 +1,7 @@
 """The iterations, frozen and nudged projections, files of shifts, other layers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -254,3 +256,24 @@ def test_the_plots_follow_the_theme(done, viewer):
         face = done.result.shifts._figure.get_facecolor()
         expected = np.array(get_theme(theme).background.as_rgb_tuple()) / 255
         np.testing.assert_allclose(face[:3], expected, atol=0.01)
+
+
+@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+def test_apply_turns_the_images_of_a_turned_axis_back(done, viewer, phantom, qtbot, axis):
+    def turn(stack):
+        return stack if axis == "vertical" else np.swapaxes(stack, 1, 2)
+
+    course = done.session.course
+    geometry = course.state.measured_geometry.with_changes(axis_angle=0.2)
+    done.session.course = replace(
+        course,
+        scan=replace(course.scan, place=replace(course.scan.place, rotation_axis=axis)),
+        state=replace(course.state, measured_geometry=geometry),
+    )
+    done.result.other.value = viewer.add_image(turn(phantom.projections), name="iron")
+    with qtbot.waitSignal(done.applied, timeout=10_000):
+        done.result.apply.click()
+    turning = np.full(24, 0.2), (15.5, 15.5)
+    expected = move(phantom.projections, course.shifts, turning=turning)
+    assert np.abs(expected - move(phantom.projections, course.shifts)).max() > 0.1
+    np.testing.assert_allclose(turn(viewer.layers["iron aligned"].data), expected, atol=1e-5)

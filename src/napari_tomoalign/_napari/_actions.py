@@ -1,4 +1,4 @@
-"""What the window does when it is asked: run, steer, verify, save, open.
+"""What the window does when it is asked: run, steer, verify.
 
 No step of the algorithm is here: a run drains `iterate_alignment` and shows what comes.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
@@ -16,18 +16,12 @@ from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
 from ._background import text_of, told
-from ._evaluation import Evaluation
 from ._file_actions import FileActions
 from ._frames import Frame
 from ._layers import finest
 from ._request import RunRequest
-from ._run import Arrival
 from ._session import Course
 from ._verify import Verified
-
-if TYPE_CHECKING:
-    from napari.layers import Image
-
 
 __all__ = ["Actions"]
 
@@ -35,17 +29,15 @@ __all__ = ["Actions"]
 class Actions(FileActions):
     """Runs, steers and verifies; see `Parts` for what there is."""
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._after_end: Callable[[], None] | None = None
+
     # ---- the buttons ----
 
     @told
     def run(self, *, steps: int | None = None) -> None:
-        """Start a run, or go on after a pause or from what was found.
-
-        Parameters
-        ----------
-        steps : int, optional
-            Pause after so many iterations.
-        """
+        """Start a run, or go on after a pause or from what was found; pause after so many steps."""
         if self.verifier.is_running:
             raise ValueError("a verification is under way: stop it first")
         if not self.runner.is_running:
@@ -63,7 +55,7 @@ class Actions(FileActions):
 
     def pause(self) -> None:
         """Stand still after the iteration that is being done."""
-        self.run_bar.show_pausing()
+        self.run_bar.show_ending()
         self.runner.pause()
 
     def step(self) -> None:
@@ -71,48 +63,27 @@ class Actions(FileActions):
         self.run(steps=1)
 
     def stop(self) -> None:
-        """End the run after the iteration that is being done; what was reached is kept.
-
-        A verification ends without a verdict.
-        """
-        self.run_bar.show_pausing()
+        """End after the iteration that is being done; what a run reached is kept."""
+        self.run_bar.show_ending()
         (self.verifier if self.verifier.is_running else self.runner).stop()
 
     @told
     def verify(self) -> None:
         """Inject known shifts into the scan as it is aligned, align again, and show the error."""
-        course = self.session.course
-        state = course.shown_state()
+        state = self.session.course.shown_state()
         if self.runner.is_running or self.verifier.is_running:
             raise ValueError("a run or a verification is under way: stop it first")
-        if state is None or course.scan is None:
+        if state is None:
             raise ValueError("there are no shifts yet to verify: run first")
-        scan = self._measured()
-        self.verifier.start(state, scan)
-        self.run_bar.show_verifying(self.verifier.limit, _finest(state.parameters))
+        self.verifier.start(state, self._measured())
+        self.run_bar.begin("Verifying", self.verifier.limit, _finest(state.parameters))
         self._allow()
-
-    def settings(self) -> tuple[float | None, str, AlignmentParameters]:
-        """Return the centre, the engine and all parameters as they are set now.
-
-        Raises
-        ------
-        ValueError
-            A value that cannot be, by the name of its parameter.
-        """
-        values: dict[str, Any] = {
-            **self.parameters.values(),
-            **self.reconstruction.values(),
-            **self.scan.parameters(),
-        }
-        backend = str(self.reconstruction.backend.value)
-        return self.scan.center_column, backend, AlignmentParameters(**values)
 
     def _start(self, steps: int | None) -> None:
         """Check all that can be checked here; what was found stays until an iteration comes."""
         source = self.scan.source()
         request = RunRequest(source, *self.settings(), axis=self.scan.axis)
-        course, what = self.session.course, "step" if steps else "run"
+        course = self.session.course
         if not (self.run_bar.goes_on and course.is_result):
             course = replace(Course.starting(source), request=request)
         elif len(course.angles) != len(source.angles):
@@ -122,46 +93,47 @@ class Actions(FileActions):
             )
         else:
             course, request = course.going_on(request)
-        self.session.expect(what, replace(course, scan=source, has_scan=True))
+        course = replace(course, scan=source, has_scan=True)
+        self.session.expect("step" if steps else "run", course)
         self._begin_layers(self.scan.layer.value)
         self.evaluator.forget()
         self.blink.forget()
         self._steered = False
         self.show_result()
-        self.run_bar.show_start(request.parameters.maxiter, _finest(request.parameters))
+        self.run_bar.begin("Aligning", request.parameters.maxiter, _finest(request.parameters))
         self.runner.start(request, steps=steps)
         self._allow()
         QTimer.singleShot(0, self.show_plots)
 
-    def _begin_layers(self, layer: Image | None) -> None:
-        self._source_layer = layer
-        self.layers.begin(layer, new=self.result.new_layers.isChecked())
+    # ---- what a run and a verification tell ----
 
-    # ---- what the run tells ----
-
-    def _on_advanced(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
-        self.session.add(record, generator_state)
+    def _on_advanced(self, news: tuple[IterationRecord, Mapping[str, Any]]) -> None:
+        self.session.add(*news)
         self.run_bar.go_on(True)
-        self.run_bar.show_progress(record, self.runner.limit)
-        if not self._drawing.isActive():
-            self._drawing.start()
+        self._on_progress(news[0])
+
+    def _on_progress(self, record: IterationRecord) -> None:
+        at_work = self.verifier if self.verifier.is_running else self.runner
+        self.run_bar.show_progress(record, at_work.limit)
+        if not self._redraw.isActive():
+            self._redraw.start()
 
     def _draw(self) -> None:
         """Show the latest state; those that came too quickly for the canvas are in the plots."""
-        arrival: Arrival | None = self.runner.mailbox.take()
-        if arrival is not None:
-            session = self.session
+        if self.runner.latest:
+            arrival, session = self.runner.latest.pop(), self.session
             session.images = arrival.state
             session.course = session.course.with_state(arrival.state, arrival.scan)
             self.layers.show(arrival.frames)
-        self._show_session()
+        if not self.verifier.is_running:
+            self._show_session()
         self.run_bar.tell_activity()
 
     def _on_paused(self) -> None:
         self._draw()
         self.run_bar.show_paused()
 
-    def _on_ended(self, error: Exception | None) -> None:
+    def _on_ended(self, _: None, error: Exception | None) -> None:
         self._draw()
         then, self._after_end = self._after_end, None
         if error is not None:
@@ -172,12 +144,6 @@ class Actions(FileActions):
         else:
             self.run_bar.show_idle(self.session.course.outcome)
         self._allow()
-
-    # ---- what the verification tells ----
-
-    def _on_verifying(self, record: IterationRecord) -> None:
-        self.run_bar.show_progress(record, self.verifier.limit)
-        self.run_bar.tell_activity()
 
     def _on_verified(self, verified: Verified | None, error: Exception | None) -> None:
         if error is not None:
@@ -190,6 +156,12 @@ class Actions(FileActions):
             session = self.session
             session.do("verification", replace(session.course, verified=verified))
             QTimer.singleShot(0, self.show_verification)
+        self._show_session()
+
+    def _on_evaluated(self, state: AlignmentState | None, frames: Mapping[str, Frame]) -> None:
+        if state is not None:
+            self.session.images = state
+        self.layers.show(frames)
         self._show_session()
 
     # ---- steering ----
@@ -217,9 +189,8 @@ class Actions(FileActions):
         index = self.scan.projection_in_view()
         if index is None:
             raise ValueError("there is no projection in view to freeze: open a scan first")
-        ignored = set(self.scan.ignored) - {index} | ({index} if frozen else set())
-        what = f"{'freeze' if frozen else 'thaw'} of {index}"
-        self.change(what, {"ignored_subset": tuple(sorted(ignored))})
+        ignored = self.scan.with_ignored(index, frozen)
+        self.change(f"{'freeze' if frozen else 'thaw'} of {index}", {"ignored_subset": ignored})
 
     def change(self, what: str, settings: Mapping[str, Any]) -> None:
         """Set fields of the forms by name, so that it can be taken back."""
@@ -283,13 +254,6 @@ class Actions(FileActions):
         if self.session.images is not None:
             self._evaluate()
 
-    def draw(self, layer: Any) -> None:
-        """Draw in a layer over the scan; None: be done with it."""
-        if layer is None or self.scan.layer.value is None:
-            self.drawing.end()
-        else:
-            self.drawing.start(self.scan.layer.value, layer)
-
     @told
     def blink_on(self) -> None:
         """Show the slice in view as it would be without the alignment."""
@@ -298,41 +262,6 @@ class Actions(FileActions):
             index = round((self._viewer.dims.point[0] - layer.translate[0]) / layer.scale[0])
             index = min(max(index, 0), len(finest(layer)) - 1)
             self.blink.on(layer, state, self._measured(), index)
-
-    def blink_off(self) -> None:
-        """Show the aligned slice again."""
-        self.blink.off()
-
-    def _steer(self) -> None:
-        """Show shifts that no run has just reached."""
-        self._steered = True
-        self.run_bar.go_on(True)
-        if self.session.course.scan is not None and not self.session.images_fit:
-            self._evaluate()
-        self._show_session()
-
-    def _evaluate(self) -> None:
-        """Ask for the layers at the shifts on show."""
-        course = self.session.course
-        if course.scan is None:
-            return
-        try:
-            scan = self._measured()
-        except ValueError:  # said beside the verdict: the layers are not those of these shifts
-            return
-        state = course.shown_state()
-        parameters = self.settings()[2] if state is None else state.parameters
-        wanted = self.result.difference.isChecked()
-        self.evaluator.ask(Evaluation(scan, parameters, course.shifts, state, wanted))
-
-    def _on_moved(self, frames: Mapping[str, Frame]) -> None:
-        self.layers.show(frames)
-
-    def _on_evaluated(self, state: AlignmentState | None, frames: Mapping[str, Frame]) -> None:
-        if state is not None:
-            self.session.images = state
-        self.layers.show(frames)
-        self._show_session()
 
 
 def _finest(parameters: AlignmentParameters) -> int:

@@ -8,8 +8,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal
 
-__all__ = ["WorkFailed", "in_background", "text_of", "told", "worker_for"]
+__all__ = ["Task", "WorkFailed", "in_background", "text_of", "told"]
 
 _P = ParamSpec("_P")
 _Self = TypeVar("_Self")
@@ -20,22 +21,66 @@ class WorkFailed(Exception):
     """Raised in a generator's worker in place of a RuntimeError, which napari would swallow."""
 
 
-def in_background(job: Callable[..., Any], *arguments: Any, **connect: Callable[..., Any]) -> None:
-    """Do something in a thread of its own, see `worker_for`."""
-    worker_for(job, *arguments, **connect).start()
+class Task(QObject):
+    """One piece of work at a time, in a thread of its own, which can be stopped.
+
+    Signals
+    -------
+    ended(found, error)
+        It is over, however it ended; None and None where it was stopped.
+    """
+
+    ended = Signal(object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker: Any = None
+        self._outcome: tuple[Any, Exception | None] = (None, None)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the work is under way, paused or not."""
+        return self._worker is not None
+
+    def stop(self) -> None:
+        """End after the iteration that is being done."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _worker_for(self, job: Callable[..., Any], *arguments: Any, **connect: Any) -> Any:
+        """Return the worker that does something when it is started; see `in_background`."""
+        self._outcome = None, None
+        ending = {"errored": self._on_errored, "finished": self._on_finished}
+        connect = {"returned": self._on_returned, **ending, **connect}
+        self._worker = _worker_for(job, *arguments, **connect)
+        return self._worker
+
+    def _on_returned(self, found: Any) -> None:
+        self._outcome = found, None
+
+    def _on_errored(self, error: Exception) -> None:
+        self._outcome = None, error
+
+    def _on_finished(self) -> None:
+        self._worker = None
+        self.ended.emit(*self._outcome)
 
 
-def worker_for(job: Callable[..., Any], *arguments: Any, **connect: Callable[..., Any]) -> Any:
-    """Return a worker that does something in a thread of its own when it is started.
+def in_background(job: Callable[..., Any], **connect: Callable[..., Any]) -> None:
+    """Do something in a thread of its own.
 
     Parameters
     ----------
     job : callable
-        A function, or a generator function; called with ``arguments``.
+        A function, or a generator function.
     **connect
         Slots by the worker's signals: returned, yielded, errored, finished, ... Where nothing
         hears of errors, the user does.
     """
+    _worker_for(job, **connect).start()
+
+
+def _worker_for(job: Callable[..., Any], *arguments: Any, **connect: Callable[..., Any]) -> Any:
     told_of = {"errored": lambda error: show_error(text_of(error)), "warned": _tell_warning}
     return create_worker(job, *arguments, _start_thread=False, _connect={**told_of, **connect})
 

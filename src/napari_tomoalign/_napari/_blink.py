@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from ..results import AlignmentState
 from ._background import in_background
 from ._layers import finest, shown
 from ._request import ScanSource
-from ._runs import line_integrals
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -40,29 +40,14 @@ class Blink(QObject):
     def on(self, layer: Image, state: AlignmentState, scan: ScanSource, index: int) -> None:
         """Show a slice of the layer unaligned; the first time as soon as it is made.
 
-        Parameters
-        ----------
-        layer : Image
-            Of the reconstruction, (slice, 1, y, x).
-        state : AlignmentState
-            Of the run: by its engine and parameters the slice is made.
-        scan : ScanSource
-            As measured.
-        index : int
-            Of the slice in the layer.
+        It is made by the engine and the parameters of the state, from the scan as measured.
         """
         self._layer, self._held = layer, index
         if index in self._known:
             self._show(index)
             return
-        in_background(
-            _unaligned,
-            state,
-            scan,
-            index,
-            finest(layer).shape,
-            returned=lambda slice_: self._on_made(index, slice_),
-        )
+        job = partial(_unaligned, state, scan, index, finest(layer).shape)
+        in_background(job, returned=self._on_made)
 
     def off(self) -> None:
         """Show the aligned slice again."""
@@ -70,7 +55,8 @@ class Blink(QObject):
         if self._layer is not None and self._aligned is not None:
             self._layer.data, self._aligned = self._aligned, None
 
-    def _on_made(self, index: int, slice_: NDArray[np.float32]) -> None:
+    def _on_made(self, made: tuple[int, NDArray[np.float32]]) -> None:
+        index, slice_ = made
         self._known[index] = slice_
         if self._held == index:
             self._show(index)
@@ -86,8 +72,9 @@ class Blink(QObject):
 
 def _unaligned(
     state: AlignmentState, scan: ScanSource, index: int, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    stack = line_integrals(scan, state.parameters)
+) -> tuple[int, NDArray[np.float32]]:
+    """Return the index of a layer's slice, and that slice on the layer's grid, unaligned."""
+    stack = scan.line_integrals(state.parameters)
     rows = stack.shape[1]
     _, slice_ = slice_at(
         stack,
@@ -99,12 +86,9 @@ def _unaligned(
         state.parameters,
         np.ones(len(stack), dtype=bool),
     )
-    return _of_width(slice_, shape[-1])
-
-
-def _of_width(slice_: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Bring a slice to the grid of a layer that is binned, or wider than the images."""
+    # The layer may be binned, or wider than the images.
+    width = shape[-1]
     at = (np.arange(width) + 0.5) * max(len(slice_) / width, 1.0) - 0.5
     margin = max(width - len(slice_), 0) // 2
-    index = np.clip(np.round(at).astype(int) - margin, 0, len(slice_) - 1)
-    return slice_[np.ix_(index, index)]
+    nearest = np.clip(np.round(at).astype(int) - margin, 0, len(slice_) - 1)
+    return index, slice_[np.ix_(nearest, nearest)]

@@ -15,20 +15,9 @@ __all__ = ["Drawing"]
 
 
 class Drawing(QObject):
-    """Makes room for drawing and puts the layers back when it is done.
+    """Makes room for drawing and puts the layers back when it is done."""
 
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        Where is drawn.
-
-    Signals
-    -------
-    ended()
-        The user took another tool or another layer, or said so.
-    """
-
-    ended = Signal()
+    ended = Signal()  # the user took another tool or another layer, or said so
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -37,9 +26,11 @@ class Drawing(QObject):
         self._visible: list[Layer] = []
         self._grid = False
 
-    def start(self, scan: Image, layer: Layer) -> None:
-        """Show the scan and a layer to draw in, alone, its tool at hand."""
+    def draw(self, scan: Image | None, layer: Layer | None) -> None:
+        """Show the scan and a layer to draw in, alone, its tool at hand; None: be done with it."""
         self.end()
+        if scan is None or layer is None:
+            return
         viewer = self._viewer
         self._layer, self._grid = layer, viewer.canvas.grid.enabled
         self._visible = [each for each in viewer.layers if each.visible and each is not layer]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
@@ -16,6 +18,7 @@ from ..images.applying import move
 from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..results import AlignmentState
 from ._background import in_background, text_of, told
+from ._evaluation import evaluate
 from ._frames import frames_of
 from ._metadata import KEY, is_aligned
 from ._parts import Parts
@@ -32,30 +35,26 @@ __all__ = ["FileActions"]
 
 
 class FileActions(Parts):
-    """Saves, loads, opens and applies, in the background.
+    """Saves, loads, opens and applies, in the background; tells when it is done."""
 
-    Signals
-    -------
-    loaded(), applied(), scan_opened(), run_opened()
-        Shifts, another layer's stack, a scan or a run are there.
-    written(path)
-        Something was written.
-    unknown(path)
-        An HDF5 file of unknown layout: which dataset is what?
-    """
-
-    loaded = Signal()
-    applied = Signal()
+    loaded = Signal()  # shifts
+    applied = Signal()  # to another layer
     scan_opened = Signal()
     run_opened = Signal()
-    written = Signal(object)
-    unknown = Signal(object)
+    written = Signal(object)  # a path
+    unknown = Signal(object)  # a path of an HDF5 file: which dataset is what?
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._source_layer: Image | None = None
+        self._steered = False
 
     def open_scan(self, path: Path, **parts: str) -> None:
         """Read a scan: a file, or a folder of images; of an HDF5 file, these datasets."""
 
         def refused(error: Exception) -> None:
-            if not parts and isinstance(error, ScanFileError) and _is_hdf5(path):
+            hdf5 = path.is_file() and h5py.is_hdf5(path)
+            if hdf5 and not parts and isinstance(error, ScanFileError):
                 self.unknown.emit(path)
             else:
                 show_error(text_of(error))
@@ -108,12 +107,12 @@ class FileActions(Parts):
         course = self.session.course
         if layer is None or course.scan is None or not len(course.angles):
             raise ValueError("there are no shifts yet, or no layer to apply them to: run first")
-        shape, data = course.scan.place.shape, layer.data
         if is_aligned(layer.metadata):
             raise ValueError(
                 f"layer {layer.name!r} is aligned already ({layer.metadata[KEY]['applied']}): "
                 "apply the shifts to the layer it was made from"
             )
+        shape, data, axis = course.scan.place.shape, layer.data, course.scan.rotation_axis
         if len(data) != len(course.shifts):
             raise ValueError(
                 f"layer {layer.name!r} has {len(data)} projections, but there are shifts for "
@@ -125,13 +124,18 @@ class FileActions(Parts):
                 f"layer {layer.name!r} has images of {data.shape[1:]} pixels and the scan of "
                 f"{shape}, which no binning explains: choose a layer of the same scan"
             )
-        measured = turn_projections(course.shifts, course.scan.rotation_axis) * ratios[1]
+        across = ratios[1 if axis == "vertical" else 0]
+        shifts, turning = course.shifts * across, course.turning(1 / across)
+
+        def job() -> Any:
+            upright = turn_projections(np.asarray(data), axis)
+            return turn_projections(move(upright, shifts, turning=turning), axis)
 
         def show(stack: Any) -> None:
             self.layers.add_applied(stack, layer)
             self.applied.emit()
 
-        in_background(lambda: move(np.asarray(data), measured), returned=show)
+        in_background(job, returned=show)
 
     def show_run(self, opened: OpenedRun) -> None:
         """Show a run that was read: its layers, plots and history; verify and go on work."""
@@ -166,7 +170,8 @@ class FileActions(Parts):
 
     def _show_shifts(self, file: ShiftsFile) -> None:
         name = "a file" if file.path is None else file.path.name
-        course = Course.starting(self.scan.source(), file.shifts, file.center, name)
+        source = self.scan.source()
+        course = Course.starting(source, file.shifts, file.center, name, file.geometry)
         self.session.do(f"load of {name}", course)
         self.scan.set_axis({"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt})
         self._begin_layers(self.scan.layer.value)
@@ -195,8 +200,28 @@ class FileActions(Parts):
         self.run_bar.show_idle(course.outcome)
         self.show_result()
 
+    def _begin_layers(self, layer: Image | None) -> None:
+        self._source_layer = layer
+        self.layers.begin(layer, new=self.result.new_layers.isChecked())
 
-def _is_hdf5(path: Path) -> bool:
-    import h5py
+    def _steer(self) -> None:
+        """Show shifts that no run has just reached."""
+        self._steered = True
+        self.run_bar.go_on(True)
+        if not self.session.images_fit:
+            self._evaluate()
+        self._show_session()
 
-    return path.is_file() and bool(h5py.is_hdf5(path))
+    def _evaluate(self) -> None:
+        """Ask for the layers at the shifts on show."""
+        course = self.session.course
+        if course.scan is None:
+            return
+        try:
+            scan = self._measured()
+        except ValueError:  # said beside the verdict: the layers are not those of these shifts
+            return
+        state = course.state
+        parameters = self.settings()[2] if state is None else state.parameters
+        wanted = self.result.difference.isChecked()
+        self.evaluator.ask(partial(evaluate, scan, parameters, course, wanted))

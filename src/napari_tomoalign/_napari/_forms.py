@@ -45,12 +45,8 @@ _FAULT = "border: 1px solid #d9534f;"
 class TextField(LineEdit):
     """A line of text that stands for a value; one that cannot be read is marked and told.
 
-    Parameters
-    ----------
-    read, write : callable
-        From text to value, raising ValueError with a clear text, and back.
-    example : str
-        Shown while the line is empty.
+    ``read`` and ``write`` lead from text to value, with a ValueError that says what was expected,
+    and back; the example is shown while the line is empty.
     """
 
     def __init__(
@@ -102,13 +98,7 @@ class TextField(LineEdit):
 
 
 class OptionalChoice(ComboBox):
-    """A choice among values or none of them, which has a name.
-
-    Parameters
-    ----------
-    none : str
-        The entry for None.
-    """
+    """A choice among values or none of them, which has a name."""
 
     def __init__(self, *args: Any, none: str = "none", **kwargs: Any) -> None:
         self.null_string = none
@@ -116,16 +106,9 @@ class OptionalChoice(ComboBox):
 
 
 class LayerChooser(OptionalChoice):
-    """A choice among the viewer's layers of some kind.
+    """A choice among the viewer's layers that fit; keeps its layer where others come and go.
 
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        Whose layers; napari calls `reset_choices` of a docked widget when they change.
-    fits : callable
-        Takes a layer, returns whether it is offered.
-    nullable : bool
-        Whether no layer is a choice.
+    napari calls `reset_choices` of a docked widget when the layers change.
     """
 
     def __init__(
@@ -144,7 +127,7 @@ class LayerChooser(OptionalChoice):
         super().__init__(choices=offered, nullable=nullable, **kwargs)
         narrow(self)
         self._chosen = self.value
-        self.changed.connect(self._note)
+        self.changed.connect(lambda layer: setattr(self, "_chosen", layer))
 
     def reset_choices(self, *_: Any) -> None:
         """Offer what is there now, keep the choice where it is, and tell where it is not."""
@@ -154,9 +137,6 @@ class LayerChooser(OptionalChoice):
                 self.value = self._chosen
         if self.value is not self._chosen:
             self.changed.emit(self.value)
-
-    def _note(self, layer: Layer | None) -> None:
-        self._chosen = layer
 
 
 def widgets_of(
@@ -183,10 +163,11 @@ def widgets_of(
         own = {"label": title_of(spec.name), **options.get(spec.name, {})}
         text = " ".join(texts.get(spec.name, "").replace("``", "").split())
         own["tooltip"] = f"<qt><b>{spec.name}</b><br>{text}</qt>"
-        hint, plain = hints[spec.name], _without_ranges(hints[spec.name])
+        hint = hints[spec.name]
+        plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if "widget_type" not in own:
             own = {**_own_way(plain), **own}
-        if "widget_type" in own:
+        if "widget_type" in own:  # which knows no ranges
             hint = plain
         default = spec.default_factory() if spec.default_factory is not MISSING else spec.default
         made[spec.name] = widget = create_widget(
@@ -221,53 +202,39 @@ def in_degrees(name: str) -> dict[str, Any]:
     }
 
 
-def _without_ranges(hint: Any) -> Any:
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
-
-
 def _own_way(hint: Any) -> dict[str, Any]:
     """Return magicgui's options for a type that it does not, or not faithfully, make itself."""
     union = get_origin(hint) in (types.UnionType, typing.Union)
     kinds = [kind for kind in (get_args(hint) if union else (hint,)) if kind is not type(None)]
     optional, kind = union and len(kinds) < len(get_args(hint)), kinds[0]
-    if get_origin(kind) is tuple:
-        numbers = int in get_args(kind)
-        return {
-            "widget_type": TextField,
-            "read": _or_nothing(indices if numbers else _names, optional),
-            "write": lambda value: (indices_text if numbers else ", ".join)(value or ()),
-            "example": "default" if optional else "0, 5-7" if numbers else "",
-        }
-    if get_origin(kind) in (Mapping, dict):
-        return {
-            "widget_type": TextField,
-            "read": _options,
-            "write": lambda named: ", ".join(f"{name}={value!r}" for name, value in named.items()),
-            "example": "num_iter=10, ...",
-        }
-    if optional and {int, str} <= {*kinds}:  # of which the parameter itself says what it may be
-        return {
-            "widget_type": TextField,
-            "read": _or_nothing(str, optional),
-            "write": lambda value: "" if value is None else str(value),
-            "example": "default",
-        }
-    if optional and kind in (int, float):
-        return {
-            "widget_type": TextField,
-            "read": _or_nothing(partial(_number, kind), optional),
-            "write": lambda value: "" if value is None else f"{value:.10g}",
-            "example": "default",
-        }
     if optional and (kind is bool or get_origin(kind) is Literal):
         named = {"yes": True, "no": False} if kind is bool else {str(v): v for v in get_args(kind)}
         none = "found" if kind is bool else "none"
         return {"widget_type": OptionalChoice, "choices": [*named.items()], "none": none}
-    return {}
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    if get_origin(kind) is tuple:
+        numbers = int in get_args(kind)
+        read, write = (indices, indices_text) if numbers else (_names, ", ".join)
+        example = "0, 5-7" if numbers else ""
+    elif get_origin(kind) in (Mapping, dict):
+        read, write, example = _options, _written, "num_iter=10, ..."
+    elif optional and {int, str} <= {*kinds}:  # the parameter itself says what it may be
+        read, write, example = str, str, ""
+    elif optional and kind in (int, float):
+        read, write, example = partial(_number, kind), "{:.10g}".format, ""
+    else:
+        return {}
+    return {
+        "widget_type": TextField,
+        "read": lambda text: None if optional and not text else read(text),
+        "write": lambda value: "" if value is None else write(value),
+        "example": "default" if optional else example,
+    }
 
 
-def _or_nothing(read: Callable[[str], Any], optional: bool) -> Callable[[str], Any]:
-    return lambda text: None if optional and not text else read(text)
+def _written(named: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in named.items())
 
 
 def _number(kind: type, text: str) -> Any:

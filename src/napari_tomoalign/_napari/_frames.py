@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import RotationAxis, ScanGeometry, turn_projections
-from ..results import AlignmentState
+from ..geometry import RotationAxis, turn_projections
+from ..results import AlignmentState, freeze
 from ._metadata import KEY, provenance
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "grey_range",
     "moved_frame",
     "sampled",
-    "volume_frame",
 ]
 
 AXIS_LABELS = ("slice", "angle", "row", "column")
@@ -56,41 +55,29 @@ class Placement:
         binned level then are taken to be binned alike in rows and columns.
     """
 
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    translate: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    units: tuple[str, str, str] = ("pixel", "pixel", "pixel")
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
+    translate: tuple[float, ...] = (0.0, 0.0, 0.0)
+    units: tuple[str, ...] = ("pixel", "pixel", "pixel")
     rotation_axis: RotationAxis = "vertical"
     source: str = ""
-    shape: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
 
-    def binning_of(self, images: tuple[int, int], binning: int) -> tuple[int, int]:
-        """Return how many rows and columns of the layer a pixel of smaller images covers.
+    def pixels(self, images: tuple[int, ...], binning: int) -> tuple[tuple[float, float], ...]:
+        """Return size and first middle of the pixels of smaller images, for rows and columns.
 
-        Parameters
-        ----------
-        images : tuple of int
-            (rows, columns) of the smaller images, as measured.
-        binning : int
-            Where the layer's shape is not known.
+        ``images`` is their shape, and ``binning`` counts where the layer's shape is not known.
         """
-        if self.shape is None:
-            return binning, binning
-        return self.shape[0] // images[0], self.shape[1] // images[1]
+        places = []
+        for axis in (0, 1):
+            many = binning if self.shape is None else self.shape[axis] // images[axis]
+            scale = self.scale[1 + axis]
+            places.append((scale * many, self.translate[1 + axis] + scale * (many - 1) / 2))
+        return tuple(places)
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One layer's share of a state.
-
-    Attributes
-    ----------
-    data : array
-        Float32, read-only.
-    scale, translate, units : tuple
-        One for each axis of ``data``.
-    metadata : dict
-        Where it comes from.
-    """
+    """One layer's share of a state: read-only data, and what the layer says of its axes."""
 
     data: NDArray[np.float32]
     scale: tuple[float, ...]
@@ -117,22 +104,17 @@ def frames_of(
     """
     stacks = {"reference": state.reference, "projections": state.projections}
     if difference:
-        stacks["difference"] = _frozen(state.reference - state.projections)
+        stacks["difference"] = freeze(state.reference - state.projections)
+    told = {
+        role: provenance(state, role, place.source, place.rotation_axis, scan) for role in ROLES
+    }
     frames = {
         role: _stack_frame(
-            turn_projections(stack, place.rotation_axis),
-            place,
-            state.binning,
-            _metadata(state, place, role, scan),
+            turn_projections(stack, place.rotation_axis), place, state.binning, told[role]
         )
         for role, stack in stacks.items()
     }
-    # Grey values are per pixel of the full image at every level, so that the contrast holds.
-    volume = state.reconstruction
-    if state.binning > 1:
-        volume = _frozen(volume / np.float32(state.binning))
-    metadata = _metadata(state, place, "reconstruction", scan)
-    frames["reconstruction"] = volume_frame(volume, state.geometry, place, state.binning, metadata)
+    frames["reconstruction"] = _volume_frame(state, place, told["reconstruction"])
     return frames
 
 
@@ -142,70 +124,15 @@ def moved_frame(
     place: Placement,
     scan: object = None,
 ) -> Frame:
-    """Return what the layer ``reference`` shows where the scan was moved by other shifts.
+    """Return what the layer ``reference`` shows: a stack of full size that was moved.
 
-    Parameters
-    ----------
-    stack : (n_angles, n_rows, n_columns) array
-        Of full size, as measured.
-    state : AlignmentState, optional
-        With the shifts by which it was moved. None: by loaded ones.
-    place : Placement
-        Of the scan.
-    scan : object, optional
-        Kept in the metadata.
+    By the shifts of a state, or, where that is None, by loaded ones.
     """
     if state is None:
         loaded = {"role": "reference", "source": place.source, "applied": "moved by loaded shifts"}
         return _stack_frame(stack, place, 1, {KEY: loaded})
-    return _stack_frame(stack, place, 1, _metadata(state, place, "reference", scan))
-
-
-def volume_frame(
-    volume: NDArray[np.float32],
-    geometry: ScanGeometry,
-    place: Placement,
-    binning: int,
-    metadata: dict[str, Any],
-) -> Frame:
-    """Put the rotation axis where it lies among the columns, and the slices where the rows are.
-
-    Parameters
-    ----------
-    volume : (n_slices, n_y, n_x) array
-        About a vertical axis.
-    geometry : ScanGeometry
-        Of the images that the volume was made from.
-    place : Placement
-        Of the scan.
-    binning : int
-        Of the images, where the scan's shape is not known.
-    metadata : dict
-        Of the frame.
-    """
-    images = (geometry.n_rows, geometry.n_columns)
-    vertical = place.rotation_axis == "vertical"
-    binnings = place.binning_of(images if vertical else images[::-1], binning)
-    along, across = (0, 1) if vertical else (1, 0)  # among (row, column) as measured
-    scale, translate, units = place.scale[1:], place.translate[1:], place.units[1:]
-    step = scale[across] * binnings[across]
-    first = (
-        translate[across]
-        + scale[across] * (binnings[across] - 1) / 2
-        + step * (geometry.center - geometry.volume_axis)
-    )
-    return Frame(
-        data=volume[:, np.newaxis],
-        scale=(scale[along] * binnings[along], place.scale[0] * geometry.n_angles, step, step),
-        translate=(
-            translate[along] + scale[along] * (binnings[along] - 1) / 2,
-            place.translate[0] + place.scale[0] * (geometry.n_angles - 1) / 2,
-            translate[along] + first - translate[across],  # as far from the rows' beginning
-            first,
-        ),
-        units=(units[along], place.units[0], units[across], units[across]),
-        metadata=metadata,
-    )
+    told = provenance(state, "reference", place.source, place.rotation_axis, scan)
+    return _stack_frame(stack, place, 1, told)
 
 
 def grey_range(data: NDArray[np.float32]) -> tuple[float, float]:
@@ -228,29 +155,37 @@ def _stack_frame(
     stack: NDArray[np.float32], place: Placement, binning: int, metadata: dict[str, Any]
 ) -> Frame:
     """Put a stack, as measured, where the scan is."""
-    rows, columns = place.binning_of((stack.shape[1], stack.shape[2]), binning)
-    angle, row, column = place.scale
+    (row, first_row), (column, first_column) = place.pixels(stack.shape[1:], binning)
     return Frame(
         data=stack,
-        scale=(angle, row * rows, column * columns),
-        translate=(
-            place.translate[0],
-            place.translate[1] + row * (rows - 1) / 2,
-            place.translate[2] + column * (columns - 1) / 2,
-        ),
+        scale=(place.scale[0], row, column),
+        translate=(place.translate[0], first_row, first_column),
         units=place.units,
         metadata=metadata,
     )
 
 
-def _metadata(state: AlignmentState, place: Placement, role: str, scan: object) -> dict[str, Any]:
-    own = provenance(state, role, place.source)
-    own.update(rotation_axis=place.rotation_axis, scan=scan)
-    if role == "reconstruction":
-        return {KEY: own}
-    return {KEY: own, "angles": state.geometry.angles}
-
-
-def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    array.flags.writeable = False
-    return array
+def _volume_frame(state: AlignmentState, place: Placement, metadata: dict[str, Any]) -> Frame:
+    """Put the rotation axis where it lies among the columns, and the slices where the rows are."""
+    geometry, volume = state.geometry, state.reconstruction
+    if state.binning > 1:  # grey values per pixel of the full image, so that the contrast holds
+        volume = freeze(volume / np.float32(state.binning))
+    vertical = place.rotation_axis == "vertical"
+    images = (geometry.n_rows, geometry.n_columns)
+    pixels = place.pixels(images if vertical else images[::-1], state.binning)
+    along, across = (0, 1) if vertical else (1, 0)  # among (row, column) as measured
+    (height, first_slice), (width, first_column) = pixels[along], pixels[across]
+    first = first_column + width * (geometry.center - geometry.volume_axis)
+    as_far = place.translate[1 + along] + first - place.translate[1 + across]  # from the beginning
+    return Frame(
+        data=volume[:, np.newaxis],
+        scale=(height, place.scale[0] * geometry.n_angles, width, width),
+        translate=(
+            first_slice,
+            place.translate[0] + place.scale[0] * (geometry.n_angles - 1) / 2,
+            as_far,
+            first,
+        ),
+        units=(place.units[1 + along], place.units[0], *[place.units[1 + across]] * 2),
+        metadata=metadata,
+    )

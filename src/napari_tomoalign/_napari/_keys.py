@@ -31,12 +31,7 @@ KEYS = {
 class Keys:
     """Binds the keys in the dock and over the canvas, and lets go of them.
 
-    Parameters
-    ----------
-    actions : Actions
-        What the keys ask.
-    viewer : napari.components.ViewerModel
-        Over whose canvas they work. A Labels layer that is painted in keeps its own undo.
+    A Labels layer that is painted in keeps its own undo.
     """
 
     def __init__(self, actions: Actions, viewer: ViewerModel) -> None:
@@ -51,7 +46,6 @@ class Keys:
             "Undo": actions.undo,
             "Redo": actions.redo,
         }
-        form.freeze.setToolTip(f"{form.freeze.toolTip()} ({KEYS['Freeze']})")
         for name, do in does.items():
             shortcut = QShortcut(QKeySequence(KEYS[name]), actions)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -61,7 +55,7 @@ class Keys:
         def blink(_: Any) -> Generator[None, None, None]:
             actions.blink_on()
             yield
-            actions.blink_off()
+            actions.blink.off()
 
         viewer.bind_key(_napari("Blink"), blink, overwrite=True)
 

@@ -27,13 +27,7 @@ _VIEW = {"view_direction": (-0.5, -1.0, 0.8), "up_direction": (1.0, 0.0, 0.0)}  
 
 
 class AlignmentLayers:
-    """The layers of a run in a viewer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer or napari.components.ViewerModel
-        Where they are shown.
-    """
+    """The layers of a run in a viewer."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -41,7 +35,6 @@ class AlignmentLayers:
         self._source: Image | None = None
         self._hidden: list[Image] = []
         self._flat_contrast: tuple[float, float] | None = None
-        self._symmetric = False
         self._planes = Orthoslices(viewer)
         viewer.dims.events.ndisplay.connect(self._follow_ndisplay)
         viewer.canvas.grid.events.enabled.connect(self._refit)
@@ -54,15 +47,7 @@ class AlignmentLayers:
         self._source = None
 
     def begin(self, source: Image | None, *, new: bool = False) -> None:
-        """Get ready for a run.
-
-        Parameters
-        ----------
-        source : Image, optional
-            The layer that is aligned.
-        new : bool
-            Leave the layers of earlier runs as they are and add new ones.
-        """
+        """Get ready for a run on a layer, with the layers of earlier runs or with new ones."""
         self._source = source
         self._layers = {}
         for layer in self._viewer.layers:
@@ -80,12 +65,9 @@ class AlignmentLayers:
         return layer if layer is not None and layer in self._viewer.layers else None
 
     def show(self, frames: Mapping[str, Frame]) -> None:
-        """Show a state: add what is missing, update the rest in place.
+        """Show the frames of a state, by role: add what is missing, update the rest in place.
 
-        Parameters
-        ----------
-        frames : mapping of str to Frame
-            By role. A layer that was removed by hand since `begin` stays away.
+        A layer that was removed by hand since `begin` stays away.
         """
         first = "reconstruction" in frames and "reconstruction" not in self._layers
         count = len(self._viewer.layers)
@@ -148,23 +130,12 @@ class AlignmentLayers:
         _title(layer)
         if role == "difference":
             layer.colormap = "RdBu_r"  # white at 0
-            layer.events.contrast_limits.connect(self._keep_symmetric)
-            self._keep_symmetric(layer=layer)
+            layer.events.contrast_limits.connect(_keep_symmetric)
         if role == "projections" and (reference := self.get("reference")) is not None:
             self._viewer.layers.link_layers([reference, layer], ("contrast_limits",))
         if self._viewer.dims.ndisplay == 3 and role != "reconstruction":
             self._hide(layer)
         return layer
-
-    def _keep_symmetric(self, event: Any = None, layer: Image | None = None) -> None:
-        """Keep 0 in the middle of the difference's colours."""
-        layer = event.source if layer is None else layer
-        if self._symmetric:
-            return
-        self._symmetric = True
-        reach = max(abs(limit) for limit in layer.contrast_limits)
-        layer.contrast_limits = (-reach, reach)
-        self._symmetric = False
 
     def _refit(self, event: Any = None) -> None:
         """Show all cells of the grid whole: napari keeps the camera when they change."""
@@ -178,8 +149,8 @@ class AlignmentLayers:
             low, high = reference.contrast_limits
             return low, high
         if role == "difference":  # noise is in view; a frame that fits not at all is white
-            usual = float(np.median(np.abs(sampled(frame.data))))
-            return -_DEVIATIONS * usual, _DEVIATIONS * usual or 1.0
+            usual = _DEVIATIONS * float(np.median(np.abs(sampled(frame.data)))) or 1.0
+            return -usual, usual
         return grey_range(frame.data)
 
     def _arrange(self, frames: Mapping[str, Frame]) -> None:
@@ -294,16 +265,22 @@ def solid_range(data: NDArray[np.float32]) -> tuple[float, float]:
 
 def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Placement:
     """Return where a scan's layer, (angle, row, column), lies."""
-    scale, translate = ([float(value) for value in v] for v in (layer.scale, layer.translate))
-    units = [str(unit) for unit in layer.units]
     return Placement(
-        scale=(scale[0], scale[1], scale[2]),
-        translate=(translate[0], translate[1], translate[2]),
-        units=(units[0], units[1], units[2]),
+        scale=tuple(map(float, layer.scale)),
+        translate=tuple(map(float, layer.translate)),
+        units=tuple(map(str, layer.units)),
         rotation_axis=rotation_axis,
         source=layer.name,
-        shape=(finest(layer).shape[1], finest(layer).shape[2]),
+        shape=finest(layer).shape[1:],
     )
+
+
+def _keep_symmetric(event: Any) -> None:
+    """Keep 0 in the middle of the difference's colours."""
+    layer = event.source
+    reach = max(abs(limit) for limit in layer.contrast_limits)
+    with layer.events.contrast_limits.blocker(_keep_symmetric):
+        layer.contrast_limits = (-reach, reach)
 
 
 def _title(layer: Image) -> None:
@@ -317,14 +294,12 @@ def _update(layer: Image, frame: Frame) -> bool:
 
     Returns whether the data are finer than they were.
     """
-    finer = frame.scale[-1] < layer.scale[-1]
+    finer, coarser = frame.scale[-1] < layer.scale[-1], frame.scale[-1] > layer.scale[-1]
     other = layer.metadata[KEY]["source"] != frame.metadata[KEY]["source"]
-    coarser = frame.scale[-1] > layer.scale[-1]
     if coarser:  # before the data, lest the world shrinks for a moment and the sliders jump
         _place(layer, frame)
     layer.data = shown(frame.data)
-    if not coarser:
-        _place(layer, frame)
+    _place(layer, frame)
     layer.metadata = frame.metadata
     if other:
         layer.contrast_limits = grey_range(frame.data)

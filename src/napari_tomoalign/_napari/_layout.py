@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
@@ -30,9 +32,11 @@ __all__ = [
     "hint",
     "row",
     "small_button",
+    "tipped",
 ]
 
 SPACING = 4
+_W = TypeVar("_W", bound=QWidget)
 _TITLE = """
 QPushButton { text-align: left; border: none; font-weight: bold; padding: 5px 4px; }
 QPushButton:checked { background: transparent; }
@@ -40,13 +44,7 @@ QPushButton:checked { background: transparent; }
 
 
 class Scrolled(QScrollArea):
-    """Holds groups one below the other: scrolls up and down, and is as wide as they need.
-
-    Parameters
-    ----------
-    groups : QWidget
-        From top to bottom.
-    """
+    """Holds groups one below the other: scrolls up and down, and is as wide as they need."""
 
     def __init__(self, *groups: QWidget) -> None:
         super().__init__()
@@ -99,6 +97,13 @@ def row(*widgets: QWidget, stretch: int | None = 0) -> QWidget:
     return holder
 
 
+def tipped(widget: _W, tooltip: str) -> _W:
+    """Give a control a tooltip that wraps, let it be as narrow as it can, and return it."""
+    widget.setToolTip(f"<qt>{tooltip}</qt>")
+    widget.setMinimumWidth(10)
+    return widget
+
+
 def small_button(text: str, tooltip: str) -> QToolButton:
     """Return a button as narrow as its text."""
     button = QToolButton()
@@ -135,12 +140,7 @@ class CalmWheel(QObject):
     """Keeps the mouse wheel from changing a box that it passes while a panel is scrolled.
 
     Only a box that has the focus listens, and the wheel alone gives none. The filter is the
-    application's, so that controls which are added later are covered too.
-
-    Parameters
-    ----------
-    panel : QWidget
-        Whose boxes, combos and sliders; the filter goes with it.
+    application's, so that controls which are added later are covered too; it goes with the panel.
     """
 
     def __init__(self, panel: QWidget) -> None:

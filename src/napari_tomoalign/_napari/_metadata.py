@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..geometry import RotationAxis
 from ..io.angles import in_radians
 from ..results import AlignmentState
 
@@ -21,23 +22,7 @@ _UNIT_BY_KEY = {"angles": "radians", "angles_degrees": "degrees", "tilt_angles":
 
 
 def angles_in(metadata: Mapping[str, Any]) -> NDArray[np.float64] | None:
-    """Return the angles that a layer carries.
-
-    Parameters
-    ----------
-    metadata : mapping
-        Of a layer: ``"angles"`` in radians, or ``"angles_degrees"`` or ``"tilt_angles"``.
-
-    Returns
-    -------
-    (n_angles,) array of float64 or None
-        Radians; None where the layer carries none.
-
-    Raises
-    ------
-    ValueError
-        They are no numbers.
-    """
+    """Return the angles that a layer carries, radians; None: none; ValueError: no numbers."""
     for key, unit in _UNIT_BY_KEY.items():
         if metadata.get(key) is not None:
             return in_radians(metadata[key], unit, f"the layer's metadata[{key!r}]")[0]
@@ -60,24 +45,19 @@ def is_aligned(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get(KEY, {}).get("applied"))
 
 
-def provenance(state: AlignmentState, role: str, source: str) -> dict[str, Any]:
-    """Return what a layer says about where it comes from.
+def provenance(
+    state: AlignmentState, role: str, source: str, rotation_axis: RotationAxis, scan: object
+) -> dict[str, Any]:
+    """Return the metadata of a layer that shows its part of a state.
 
-    Parameters
-    ----------
-    state : AlignmentState
-        That the layer shows.
-    role : str
-        ``"reconstruction"``, ``"projections"``, ``"reference"`` or ``"difference"``.
-    source : str
-        Name of the layer that was aligned.
+    ``role`` is one of `_frames.ROLES`, ``source`` the name of the layer that was aligned, and
+    ``scan`` what the shifts belong to.
     """
-    return {
+    aligned = f"aligned with the shifts of iteration {state.iteration}"
+    own = {
         "role": role,
         "source": source,
-        "applied": f"aligned with the shifts of iteration {state.iteration}"
-        if role == "reference"
-        else "",
+        "applied": aligned if role == "reference" else "",
         "iteration": state.iteration,
         "binning": state.binning,
         "shifts": state.shifts,
@@ -90,4 +70,7 @@ def provenance(state: AlignmentState, role: str, source: str) -> dict[str, Any]:
         "parameters": state.parameters.to_dict(),
         "state": state.without_images(),
         "version": __version__,
+        "rotation_axis": rotation_axis,
+        "scan": scan,
     }
+    return {KEY: own} if role == "reconstruction" else {KEY: own, "angles": own["angles"]}

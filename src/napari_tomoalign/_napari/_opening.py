@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 from qtpy.QtCore import QPoint
@@ -62,15 +63,7 @@ def datasets_of(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 class DatasetPicker(QDialog):
-    """Says what is what in an HDF5 file of unknown layout; OK only where the lengths match.
-
-    Parameters
-    ----------
-    shapes : mapping of str to tuple of int
-        The datasets, by name.
-    title : str
-        Name of the file.
-    """
+    """Says what is what among the datasets of an HDF5 file; OK only where the lengths match."""
 
     def __init__(self, shapes: Shapes, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,7 +103,7 @@ class DatasetPicker(QDialog):
         """Take what has a telling name and, of angles, as many as a stack is long."""
         stacks = self._named("data")
         if stacks:
-            self.parts["data"].value = max(stacks, key=lambda name: _size(self._shapes[name]))
+            self.parts["data"].value = max(stacks, key=lambda name: prod(self._shapes[name]))
         data = self.parts["data"].value
         for name in self._named("angles_path"):
             if data is not None and self._shapes[name][0] in self._shapes[data]:
@@ -162,13 +155,6 @@ def _tree(shapes: Shapes) -> QTreeWidget:
                 )
     tree.expandAll()
     return tree
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 def _faces(data: tuple[int, ...]) -> list[list[int]]:

@@ -18,13 +18,7 @@ _NORMALS = {"across the axis": (1, 0, 0), "along y": (0, 1, 0), "along x": (0, 0
 
 
 class Orthoslices:
-    """A layer for each plane, through the slice in view; napari moves one with Shift and the mouse.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        Where they are shown.
-    """
+    """A layer for each plane, through the slice in view; Shift and the mouse move one."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -35,14 +29,7 @@ class Orthoslices:
     def show(self, volume: Image, data: Any, coarser: int) -> None:
         """Show the planes and hide the volume, or bring those up to date that are there.
 
-        Parameters
-        ----------
-        volume : Image
-            Layer of the reconstruction, (slice, 1, y, x).
-        data : array
-            Of the layer, or every so many voxels of it.
-        coarser : int
-            How many.
+        ``data`` are those of the volume's layer, (slice, 1, y, x), or every so many voxels of it.
         """
         volume.visible = False
         if self._layers:

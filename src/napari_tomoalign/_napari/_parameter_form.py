@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import ComboBox
@@ -41,15 +42,7 @@ _DEFAULT = "the engine's own choice"
 
 
 class ParameterForm(QWidget):
-    """Every parameter that has no better place, the usual ones in front.
-
-    Attributes
-    ----------
-    fields : dict of str to magicgui widget
-        By the parameter's name.
-    advanced : QCollapsible
-        Holds the rest.
-    """
+    """Every parameter that has no better place, the usual ones in front."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,51 +59,22 @@ class ParameterForm(QWidget):
         layout.addWidget(front)
         layout.addWidget(self.advanced)
 
-    def values(self) -> dict[str, Any]:
-        """Return what is set, by the parameter's name.
-
-        Raises
-        ------
-        ValueError
-            A text that cannot be read; the message names the parameter.
-        """
-        return {name: field.value for name, field in self.fields.items()}
-
     def set(self, values: Mapping[str, Any]) -> None:
         """Set those of these parameters that have their control here."""
         for name in self.fields.keys() & values.keys():
             self.fields[name].value = values[name]
 
 
-@dataclass(frozen=True)
-class _Offer:
-    """What an engine has to offer."""
-
-    backend: str
-    algorithms: tuple[str, ...]
-    default: str
-    default_options: Mapping[str, Any]
-
-
-def _ask(backend: str) -> _Offer | Exception:
-    """Load an engine and ask what it offers; slow the first time."""
-    try:
-        engine = get_backend(backend)
-    except Exception as error:  # told in the group, where the engine was chosen
-        return error
-    return _Offer(backend, tuple(engine.algorithms), *engine.default_for())
+def _ask(backend: str) -> tuple[str, tuple[str, ...], str]:
+    """Load an engine, slow the first time; return its name, its algorithms and its own choice."""
+    engine = get_backend(backend)
+    default, options = engine.default_for()
+    words = ", ".join(f"{name}={value}" for name, value in options.items())
+    return backend, tuple(engine.algorithms), f"{default} ({words or 'as it is'})"
 
 
 class ReconstructionForm(QWidget):
-    """How the volume is reconstructed.
-
-    Attributes
-    ----------
-    backend, algorithm : ComboBox
-        The engine, and what it offers; filled in the background.
-    fields : dict of str to magicgui widget
-        Options of the algorithm, and whether to ask for the GPU, by the parameter's name.
-    """
+    """How the volume is reconstructed: an engine, and what it offers, asked in the background."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -148,16 +112,6 @@ class ReconstructionForm(QWidget):
         self.backend.changed.connect(self._refresh_algorithms)
         self._refresh_algorithms()
 
-    def values(self) -> dict[str, Any]:
-        """Return what is set, by the parameter's name.
-
-        Raises
-        ------
-        ValueError
-            Options that cannot be read.
-        """
-        return {name: field.value for name, field in self.fields.items()}
-
     def _grey_out(self) -> str:
         """Take from the engines those that are not installed; say how to install them."""
         missing = []
@@ -172,17 +126,20 @@ class ReconstructionForm(QWidget):
 
     def _refresh_algorithms(self, _: Any = None) -> None:
         self._offer(_DEFAULT, ())
-        in_background(_ask, self.backend.value, returned=self._on_answer)
+        in_background(
+            partial(_ask, self.backend.value),
+            returned=self._on_answer,
+            errored=self._on_refused,
+        )
 
-    def _on_answer(self, answer: _Offer | Exception) -> None:
-        if isinstance(answer, Exception):
-            self.remark.setText(str(answer))
-            return
-        if answer.backend != self.backend.value:
-            return
-        options = ", ".join(f"{name}={value}" for name, value in answer.default_options.items())
-        self._offer(f"{answer.default} ({options or 'as it is'})", answer.algorithms)
-        self.remark.setText(self._missing)
+    def _on_answer(self, answer: tuple[str, tuple[str, ...], str]) -> None:
+        backend, algorithms, own_choice = answer
+        if backend == self.backend.value:
+            self._offer(own_choice, algorithms)
+            self.remark.setText(self._missing)
+
+    def _on_refused(self, error: Exception) -> None:
+        self.remark.setText(str(error))
 
     def _offer(self, own_choice: str, algorithms: tuple[str, ...]) -> None:
         self._offered = algorithms

@@ -1,19 +1,22 @@
-"""The parts of the window; what they do together, and how they are shown, is said elsewhere."""
+"""The parts of the window, how they are laid out, and how they show what there is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from ..parameters import OF_SCAN, AlignmentParameters
 from ._blink import Blink
 from ._drawing import Drawing
 from ._evaluation import Evaluator
 from ._keys import KEYS
-from ._layers import AlignmentLayers
+from ._layers import AlignmentLayers, finest
+from ._layout import Scrolled, folding
 from ._parameter_form import ParameterForm, ReconstructionForm
 from ._result_form import ResultForm
 from ._run import Runner
@@ -34,25 +37,9 @@ _DRAW_EVERY = 40  # ms between two updates of the layers, so that the window sta
 
 
 class Parts(QWidget):
-    """The parts of the window; `AlignmentWidget` lays them out.
+    """The parts of the window: groups that are scrolled, and below them what stays in view.
 
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Where the scan is and the result goes.
-
-    Attributes
-    ----------
-    scan, reconstruction, parameters, result : QWidget
-        The groups.
-    verdict, run_bar : QWidget
-        What stays in view: the verdict, the buttons and the progress.
-    runner, verifier, evaluator : QObject
-        What is done in the background.
-    session : Session
-        What has been found; it is the viewer's, and outlives the dock.
-    layers : AlignmentLayers
-        What the run shows in the viewer.
+    The session, what has been found, is the viewer's, and outlives the dock.
     """
 
     def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
@@ -64,43 +51,126 @@ class Parts(QWidget):
         self.session = session_of(viewer)
         self.layers = AlignmentLayers(viewer)
         self.runner, self.verifier = Runner(self), Verifier(self)
-        self.evaluator = Evaluator(self)
-        self.drawing, self.blink = Drawing(viewer, self), Blink(self)
+        self.evaluator, self.blink = Evaluator(self), Blink(self)
+        self.drawing = Drawing(viewer, self)
         self.scan = ScanForm(viewer)
         self.reconstruction = ReconstructionForm()
         self.parameters = ParameterForm()
         self.result = ResultForm(viewer)
         self.verdict, self.run_bar = VerdictPanel(), RunBar(KEYS)
-        self._source_layer: Image | None = None
         self._looked_at: Image | None = None
-        self._steered = False
-        self._after_end: Callable[[], None] | None = None
-        self._drawing = QTimer(self)
-        self._drawing.setSingleShot(True)
-        self._drawing.setInterval(_DRAW_EVERY)
-        self._drawing.timeout.connect(self._draw)
+        self._row_read: tuple[Any, Any] = (None, None)
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.setInterval(_DRAW_EVERY)
+        self._result_folding = folding("Result", self.result, expanded=False)
+        self._scroll = Scrolled(
+            folding("Scan", self.scan, expanded=True),
+            folding("Reconstruction", self.reconstruction, expanded=False),
+            folding("Alignment", self.parameters, expanded=True),
+            self._result_folding,
+        )
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 6, 6, 6)
+        outer.addWidget(self._scroll, 1)
+        outer.addWidget(self.verdict)
+        outer.addWidget(self.run_bar)
 
     @property
     def fields(self) -> dict[str, ValueWidget]:
         """All that is set in the forms, by the parameter's name."""
         return {**self.scan.fields, **self.reconstruction.fields, **self.parameters.fields}
 
-    # ---- what is shown; AlignmentWidget says how ----
-
-    def _show_session(self) -> None:
-        raise NotImplementedError
-
-    def _allow(self) -> None:
-        raise NotImplementedError
+    def settings(self) -> tuple[float | None, str, AlignmentParameters]:
+        """Return centre, engine and parameters as they are set now; ValueError names a fault."""
+        names = {spec.name for spec in fields(AlignmentParameters)} - set(OF_SCAN)
+        values = {name: field.value for name, field in self.fields.items() if name in names}
+        parameters = AlignmentParameters(**values, projection_cropping=self.scan.cropping())
+        return self.scan.fields["center"].value, self.reconstruction.backend.value, parameters
 
     def reset_choices(self, event: Any = None) -> None:
-        raise NotImplementedError
+        """Offer the layers that are there now; napari calls it when they change."""
+        self.scan.reset_choices()
+        self.result.other.reset_choices()
 
     def show_result(self) -> None:
-        raise NotImplementedError
+        """Unfold the result."""
+        self._result_folding.expand(animate=False)
 
     def show_plots(self) -> None:
-        raise NotImplementedError
+        """Scroll to the plots."""
+        for plot in (self.result.convergence, self.result.shifts):  # the upper one at any rate
+            self._scroll.ensureWidgetVisible(plot, 0, 0)
 
     def show_verification(self) -> None:
-        raise NotImplementedError
+        """Scroll to the picture of the verification."""
+        # The verdict takes some of the height, and the picture has just got its own.
+        for holder in (self, self._scroll.widget(), self._result_folding.content()):
+            holder.layout().activate()
+        self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
+
+    def _show_session(self) -> None:
+        """Show all that the session knows."""
+        course = self.session.course
+        self.result.show_course(course)
+        words = ""
+        if course.is_result and not self.session.images_fit and not self.runner.is_running:
+            words = "The volume on show is not that of these shifts" + (
+                " yet: reconstructing …" if self.evaluator.is_running else "."
+            )
+        self.verdict.show_course(course, words)
+        self._show_projection()
+        self._show_rows()
+        self._allow()
+
+    def _show_projection(self, event: Any = None) -> None:
+        index = self.scan.projection_in_view()
+        frozen = index is not None and index in self.scan.ignored
+        self.result.show_projection(index, self.session.course, frozen=frozen)
+
+    def _show_rows(self, event: Any = None) -> None:
+        """Show the sinogram of the slice in view, before and after."""
+        course, reference = self.session.course, self.layers.get("reference")
+        point = self._viewer.dims.point
+        if course.scan is None or not course.has_scan or reference is None or not self.isVisible():
+            return
+        axis = 1 if course.scan.rotation_axis == "vertical" else 2
+        data, aligned = course.scan.data, reference.data
+        row = data.shape[axis] // 2
+        if len(point) > 3:
+            reach = reference.scale[axis] * aligned.shape[axis]
+            first = reference.translate[axis] - reference.scale[axis] / 2
+            row = int(np.clip((point[0] - first) / reach, 0, 1 - 1e-9) * data.shape[axis])
+        logarithm = course.request is not None and course.request.parameters.transmission
+        seen = course.scan, row, logarithm
+        if seen != self._row_read[0]:  # once: the scan may be on disk
+            before = np.asarray(data[:, row] if axis == 1 else data[:, :, row])
+            before = -np.log(np.where(before > 0, before, 1)) if logarithm else before
+            self._row_read = seen, before
+        coarse = min(row * aligned.shape[axis] // data.shape[axis], aligned.shape[axis] - 1)
+        after = aligned[:, coarse] if axis == 1 else aligned[:, :, coarse]
+        across = "column" if axis == 1 else "row"
+        self.result.sinograms.show_rows(self._row_read[1], after, row, across)
+
+    def _allow(self) -> None:
+        """Let the user do with the result what is possible now."""
+        idle = not (self.runner.is_running or self.verifier.is_running)
+        course = self.session.course
+        found = course.shown_state() is not None
+        steering = idle or self.runner.is_paused
+        self.result.allow(steering=steering, result=found)
+        self.verdict.verify.setEnabled(idle and found)
+        self.verdict.save.setEnabled(steering and found)
+        self.verdict.show_back(self.session.undoes, self.session.redoes, allowed=steering)
+        self.run_bar.offer_start(course.is_result)
+
+    def _on_scan(self) -> None:
+        """Follow another scan: a run of it starts anew, for what was found is another's."""
+        self._show_projection()
+        self.run_bar.forbid(self.scan.fault())
+        layer = self.scan.layer.value
+        if layer is not self._looked_at:
+            self._looked_at = layer
+            scan = self.session.course.scan
+            own = layer is not None and scan is not None and scan.data is finest(layer)
+            self.run_bar.go_on(own and self.session.course.is_result)

@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from cycler import cycler
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
@@ -27,36 +29,32 @@ __all__ = ["ConvergencePlot", "ShiftPlot", "SinogramPlot", "VerificationPlot"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
 _HUES = {"dark": ("#4fc3f7", "#ffb74d", "#aed581"), "light": ("#0277bd", "#d84315", "#558b2f")}
-_SIZE = 8  # points: text of the plots
-_FINE: dict[str, Any] = {"markersize": 3, "linewidth": 1}
+_STYLE: dict[str, Any] = {  # of matplotlib; points
+    **{"font.size": 8, "axes.titlesize": 8, "lines.markersize": 3, "lines.linewidth": 1},
+    **{"grid.linewidth": 0.5, "grid.alpha": 0.6, "legend.fontsize": 7, "legend.frameon": False},
+    **{"legend.handlelength": 0.8, "legend.columnspacing": 0.8, "legend.handletextpad": 0.3},
+}
 
 
 class _Plot(FigureCanvasQTAgg):
-    """A canvas of fixed height in the colours of a theme.
+    """A canvas of fixed height, pixels, in the colours of a theme; axes side by side.
 
-    Parameters
-    ----------
-    height : int
-        Pixels.
-    columns : int
-        Axes side by side.
-    margins : float
-        Of the figure: left, right, top and bottom.
+    The margins are the figure's: left, right, top and bottom.
     """
 
-    def __init__(self, height: int, columns: int, margins: tuple[float, ...]) -> None:
+    def __init__(
+        self, theme: str, height: int, margins: tuple[float, ...], columns: int = 1
+    ) -> None:
         self._figure = Figure(figsize=(3, height / 100))
         super().__init__(self._figure)
-        self._height, self._stale = height, True
-        self._text, self._faint, self._hues = "k", "gray", _HUES["light"]
-        self._axes = self._figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-        left, right, top, bottom = margins
-        self._figure.subplots_adjust(left, bottom, right, top, wspace=0.08)
+        self._height, self._margins, self._columns = height, margins, columns
+        self._stale = True
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_EVERY)
         self._timer.timeout.connect(self.update)
+        self.set_theme(theme)
 
     def sizeHint(self) -> QSize:
         """Return the height that the plot needs, at any width."""
@@ -78,67 +76,54 @@ class _Plot(FigureCanvasQTAgg):
     def set_theme(self, theme: str) -> None:
         """Take the colours of a napari theme."""
         colours = get_theme(theme)
-        self._text, self._faint = colours.text.as_hex(), colours.secondary.as_hex()
+        ground, text, faint = (
+            getattr(colours, name).as_hex() for name in ("background", "text", "secondary")
+        )
         self._hues = _HUES["dark" if colours.type == "dark" else "light"]
-        ground = colours.background.as_hex()
+        self._text = text
+        style: dict[Any, Any] = {
+            **_STYLE,
+            **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), text),
+            **dict.fromkeys(("axes.edgecolor", "grid.color"), faint),
+            **{"axes.facecolor": ground, "axes.prop_cycle": cycler(color=self._hues)},
+        }
+        self._figure.clear()
         self._figure.set_facecolor(ground)
-        for axes in self._figure.axes:
-            axes.set_facecolor(ground)
-            axes.tick_params(colors=self._text, which="both", labelsize=_SIZE)
-            for spine in axes.spines.values():
-                spine.set_color(self._faint)
-            for label in (axes.xaxis.label, axes.yaxis.label, axes.title):
-                label.set_color(self._text)
-                label.set_fontsize(_SIZE)
-        self._colour()
+        with rc_context(style):
+            left, right, top, bottom = self._margins
+            self._figure.subplots_adjust(left, bottom, right, top, wspace=0.08)
+            self._axes = self._figure.subplots(1, self._columns, sharey=True, squeeze=False)[0]
+            self._build()
+        self._redraw()
         self._redraw_soon()
+
+    def _build(self) -> None:
+        """Make the lines, the labels and the legend."""
+        raise NotImplementedError
+
+    def _redraw(self) -> None:
+        """Bring lines and limits up to date."""
+        raise NotImplementedError
 
     def _redraw_soon(self) -> None:
         self._stale = True
         if not self._timer.isActive():
             self._timer.start()
 
-    def _redraw(self) -> None:
-        """Bring lines and limits up to date."""
-
-    def _colour(self) -> None:
-        """Give what is drawn the colours of the theme."""
-
-    def _dress(self, lines: tuple[Any, ...], hues: tuple[str, ...]) -> None:
-        """Colour lines, lay a grid, and put the legend above the axes."""
-        for line, hue in zip(lines, hues, strict=True):
-            line.set_color(hue)
-        self._axes[0].grid(True, color=self._faint, linewidth=0.5, alpha=0.6)
-        self._axes[0].legend(
-            handles=list(lines),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 0.98),
-            ncols=4,
-            fontsize=_SIZE - 1,
-            frameon=False,
-            labelcolor=self._text,
-            handlelength=0.8,
-            columnspacing=0.8,
-            handletextpad=0.3,
-        )
+    def _label(self, horizontal: str, vertical: str, lines: tuple[Any, ...]) -> None:
+        """Label the axes, lay a grid, and put the legend above them."""
+        axes = self._axes[0]
+        axes.set(xlabel=horizontal, ylabel=vertical)
+        axes.grid(True)
+        axes.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 0.98), ncols=4)
 
 
 class ShiftPlot(_Plot):
     """Shifts with their standard errors against the angle."""
 
     def __init__(self, theme: str) -> None:
-        super().__init__(190, 1, (0.18, 0.97, 0.88, 0.22))
-        (axes,) = self._axes
-        self._course, self._bands = Course(), list[Any]()
-        self._row, self._column = (
-            axes.plot([], [], ".-", label=f"{label} ± error", **_FINE)[0]
-            for label in ("row", "column")
-        )
-        self._doubtful = axes.plot([], [], "x", markersize=5, label="not trusted")[0]
-        self._cursor = axes.axvline(0, linewidth=1, linestyle=":", visible=False)
-        axes.set_xlabel("angle, degrees")
-        axes.set_ylabel("shift, px")
-        self.set_theme(theme)
+        self._course = Course()
+        super().__init__(theme, 190, (0.18, 0.97, 0.88, 0.22))
 
     def show_course(self, course: Course) -> None:
         """Show what is on show of a course; drawn soon."""
@@ -150,10 +135,16 @@ class ShiftPlot(_Plot):
         _move_cursor(self._cursor, None if angle is None else float(np.degrees(angle)))
         self._redraw_soon()
 
-    def _colour(self) -> None:
-        lines = (self._row, self._column, self._doubtful)
-        self._dress(lines, (*self._hues[:2], self._text))
-        self._cursor.set_color(self._text)
+    def _build(self) -> None:
+        (axes,) = self._axes
+        (self._row,) = axes.plot([], [], ".-", label="row ± error")
+        (self._column,) = axes.plot([], [], ".-", label="column ± error")
+        (self._doubtful,) = axes.plot(
+            [], [], "x", color=self._text, markersize=5, label="not trusted"
+        )
+        self._bands: list[Any] = []
+        self._cursor = axes.axvline(0, color=self._text, linestyle=":", visible=False)
+        self._label("angle, degrees", "shift, px", (self._row, self._column, self._doubtful))
 
     def _redraw(self) -> None:
         course, record = self._course, self._course.record
@@ -186,36 +177,32 @@ class ConvergencePlot(_Plot):
     """Moves and the residual against the iteration."""
 
     def __init__(self, theme: str) -> None:
-        super().__init__(200, 1, (0.18, 0.82, 0.88, 0.2))
-        (moves,) = self._axes
-        self._course, self._levels = Course(), list[Any]()
-        self._right = moves.twinx()
-        self._right.patch.set_visible(False)
-        self._largest, self._rms = (
-            moves.plot([], [], ".-", label=label, **_FINE)[0]
-            for label in ("largest move", "RMS move")
-        )
-        self._tolerance = moves.axhline(1, linewidth=0.8, linestyle="--", label="tolerance")
-        self._residual = self._right.plot([], [], ".-", label="residual", **_FINE)[0]
-        self._cursor = moves.axvline(0, linewidth=1, linestyle=":", visible=False)
-        moves.set_xlabel("iteration")
-        moves.set_ylabel("move, px")
-        moves.set_yscale("log")
-        moves.xaxis.set_major_locator(MaxNLocator(integer=True))
-        self._right.set_ylabel("residual")
-        self.set_theme(theme)
+        self._course = Course()
+        super().__init__(theme, 200, (0.18, 0.82, 0.88, 0.2))
 
     def show_course(self, course: Course) -> None:
         """Show a course; drawn soon."""
         self._course = course
         self._redraw_soon()
 
-    def _colour(self) -> None:
+    def _build(self) -> None:
+        (moves,), hue = self._axes, self._hues[2]
+        self._levels: list[Any] = []
+        self._right = moves.twinx()
+        self._right.patch.set_visible(False)
+        (self._largest,) = moves.plot([], [], ".-", label="largest move")
+        (self._rms,) = moves.plot([], [], ".-", label="RMS move")
+        self._tolerance = moves.axhline(
+            1, color=self._text, linewidth=0.8, linestyle="--", label="tolerance"
+        )
+        (self._residual,) = self._right.plot([], [], ".-", color=hue, label="residual")
+        self._cursor = moves.axvline(0, color=self._text, linestyle=":", visible=False)
+        moves.set_yscale("log")
+        moves.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self._right.set_ylabel("residual", color=hue)
+        self._right.tick_params(axis="y", colors=hue)
         lines = (self._largest, self._rms, self._tolerance, self._residual)
-        self._dress(lines, (*self._hues[:2], self._text, self._hues[2]))
-        self._cursor.set_color(self._text)
-        self._right.yaxis.label.set_color(self._hues[2])
-        self._right.tick_params(axis="y", colors=self._hues[2])
+        self._label("iteration", "move, px", lines)
 
     def _redraw(self) -> None:
         course, (moves,) = self._course, self._axes
@@ -246,87 +233,79 @@ class ConvergencePlot(_Plot):
 
     def _mark_level(self, at: float, binning: int) -> None:
         """Say where a level begins, and its binning."""
-        (moves,) = self._axes
-        faint: dict[str, Any] = {"color": self._text, "alpha": 0.6}
-        self._levels += [
-            moves.axvline(at, linewidth=0.8, **faint),
-            moves.text(
-                at,
-                0.98,
-                f" ÷{binning}",
-                transform=moves.get_xaxis_transform(),
-                fontsize=_SIZE - 1,
-                va="top",
-                **faint,
-            ),
-        ]
+        (moves,), faint = self._axes, {"color": self._text, "alpha": 0.6}
+        place = {"transform": moves.get_xaxis_transform(), "va": "top", "fontsize": 7}
+        self._levels.append(moves.axvline(at, linewidth=0.8, **faint))
+        self._levels.append(moves.text(at, 0.98, f" ÷{binning}", **place, **faint))
 
 
 class SinogramPlot(_Plot):
     """The sinogram of the row in view, as measured and as aligned."""
 
     def __init__(self, theme: str) -> None:
-        super().__init__(180, 2, (0.13, 0.97, 0.88, 0.24))
-        self._pictures = [
-            axes.imshow(np.zeros((2, 2)), aspect="auto", cmap="gray") for axes in self._axes
-        ]
-        self._axes[0].set_ylabel("projection")
-        self.set_theme(theme)
+        self._shown: tuple[NDArray[Any], NDArray[Any], int, str] | None = None
+        super().__init__(theme, 180, (0.13, 0.97, 0.88, 0.24), columns=2)
 
     def show_rows(
         self, before: NDArray[Any], after: NDArray[Any], row: int, across: str = "column"
     ) -> None:
-        """Show a row of all projections as measured and as aligned; drawn soon.
+        """Show a row of all projections as measured and as aligned, which may be binned.
 
-        Parameters
-        ----------
-        before, after : (n_angles, n) array
-            The second may be binned.
-        row : int
-            Its number.
-        across : str
-            What runs to the right.
+        (n_angles, n) each; ``across`` is what runs to the right.
         """
-        span = (-0.5, before.shape[1] - 0.5, len(before) - 0.5, -0.5)
-        low, high = np.nanpercentile(before, (0.5, 99.8))
-        for picture, rows, axes, when in zip(
-            self._pictures, (before, after), self._axes, ("as measured", "aligned"), strict=True
-        ):
-            picture.set_data(rows)
-            picture.set_extent(span)
-            picture.set_clim(low, max(high, low + 1e-12))
-            axes.set_title(when, fontsize=_SIZE)
-            axes.set_xlabel(f"{across}, at {'row' if across == 'column' else 'column'} {row}")
+        self._shown = before, after, row, across
         self._redraw_soon()
+
+    def _build(self) -> None:
+        empty = np.zeros((2, 2))
+        self._pictures = [axes.imshow(empty, aspect="auto", cmap="gray") for axes in self._axes]
+        self._axes[0].set_ylabel("projection")
+        for axes, when in zip(self._axes, ("as measured", "aligned"), strict=True):
+            axes.set_title(when)
+
+    def _redraw(self) -> None:
+        if self._shown is None:
+            return
+        before, after, row, across = self._shown
+        low, high = np.nanpercentile(before, (0.5, 99.8))
+        for picture, rows, axes in zip(self._pictures, (before, after), self._axes, strict=True):
+            picture.set_data(rows)
+            picture.set_extent((-0.5, before.shape[1] - 0.5, len(before) - 0.5, -0.5))
+            picture.set_clim(low, max(high, low + 1e-12))
+            axes.set_xlabel(f"{across}, at {'row' if across == 'column' else 'column'} {row}")
 
 
 class VerificationPlot(_Plot):
     """Recovered shifts against injected ones: on the diagonal where all came back."""
 
     def __init__(self, theme: str) -> None:
-        super().__init__(200, 1, (0.18, 0.97, 0.87, 0.2))
+        self._shown: tuple[NDArray[np.float64], ...] = ()
+        super().__init__(theme, 200, (0.18, 0.97, 0.87, 0.2))
+
+    def show_shifts(self, injected: NDArray[np.float64], recovered: NDArray[np.float64]) -> None:
+        """Show what was injected and what came back, (n, 2) each, as measured, pixels."""
+        self._shown = injected, recovered
+        self._redraw()
+        self._redraw_soon()
+
+    def _build(self) -> None:
         (axes,) = self._axes
         self._points = [
             axes.plot([], [], ".", markersize=size, label=label)[0]
             for size, label in ((8, "row"), (4, "column"))  # both are seen where they coincide
         ]
-        self._exact = axes.axline((0, 0), slope=1, lw=1, ls=":", zorder=1, label="exact")
+        exact = axes.axline((0, 0), slope=1, color=self._text, ls=":", zorder=1, label="exact")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.set_xlabel("injected shift, px")
-        axes.set_ylabel("recovered shift, px")
-        self.set_theme(theme)
+        self._label("injected shift, px", "recovered shift, px", (*self._points, exact))
 
-    def show_shifts(self, injected: NDArray[np.float64], recovered: NDArray[np.float64]) -> None:
-        """Show what was injected and what came back, (n, 2) each, as measured, pixels."""
-        for direction, points in enumerate(self._points):
-            points.set_data(injected[:, direction], recovered[:, direction])
-        reach = 1.1 * max(np.abs(injected).max(), np.abs(recovered).max())
-        self._axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
-        self._redraw_soon()
-
-    def _colour(self) -> None:
-        self._dress((*self._points, self._exact), (*self._hues[:2], self._text))
+    def _redraw(self) -> None:
+        if self._shown:
+            injected, recovered = self._shown
+            for direction, points in enumerate(self._points):
+                points.set_data(injected[:, direction], recovered[:, direction])
+            reach = 1.1 * max(np.abs(injected).max(), np.abs(recovered).max())
+            self._axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
 
 
 def _move_cursor(cursor: Any, position: float | None) -> None:

@@ -17,7 +17,7 @@ Mask = Callable[[tuple[int, int, int]], NDArray[Any]]
 
 
 def mask_from(layer: Labels | Shapes, image: Image, *, keep: bool) -> Mask:
-    """Return what turns a stack's shape into weights, from a painted or drawn layer.
+    """Return what turns the shape of a scan's stack into weights; ValueError where it does not fit.
 
     Parameters
     ----------
@@ -28,11 +28,6 @@ def mask_from(layer: Labels | Shapes, image: Image, *, keep: bool) -> Mask:
         The scan's layer, (angle, row, column).
     keep : bool
         What is painted is kept and the rest ignored; else the other way round.
-
-    Raises
-    ------
-    ValueError
-        Nothing is painted or drawn; or, from what is returned, Labels that do not fit the stack.
     """
     if isinstance(layer, Shapes):
         outlines = _outlines(layer, image)
@@ -47,13 +42,7 @@ def mask_from(layer: Labels | Shapes, image: Image, *, keep: bool) -> Mask:
 
 
 def cropping_from(layer: Shapes, image: Image, rotation_axis: RotationAxis) -> tuple[slice, slice]:
-    """Return the window that the shapes of a layer span, rows and columns of the loop's images.
-
-    Raises
-    ------
-    ValueError
-        There is no shape, or none inside the images.
-    """
+    """Return the window that the shapes of a layer span, rows and columns of the loop's images."""
     outlines = _outlines(layer, image)
     if not outlines:
         raise ValueError(f"layer {layer.name!r} has no rectangle in it: draw one, or do not crop")

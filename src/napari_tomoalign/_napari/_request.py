@@ -33,10 +33,10 @@ class ScanSource:
     place : Placement
         Where the layer lies, its name, and the direction of the axis.
     masks : tuple of callable
-        Each takes (n_angles, n_rows, n_columns), as measured, and returns weights that broadcast
-        to this shape.
+        Each takes the shape of the data and returns weights that broadcast to it; ValueError where
+        it does not fit.
     weights : array, optional
-        What came of the masks, (n_angles, n_rows, n_columns), as measured; see `settled`.
+        What came of the masks, like the data; see `settled`.
     file : str
         Where the scan was read from; empty where that is not known.
     options : mapping
@@ -66,51 +66,38 @@ class ScanSource:
         )
 
     def settled(self) -> ScanSource:
-        """Return the source with its masks worked out: what is painted later does not count.
-
-        Raises
-        ------
-        ValueError
-            A mask that does not fit.
-        """
+        """Return the source with its masks worked out: what is painted later does not count."""
         if self.weights is not None or not self.masks:
             return self
-        shape = self.data.shape
-        weights = np.ones(shape, dtype=np.float32)
+        weights = np.ones(self.data.shape, dtype=np.float32)
         for mask in self.masks:
-            weights *= mask(shape)
+            weights *= mask(weights.shape)
         weights.flags.writeable = False
         return replace(self, weights=weights)
 
-    def load(self) -> Scan:
-        """Return the scan with its axis vertical, read into memory where it was lazy.
-
-        Raises
-        ------
-        ValueError
-            A mask that does not fit.
-        """
-        data = np.asarray(self.data)
+    def upright_weights(self) -> NDArray[np.float32] | None:
+        """Return what came of the masks, the rotation axis vertical."""
         weights = self.settled().weights
-        if weights is not None:
-            weights = turn_projections(weights, self.rotation_axis)
+        return None if weights is None else turn_projections(weights, self.rotation_axis)
+
+    def load(self) -> Scan:
+        """Return the scan with its axis vertical, read into memory where it was lazy."""
         unit = self.place.units[2]
         return Scan(
-            projections=turn_projections(data, self.rotation_axis),
+            projections=turn_projections(np.asarray(self.data), self.rotation_axis),
             angles=self.angles,
-            weights=weights,
+            weights=self.upright_weights(),
             pixel_size=None if unit == "pixel" else abs(self.place.scale[2]),
             pixel_unit="" if unit == "pixel" else unit,
             rotation_axis=self.rotation_axis,
             source={"layer": self.place.source, **({"file": self.file} if self.file else {})},
         )
 
-    def as_aligned(self, parameters: AlignmentParameters) -> NDArray[Any]:
-        """Return the images as the loop sees them, as measured: ``-log`` where it takes that."""
-        data = np.asarray(self.data)
-        if not (parameters.transmission and parameters.use_absorbances):
-            return data
-        return absorbance(data)[0]
+    def line_integrals(self, parameters: AlignmentParameters) -> NDArray[Any]:
+        """Return the images that the loop sees, the rotation axis vertical."""
+        data = turn_projections(np.asarray(self.data), self.rotation_axis)
+        logarithm = parameters.transmission and parameters.use_absorbances
+        return absorbance(data)[0] if logarithm else data
 
 
 @dataclass(frozen=True, eq=False)

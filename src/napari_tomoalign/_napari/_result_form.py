@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QLabel,
-    QPushButton,
-    QSlider,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QPushButton, QSlider, QWidget
 
 from ..geometry import turn_projections
 from ._forms import LayerChooser
 from ._keys import KEYS
-from ._layout import column, form, hint, row, small_button
+from ._layout import column, form, hint, row, small_button, tipped
 from ._plots import ConvergencePlot, ShiftPlot, SinogramPlot, VerificationPlot
 
 if TYPE_CHECKING:
@@ -29,22 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultForm"]
 
-_ARROWS = (
-    ("↑", (-1, 0), "up"),
-    ("↓", (1, 0), "down"),
-    ("←", (0, -1), "left"),
-    ("→", (0, 1), "right"),
-)
+_ARROWS = {  # (rows, columns) on the screen
+    (-1, 0): ("↑", "up"),
+    (1, 0): ("↓", "down"),
+    (0, -1): ("←", "left"),
+    (0, 1): ("→", "right"),
+}
 
 
 class ResultForm(QWidget):
-    """What a run found, and what to do with it.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        Whose layers the shifts can be applied to.
-    """
+    """What a run found, and what to do with it, the viewer's other layers among that."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,25 +43,80 @@ class ResultForm(QWidget):
         self._plots = self.shifts, self.convergence, self.verification, self.sinograms
         for plot in self._plots:
             plot.hide()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = tipped(
+            QSlider(Qt.Orientation.Horizontal),
+            "Put the shifts of an iteration back; Run then goes on from there",
+        )
         self.number = QLabel("0 / 0")
         self.in_view = hint("No projection in view.")
-        self.freeze = QCheckBox("Freeze")
-        self.step = QDoubleSpinBox()
-        self.save, self.load = QPushButton("Save shifts…"), QPushButton("Load shifts…")
-        self.open_run, self.film = QPushButton("Open run…"), QPushButton("Film…")
-        self.other = LayerChooser(viewer, _is_stack, nullable=False)
-        self.apply = QPushButton("Apply")
-        self.difference = QCheckBox("Show the difference")
-        self.planes = QCheckBox("Planes in 3-D")
-        self.new_layers = QCheckBox("New layers on the next run")
-        self.blink = QPushButton("Blink")
+        self.freeze = tipped(
+            QCheckBox("Freeze"),
+            "The projection in view keeps its shift: it joins the ignored ones, is no longer "
+            f"registered and still takes part in the reconstruction ({KEYS['Freeze']})",
+        )
         self.arrows = {
             move: small_button(text, f"Move the projection in view {word}")
-            for text, move, word in _ARROWS
+            for move, (text, word) in _ARROWS.items()
         }
-        self._set_up()
-        self._lay_out()
+        self.step = tipped(QDoubleSpinBox(), "How far an arrow moves the projection in view")
+        self.step.setRange(0.01, 100)
+        self.step.setValue(0.5)
+        self.step.setSingleStep(0.5)
+        self.step.setSuffix(" px")
+        self.save = tipped(
+            QPushButton("Save shifts…"),
+            "Write the shifts on show to a file that says what they mean",
+        )
+        self.load = tipped(
+            QPushButton("Load shifts…"), "Read shifts from a file; the next run starts at them"
+        )
+        self.open_run = tipped(
+            QPushButton("Open run…"),
+            "Open the folder of a run that was saved, here or by the command line",
+        )
+        self.film = tipped(
+            QPushButton("Film…"), "Make a film of the alignment, iteration by iteration"
+        )
+        self.other = LayerChooser(
+            viewer,
+            _is_stack,
+            nullable=False,
+            tooltip="Another layer of the same scan: another channel, or another binning",
+        )
+        self.apply = tipped(
+            QPushButton("Apply"), "Move that layer by the shifts on show, into a new layer"
+        )
+        self.difference = tipped(
+            QCheckBox("Show the difference"),
+            "A layer of the aligned data minus the reprojections",
+        )
+        self.blink = tipped(
+            QPushButton("Blink"),
+            f"While it is held: the slice as it would be without the alignment ({KEYS['Blink']})",
+        )
+        self.planes = tipped(
+            QCheckBox("Planes in 3-D"),
+            "In 3-D, show three planes through the slice in view in place of the volume; with "
+            "Shift held the mouse moves one",
+        )
+        self.new_layers = tipped(
+            QCheckBox("New layers on the next run"),
+            "Leave the layers of this run, and add new ones on the next",
+        )
+        layout = form()
+        layout.addRow("Iteration", row(self.slider, self.number))
+        layout.addRow(self.in_view)
+        layout.addRow(row(self.freeze, *self.arrows.values(), self.step, stretch=5))
+        layout.addRow(row(self.save, self.load, stretch=None))
+        layout.addRow(row(self.open_run, self.film, stretch=None))
+        layout.addRow("Apply to", row(self.other.native, self.apply))
+        layout.addRow(row(self.difference, self.blink))
+        layout.addRow(self.planes)
+        layout.addRow(self.new_layers)
+        outer = column(self)
+        for widget in (self.empty, *self._plots):
+            outer.addWidget(widget)
+        outer.addLayout(layout)
 
     def show_course(self, course: Course) -> None:
         """Show the plots, the iterations and the numbers of a course."""
@@ -93,33 +135,20 @@ class ResultForm(QWidget):
             self.verification.show_shifts(verified.injected, verified.recovered)
 
     def show_projection(self, index: int | None, course: Course, *, frozen: bool) -> None:
-        """Show the projection in view.
-
-        Parameters
-        ----------
-        index : int or None
-            Which one; None where there is none.
-        course : Course
-            What was found, perhaps of fewer projections.
-        frozen : bool
-            Whether it is among the ignored ones.
-        """
+        """Show the projection in view, if any; a course may be of fewer."""
         text, angle = "No projection in view that has shifts.", None
         if index is not None and index < len(course.angles) and course.scan is not None:
             angle, record = float(course.angles[index]), course.record
             axis = course.scan.rotation_axis
-            shift = turn_projections(course.shifts, axis)[index]
-            words = [f"row {shift[0]:+.3f}", f"column {shift[1]:+.3f} px"]
-            known = ""
+            shift, errors, known = turn_projections(course.shifts, axis)[index], ["", ""], ""
             if record is not None:
                 error = turn_projections(record.standard_error, axis)[index]
-                if np.isfinite(error).all():
-                    words = [
-                        f"row {shift[0]:+.3f} ± {error[0]:.3f}",
-                        f"column {shift[1]:+.3f} ± {error[1]:.3f} px",
-                    ]
+                errors = [f" ± {one:.3f}" for one in error] if np.isfinite(error).all() else errors
                 known = f", confidence {record.confidence[index]:.2f}"
-            text = f"Projection {index} at {np.degrees(angle):.2f}°: {', '.join(words)}{known}"
+            text = (
+                f"Projection {index} at {np.degrees(angle):.2f}°: row {shift[0]:+.3f}{errors[0]}, "
+                f"column {shift[1]:+.3f}{errors[1]} px{known}"
+            )
         self.in_view.setText(text)
         self.shifts.show_angle(angle)
         with QSignalBlocker(self.freeze):
@@ -136,63 +165,6 @@ class ResultForm(QWidget):
         """Take the colours of a napari theme."""
         for plot in self._plots:
             plot.set_theme(theme)
-
-    def _set_up(self) -> None:
-        self.slider.setRange(0, 0)
-        self.slider.setTracking(True)
-        self.step.setRange(0.01, 100)
-        self.step.setValue(0.5)
-        self.step.setSingleStep(0.5)
-        self.step.setSuffix(" px")
-        for widget, text in (
-            (self.slider, "Put the shifts of an iteration back; Run then goes on from there"),
-            (
-                self.freeze,
-                "The projection in view keeps its shift: it joins the ignored ones, is no longer "
-                "registered and still takes part in the reconstruction",
-            ),
-            (self.step, "How far an arrow moves the projection in view"),
-            (self.save, "Write the shifts on show to a file that says what they mean"),
-            (self.load, "Read shifts from a file; the next run starts at them"),
-            (self.open_run, "Open the folder of a run that was saved, here or by the command line"),
-            (self.film, "Make a film of the alignment, iteration by iteration"),
-            (
-                self.other.native,
-                "Another layer of the same scan: another channel, or another binning",
-            ),
-            (self.apply, "Move that layer by the shifts on show, into a new layer"),
-            (
-                self.planes,
-                "In 3-D, show three planes through the slice in view in place of the volume; with "
-                "Shift held the mouse moves one",
-            ),
-            (self.difference, "A layer of the aligned data minus the reprojections"),
-            (
-                self.blink,
-                f"While it is held: the slice as it would be without the alignment "
-                f"({KEYS['Blink']})",
-            ),
-            (self.new_layers, "Leave the layers of this run, and add new ones on the next"),
-        ):
-            widget.setToolTip(f"<qt>{text}</qt>")
-
-    def _lay_out(self) -> None:
-        layout = form()
-        layout.addRow("Iteration", row(self.slider, self.number))
-        layout.addRow(self.in_view)
-        layout.addRow(row(self.freeze, *self.arrows.values(), self.step, stretch=5))
-        for pair in ((self.save, self.load), (self.open_run, self.film)):
-            for button in pair:
-                button.setMinimumWidth(10)
-            layout.addRow(row(*pair, stretch=None))
-        layout.addRow("Apply to", row(self.other.native, self.apply))
-        layout.addRow(row(self.difference, self.blink))
-        layout.addRow(self.planes)
-        layout.addRow(self.new_layers)
-        outer = column(self)
-        for widget in (self.empty, *self._plots):
-            outer.addWidget(widget)
-        outer.addLayout(layout)
 
 
 def _is_stack(layer: Any) -> bool:

@@ -19,19 +19,30 @@ START_ANEW, GO_ON = "the scan as it is", "the shifts on show"
 _RECENT = 5  # iterations whose pace stands for those to come
 _HEARTBEAT = 1000  # ms between two signs of life in a long iteration
 _LONG = 3.0  # seconds after which an iteration counts as long
-_VERIFYING = "Verifying"
+_TOLD = {
+    "Run": "Align, or go on after a pause",
+    "Pause": "Stand still after this iteration",
+    "Step": "Do one iteration, then stand still",
+    "Stop": "End after this iteration and keep what was reached",
+}
+_ABLE = {  # which buttons can be pressed
+    "idle": ("Run", "Step"),
+    "Aligning": ("Pause", "Stop"),
+    "Verifying": ("Stop",),
+    "ending": ("Stop",),
+    "paused": ("Run", "Step", "Stop"),
+}
+_BEGINS = {
+    "Aligning": "Starting. The first run on a computer compiles the engine first.",
+    "Verifying": "Verifying: displacing the aligned scan by known shifts, to align it again.",
+}
 
 
 class Pace:
     """How long iterations take at each binning, and so at most the ones to come.
 
     Projecting a volume costs a ray for each pixel and a step for each voxel on it: eight times
-    as much at half the binning.
-
-    Parameters
-    ----------
-    finest : int
-        Binning at which the run may end.
+    as much at half the binning. The run may end at ``finest``.
     """
 
     def __init__(self, finest: int = 1) -> None:
@@ -69,33 +80,27 @@ class Pace:
 
 
 class RunBar(QWidget):
-    """The buttons of a run, its progress here and in napari's activity dock.
-
-    Parameters
-    ----------
-    keys : mapping of str to str
-        The shortcut of each button, by its text.
-    """
+    """The buttons of a run with their shortcuts, its progress here and in the activity dock."""
 
     def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run, self.pause, self.step, self.stop = (
-            QPushButton(text) for text in ("Run", "Pause", "Step", "Stop")
-        )
+        self._buttons = {text: QPushButton(text) for text in _TOLD}
+        self.run, self.pause, self.step, self.stop = self._buttons.values()
         self.start_from = ComboBox(
             choices=[START_ANEW, GO_ON],
             tooltip="Where the next run starts: at the scan as it is, or at the shifts that are on "
             "show, of a run, nudged or loaded",
         )
+        self._start_row = QLabel("Run from"), self.start_from.native
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(6)
-        self.status, self.remark = hint("Ready."), hint()
-        self.remark.hide()
+        self.status = hint()
+        self.remark = hint("What was changed takes effect at the next run.")
+        self._keys, self._fault, self._state = keys, "", "idle"
         self._activity: progress | None = None
-        self._news: tuple[int, str] | None = None
-        self._doing, self._text, self._fault = "", "", ""
-        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": False}
+        self._news = 0, ""
+        self._doing = self._text = ""
         self._pace = Pace()
         self._since = time.perf_counter()
         self._heart = QTimer(self)
@@ -105,17 +110,9 @@ class RunBar(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACING)
         layout.addWidget(self.bar, 0, 0, 1, 4)
-        self._told = {
-            "Run": "Align, or go on after a pause",
-            "Pause": "Stand still after this iteration",
-            "Step": "Do one iteration, then stand still",
-            "Stop": "End after this iteration and keep what was reached",
-        }
-        for column, button in enumerate(self._buttons()):
-            self._told[button.text()] += f" ({keys[button.text()]})"
+        for column, button in enumerate(self._buttons.values()):
             button.setMinimumWidth(10)
             layout.addWidget(button, 1, column)
-        self._start_row = QLabel("Run from"), self.start_from.native
         layout.addWidget(self._start_row[0], 2, 0)
         layout.addWidget(self._start_row[1], 2, 1, 1, 3)
         layout.addWidget(self.status, 3, 0, 1, 4)
@@ -139,58 +136,41 @@ class RunBar(QWidget):
     def forbid(self, fault: str) -> None:
         """Let no run start, and say why; empty: let it."""
         self._fault = fault
-        self._enable()
+        self._enter(self._state)
 
     def show_idle(self, text: str) -> None:
         """Show that nothing runs."""
-        self._heart.stop()
-        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": False}
-        self._enable()
+        self._enter("idle")
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self._say(text)
         self.remark.hide()
         self.close_activity()
 
-    def show_start(self, iterations: int, finest: int = 1) -> None:
-        """Show that a run of so many iterations, at most, begins."""
-        text = "Starting. The first run on a computer compiles the engine first."
-        self._begin(iterations, "Aligning", text, finest, pause=True)
-
-    def show_verifying(self, iterations: int, finest: int = 1) -> None:
-        """Show that a verification of so many iterations, at most, begins."""
-        text = "Verifying: displacing the aligned scan by known shifts, to align it again."
-        self._begin(iterations, _VERIFYING, text, finest, pause=False)
+    def begin(self, doing: str, iterations: int, finest: int = 1) -> None:
+        """Show that so many iterations, at most, begin: of ``"Aligning"`` or ``"Verifying"``."""
+        self.show_idle(_BEGINS[doing])
+        self._doing = doing
+        self.bar.setRange(0, iterations)
+        self._pace = Pace(finest)
+        self._activity = progress(total=iterations, desc=doing)
+        self._enter(doing)
 
     def show_running(self) -> None:
         """Show that a run goes on after a pause."""
-        self._able = {"Run": False, "Pause": True, "Step": False, "Stop": True}
-        self._enable()
-        self._since = time.perf_counter()
-        self._heart.start()
+        self._enter("Aligning")
 
     def show_paused(self) -> None:
         """Show that the run stands still."""
-        self._heart.stop()
-        self._able = {"Run": True, "Pause": False, "Step": True, "Stop": True}
-        self._enable()
+        self._enter("paused")
         self._say(f"Paused. {self._text}")
 
-    def show_pausing(self) -> None:
+    def show_ending(self) -> None:
         """Show that a pause, or the end, comes after this iteration."""
-        self._able = {**self._able, "Run": False, "Pause": False, "Step": False}
-        self._enable()
+        self._enter("ending")
 
     def show_progress(self, record: IterationRecord, iterations: int) -> None:
-        """Show how far the run is.
-
-        Parameters
-        ----------
-        record : IterationRecord
-            Of the latest iteration.
-        iterations : int
-            The limit.
-        """
+        """Show how far the run is, after an iteration of so many at most."""
         now = time.perf_counter()
         self._pace.add(record.binning, now - self._since)
         self._since = now
@@ -199,21 +179,16 @@ class RunBar(QWidget):
         level = f", binning {record.binning}" if record.binning > 1 else ""
         move = f"largest move {record.largest_move:.3f} px"
         wait = self._pace.words(max(iterations - record.iteration, 0))
-        again = "Verifying. " if self._doing == _VERIFYING else ""
+        again = "Verifying. " if self._doing == "Verifying" else ""
         self._say(f"{again}Iteration {record.iteration} of {iterations}{level}: {move}, {wait}")
-        self._news = (record.iteration, f"{self._doing}: {move}, {wait}")
-
-    def say_later(self) -> None:
-        """Say that what was changed takes effect at the next run."""
-        self.remark.setText("What was changed takes effect at the next run.")
-        self.remark.show()
+        self._news = record.iteration, f"{self._doing}: {move}, {wait}"
 
     def tell_activity(self) -> None:
         """Bring napari's activity dock up to date; Qt handles other events meanwhile."""
-        activity, news, self._news = self._activity, self._news, None
-        if activity is None or news is None:
+        activity, (number, text) = self._activity, self._news
+        self._news = 0, ""
+        if activity is None or not text:
             return
-        number, text = news
         activity.set_description(text)
         if self._activity is not None:  # not closed meanwhile
             activity.update(max(number - activity.n, 0))
@@ -224,19 +199,19 @@ class RunBar(QWidget):
             self._activity.close()
             self._activity = None
 
-    def _begin(self, iterations: int, doing: str, text: str, finest: int, *, pause: bool) -> None:
-        self._able = {"Run": False, "Pause": pause, "Step": False, "Stop": True}
-        self._enable()
-        self._doing = doing
-        self._pace = Pace(finest)
-        self._since = time.perf_counter()
-        self._heart.start()
-        self.bar.setRange(0, iterations)
-        self.bar.setValue(0)
-        self.remark.hide()
-        self._say(text)
-        self.close_activity()
-        self._activity = progress(total=iterations, desc=doing)
+    def _enter(self, state: str) -> None:
+        """Let those buttons be pressed that make sense, and say what they do or why not."""
+        if state in _BEGINS and state != self._state:
+            self._since = time.perf_counter()
+            self._heart.start()
+        elif state in ("idle", "paused"):
+            self._heart.stop()
+        self._state = state
+        for text, button in self._buttons.items():
+            forbidden = bool(self._fault) and state == "idle" and text in _ABLE["idle"]
+            button.setEnabled(text in _ABLE[state] and not forbidden)
+            told = self._fault if forbidden else f"{_TOLD[text]} ({self._keys[text]})"
+            button.setToolTip(f"<qt>{told}</qt>")
 
     def _say(self, text: str) -> None:
         self._text = text
@@ -247,13 +222,3 @@ class RunBar(QWidget):
         seconds = time.perf_counter() - self._since
         if seconds > _LONG:
             self.status.setText(f"{self._text} · {seconds:.0f} s in this iteration")
-
-    def _buttons(self) -> tuple[QPushButton, ...]:
-        return self.run, self.pause, self.step, self.stop
-
-    def _enable(self) -> None:
-        for button in self._buttons():
-            word = button.text()
-            forbidden = bool(self._fault) and word in ("Run", "Step") and not self._able["Stop"]
-            button.setEnabled(self._able[word] and not forbidden)
-            button.setToolTip(f"<qt>{self._fault if forbidden else self._told[word]}</qt>")

@@ -79,30 +79,18 @@ class ScanSettings:
 
 
 class ScanForm(QWidget):
-    """What is aligned.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        Whose layers are offered.
+    """What is aligned: one of the viewer's layers, and what is said about it or drawn over it.
 
     Signals
     -------
     changed()
         Another scan, other angles, another axis.
-    draw_asked(layer)
-        The user wants to draw in a layer over the scan; None: is done with it.
-
-    Attributes
-    ----------
-    layer, marks, crop : LayerChooser
-        The projections, and what is drawn over them.
-    fields : dict of str to magicgui widget
-        Of `ScanSettings`, and the parameters that have to do with the scan.
+    draw_asked(scan, layer)
+        The user wants to draw in a layer over the scan's; None: is done with it.
     """
 
     changed = Signal()
-    draw_asked = Signal(object)
+    draw_asked = Signal(object, object)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -151,12 +139,6 @@ class ScanForm(QWidget):
         return axis
 
     @property
-    def center_column(self) -> float | None:
-        """The column of the axis, or None where the loop is to find it."""
-        center: float | None = self.fields["center"].value
-        return center
-
-    @property
     def axis(self) -> dict[str, float]:
         """How the axis stands where it is not upright, by the arguments of `align`, radians."""
         told = {name: self.fields[name].value for name in _AXIS}
@@ -172,53 +154,39 @@ class ScanForm(QWidget):
 
         Raises
         ------
-        ValueError
-            No layer, a layer that is no stack, angles that do not fit, an empty mask.
-        OSError
-            The file of angles cannot be read.
+        ValueError, OSError
+            No layer, angles that do not fit or cannot be read, an empty mask.
         """
-        layer = self._chosen_layer()
-        mask = self.marks.value
+        layer, angles = self._chosen_layer(), self.angles()
         masks = []
-        if mask is not None:
-            masks.append(mask_from(mask, layer, keep=self.fields["painted"].value == KEEP))
+        if self.marks.value is not None:
+            keep = self.fields["painted"].value == KEEP
+            masks.append(mask_from(self.marks.value, layer, keep=keep))
         weights = layer.metadata.get("weights")
         if weights is not None:
             masks.append(lambda shape: np.asarray(weights, dtype=np.float32))
-        place = placement_of(layer, self.rotation_axis)
-        file = str(layer.metadata.get("file", ""))
-        angles = self.angles()
         options = dict(layer.metadata.get("read_with", {}))
         if self.fields["angles"].value == FROM_FILE:
             options["angles"] = str(Path(self.fields["file"].value).expanduser().absolute())
         elif self.fields["angles"].value != FROM_LAYER:  # evenly between two ends
             options["angle_range"] = [float(np.rad2deg(angles[end])) for end in (0, -1)]
-        return ScanSource(finest(layer), angles, place, tuple(masks), file=file, options=options)
+        return ScanSource(
+            data=finest(layer),
+            angles=angles,
+            place=placement_of(layer, self.rotation_axis),
+            masks=tuple(masks),
+            file=str(layer.metadata.get("file", "")),
+            options=options,
+        )
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters of the loop that are set here.
-
-        Raises
-        ------
-        ValueError
-            Ignored projections that cannot be read, a crop without a rectangle.
-        """
-        crop = self.crop.value
-        return {
-            **{name: self.fields[name].value for name in _FROM_PARAMETERS},
-            "projection_cropping": None
-            if crop is None
-            else cropping_from(crop, self._chosen_layer(), self.rotation_axis),
-        }
+    def cropping(self) -> tuple[slice, slice] | None:
+        """Return the window that the images are registered in; ValueError without a rectangle."""
+        if self.crop.value is None:
+            return None
+        return cropping_from(self.crop.value, self._chosen_layer(), self.rotation_axis)
 
     def angles(self) -> NDArray[np.float64]:
-        """Return the angles of the chosen layer, radians.
-
-        Raises
-        ------
-        ValueError
-            There are none where they are looked for, or not one for each projection.
-        """
+        """Return the angles of the chosen layer, radians; ValueError where they do not fit."""
         layer = self._chosen_layer()
         count = len(finest(layer))
         source = self.fields["angles"].value
@@ -252,8 +220,6 @@ class ScanForm(QWidget):
 
     def fault(self) -> str:
         """Return what stands in the way of a run, in words; empty where nothing does."""
-        if self.layer.value is None:
-            return _no_stack(self._viewer)
         try:
             self.angles()
         except (ValueError, OSError) as error:
@@ -283,11 +249,9 @@ class ScanForm(QWidget):
             return ()
         return ignored
 
-    def ignore(self, indices: tuple[int, ...], ignored: bool = True) -> None:
-        """Take projections into the ignored ones, or out of them."""
-        others = set(self.ignored) - set(indices)
-        chosen = others | set(indices) if ignored else others
-        self.fields["ignored_subset"].value = tuple(sorted(chosen))
+    def with_ignored(self, index: int, ignored: bool = True) -> tuple[int, ...]:
+        """Return the ignored projections with one of them among these, or not."""
+        return tuple(sorted({*self.ignored} - {index} | ({index} if ignored else set())))
 
     def _chosen_layer(self) -> Image:
         layer = self.layer.value
@@ -372,7 +336,7 @@ class ScanForm(QWidget):
     def _ignore_view(self) -> None:
         index = self.projection_in_view()
         if index is not None:
-            self.ignore((index,))
+            self.fields["ignored_subset"].value = self.with_ignored(index)
 
     def _draw(self, on: bool, chooser: LayerChooser, make: Any) -> None:
         scan = self.layer.value
@@ -380,7 +344,7 @@ class ScanForm(QWidget):
             made = make(scan)
             chooser.reset_choices()
             chooser.value = made
-        self.draw_asked.emit(chooser.value if on else None)
+        self.draw_asked.emit(scan, chooser.value if on else None)
         self.draw_mask.setChecked(on and chooser is self.marks)
         self.draw_crop.setChecked(on and chooser is self.crop)
 

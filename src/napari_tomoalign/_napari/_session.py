@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import ScanGeometry
+from ..images.applying import Turning
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord, Resume
 from ._request import RunRequest, ScanSource
@@ -38,33 +40,28 @@ class Course:
 
     Attributes
     ----------
-    angles : (n_angles,) array
-        Radians.
     first, first_center : (n_angles, 2) array, float or None
         Where it began.
     shifts, center : (n_angles, 2) array, float or None
         On show, (row, column) of the loop's images, pixels: those of an iteration, nudged or
         loaded; and the column of the axis that goes with them.
-    history : tuple of IterationRecord
-        All iterations so far, counted on from run to run.
-    generators : tuple of mapping
-        State of the random generator after each.
+    history, generators : tuple
+        All iterations so far, counted on from run to run, and the state of the random generator
+        after each.
     before : int
         Iterations that the latest run does not count.
     shown : int
         Number of the iteration on show, counted from 1; 0 for the start.
     edited : bool
         The shifts on show are no longer those of the iteration.
-    origin : str
-        Where loaded shifts came from.
+    origin, loaded : str, ScanGeometry or None
+        Where loaded shifts came from, and what their file says of the images.
     scan : ScanSource or None
         What this belongs to, with the masks that were there, and its own direction of the axis.
     has_scan : bool
         Its images are at hand as they were measured; not of a run that was opened without them.
-    request : RunRequest or None
-        Of the latest run.
-    state : AlignmentState or None
-        The latest, without its images.
+    request, state : RunRequest, AlignmentState, or None
+        Of the latest run; the state without its images.
     verified : Verified or None
         Of the shifts on show.
     settings : mapping
@@ -82,6 +79,7 @@ class Course:
     shown: int = 0
     edited: bool = False
     origin: str = ""
+    loaded: ScanGeometry | None = None
     scan: ScanSource | None = None
     has_scan: bool = True
     request: RunRequest | None = None
@@ -96,6 +94,7 @@ class Course:
         shifts: NDArray[np.float64] | None = None,
         center: float | None = None,
         origin: str = "",
+        geometry: ScanGeometry | None = None,
     ) -> Course:
         """Return one that starts at given shifts, such as loaded ones, or at none."""
         first = np.zeros((len(scan.angles), 2)) if shifts is None else np.array(shifts)
@@ -106,17 +105,12 @@ class Course:
             shifts=first,
             center=center,
             origin=origin,
+            loaded=geometry,
             scan=scan,
         )
 
     def at(self, number: int) -> Course:
-        """Return the course with an iteration's shifts on show; 0 for those at the start.
-
-        Raises
-        ------
-        ValueError
-            There is no such iteration.
-        """
+        """Return the course with an iteration's shifts on show; 0 for those at the start."""
         if not 0 <= number <= len(self.history):
             raise ValueError(f"there is no iteration {number}: choose 0 to {len(self.history)}")
         shifts, center = self.first, self.first_center
@@ -180,19 +174,32 @@ class Course:
         record = self.history[self.shown - 1]
         return replace(record, shifts=self.shifts) if self.edited else record
 
+    def turning(self, binning: float = 1.0) -> Turning | None:
+        """Return how the shifts on show turn images of a binning, see `ScanGeometry.turning`."""
+        record, geometry = self.record, self.loaded
+        if record is not None and self.state is not None:
+            found = {n: float(v) if np.ndim(v) == 0 else v for n, v in record.geometry.items()}
+            geometry = self.state.measured_geometry.with_changes(center=record.center, **found)
+        return None if geometry is None else geometry.turning(binning)
+
     @property
     def at_end(self) -> bool:
         """Whether the result of the latest run is on show, as it was found."""
         return bool(self.history) and self.shown == len(self.history) and not self.edited
 
     @property
+    def message(self) -> str:
+        """What the loop said of the latest run, which counts its own iterations only."""
+        said = "" if self.state is None else self.state.message
+        return f"{said}; {self.before} iterations of earlier runs before" if self.before else said
+
+    @property
     def outcome(self) -> str:
         """How the latest run ended, in words."""
-        state = self.state
-        if state is None or not self.history:
+        if self.state is None or not self.history:
             return "Stopped before the first iteration was done."
-        if state.finished:
-            return f"{state.message[:1].upper()}{state.message[1:]}."
+        if self.state.finished:
+            return f"{self.message[:1].upper()}{self.message[1:]}."
         return f"Stopped after iteration {len(self.history)}; its shifts are kept."
 
     def shown_state(self) -> AlignmentState | None:
@@ -205,7 +212,7 @@ class Course:
             history=(*self.history[: self.shown - 1], record),
             converged=self.state.converged and self.at_end,
             findings=self.state.findings if self.at_end else (),
-            message=self.state.message
+            message=self.message
             if self.at_end
             else f"iteration {self.shown} of {len(self.history)}"
             + (", moved by hand" if self.edited else ""),
@@ -251,15 +258,7 @@ class Course:
 
 
 class Session:
-    """The present course of a viewer, and the way back.
-
-    Attributes
-    ----------
-    course : Course
-        What has been found and what is on show.
-    images : AlignmentState or None
-        The latest state whose images are known.
-    """
+    """The present course of a viewer, the latest state whose images are known, and the way back."""
 
     def __init__(self) -> None:
         self.course = Course()
@@ -297,16 +296,16 @@ class Session:
 
     def undo(self) -> None:
         """Go back to the course before the latest change."""
-        if self._undo:
-            what, course = self._undo.pop()
-            self._redo.append((what, self.course))
-            self.course = course
+        self._go(self._undo, self._redo)
 
     def redo(self) -> None:
         """Take back the latest undo."""
-        if self._redo:
-            what, course = self._redo.pop()
-            self._undo.append((what, self.course))
+        self._go(self._redo, self._undo)
+
+    def _go(self, there: list[tuple[str, Course]], back: list[tuple[str, Course]]) -> None:
+        if there:
+            what, course = there.pop()
+            back.append((what, self.course))
             self.course = course
 
     @property

@@ -10,7 +10,7 @@ from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, IterationRecord
 from ._forms import title_of
-from ._layout import SPACING, column, hint
+from ._layout import SPACING, column, hint, tipped
 from ._session import Course
 
 __all__ = ["VerdictPanel", "headline", "label_of", "standard_error"]
@@ -19,15 +19,7 @@ _TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep
 
 
 def label_of(finding: Finding, parameters: AlignmentParameters) -> str:
-    """Return what a button says that makes the change which a finding advises.
-
-    Parameters
-    ----------
-    finding : Finding
-        With a change.
-    parameters : AlignmentParameters
-        Of the run that it was found in.
-    """
+    """Return what a button says that makes the change which a finding of a run advises."""
     words = []
     for name, value in finding.change.items():
         if name == "excluded_subset":
@@ -80,48 +72,33 @@ def _course_of(course: Course) -> str:
         return f"moved by hand after iteration {course.shown}"
     if course.shown < count:
         return f"iteration {course.shown} of {count}"
-    if state is not None and state.converged:
-        return f"converged in {count}"
     if state is not None and state.finished:
-        return f"not converged in {count}"
+        word = "converged" if state.converged else "not converged"
+        return f"{word} in {count - course.before}{' more' if course.before else ''}"
     return f"iteration {count}"
 
 
 class VerdictPanel(QWidget):
-    """The verdict, the diagnosis with its buttons, and what one does next.
+    """The verdict, the diagnosis with its buttons, and what one does next."""
 
-    Signals
-    -------
-    advised(finding)
-        The user wants the change that a finding advises.
-
-    Attributes
-    ----------
-    verify, save, undo, redo : QPushButton
-    """
-
-    advised = Signal(object)
+    advised = Signal(object)  # a finding, whose change the user wants
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.headline = hint()
         self.headline.setStyleSheet("font-weight: bold;")
         self.verified = hint()
-        self.verify, self.save = QPushButton("Verify"), QPushButton("Save run…")
-        self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
-        for button, text in (
-            (
-                self.verify,
-                "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
-                "shifts and aligned again, to see what comes back. No layer is changed.",
-            ),
-            (
-                self.save,
-                "Write what the command line writes into a folder: shifts, aligned stack, "
-                "reconstruction, settings (run.toml) and report; Open run brings it back",
-            ),
-        ):
-            button.setToolTip(f"<qt>{text}</qt>")
+        self.verify = tipped(
+            QPushButton("Verify"),
+            "Can it be trusted? The scan, aligned by the shifts on show, is displaced by known "
+            "shifts and aligned again, to see what comes back. No layer is changed.",
+        )
+        self.save = tipped(
+            QPushButton("Save run…"),
+            "Write what the command line writes into a folder: shifts, aligned stack, "
+            "reconstruction, settings (run.toml) and report; Open run brings it back",
+        )
+        self.undo, self.redo = tipped(QPushButton("Undo"), ""), tipped(QPushButton("Redo"), "")
         self._lines = QWidget()
         self._column = column(self._lines)
         self._scroll = QScrollArea()
@@ -133,7 +110,6 @@ class VerdictPanel(QWidget):
         buttons = QHBoxLayout()
         buttons.setSpacing(SPACING)
         for button in (self.verify, self.save, self.undo, self.redo):
-            button.setMinimumWidth(10)
             buttons.addWidget(button, 1)
         layout = column(self)
         for widget in (self.headline, self.verified, self._scroll):
@@ -143,15 +119,7 @@ class VerdictPanel(QWidget):
         self.show_course(Course())
 
     def show_course(self, course: Course, words: str = "") -> None:
-        """Show the verdict on what is on show.
-
-        Parameters
-        ----------
-        course : Course
-            What was found.
-        words : str
-            What the layers do not show yet.
-        """
+        """Show the verdict on what is on show, and words on what the layers do not show yet."""
         text = headline(course)
         self.headline.setText(f"{text}\n{words}" if words else text)
         self.headline.setVisible(bool(text or words))

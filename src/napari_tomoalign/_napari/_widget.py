@@ -1,4 +1,4 @@
-"""The dock widget: lays the groups out, connects them, and shows what there is."""
+"""The dock widget: connects what there is, asks for files, comes and goes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ._actions import Actions
 from ._background import told
 from ._keys import Keys
-from ._layers import finest
-from ._layout import CalmWheel, Scrolled, folding
+from ._layout import CalmWheel
 from ._opening import DatasetPicker, ask_scan, datasets_of
 
 if TYPE_CHECKING:
@@ -39,9 +37,17 @@ class AlignmentWidget(Actions):
     def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(napari_viewer, parent)
         self._docked = self._closed = False
-        self._subscriptions: list[tuple[Any, Callable[..., None]]] = []
-        self._lay_out()
-        self._connect()
+        self._connect_signals()
+        self._connect_buttons()
+        dims, theme, layers = self._viewer.dims, self._viewer.events.theme, self._viewer.layers
+        self._subscriptions: tuple[tuple[Any, Callable[..., None]], ...] = (
+            (dims.events.current_step, self._show_projection),
+            (dims.events.current_step, self._show_rows),
+            (theme, lambda event: self.result.set_theme(self._viewer.theme)),
+            (layers.events.removed, self._on_removed),
+        )
+        for event, slot in self._subscriptions:
+            event.connect(slot)
         CalmWheel(self)
         self.keys = Keys(self, self._viewer)
         if self.session.course.is_result:
@@ -49,138 +55,84 @@ class AlignmentWidget(Actions):
         self._show_session()
         self._on_scan()
 
-    def reset_choices(self, event: Any = None) -> None:
-        """Offer the layers that are there now; napari calls it when they change."""
-        self.scan.reset_choices()
-        self.result.other.reset_choices()
+    def _connect_signals(self) -> None:
+        for signal, slot in (
+            (self._redraw.timeout, self._draw),
+            (self.runner.advanced, self._on_advanced),
+            (self.runner.paused, self._on_paused),
+            (self.runner.ended, self._on_ended),
+            (self.verifier.advanced, self._on_progress),
+            (self.verifier.ended, self._on_verified),
+            (self.verdict.advised, self.take_advice),
+            (self.result.slider.valueChanged, self.choose_iteration),
+            (self.result.freeze.toggled, self.freeze),
+            (self.result.difference.toggled, self.show_difference),
+            (self.result.planes.toggled, self.layers.show_planes),
+            (self.evaluator.moved, self.layers.show),
+            (self.evaluator.ready, self._on_evaluated),
+            (self.evaluator.failed, lambda error: show_error(str(error))),
+            (self.unknown, self.ask_datasets),
+            (self.result.blink.pressed, self.blink_on),
+            (self.result.blink.released, self.blink.off),
+            (self.scan.changed, self._on_scan),
+            (self.scan.draw_asked, self.drawing.draw),
+            (self.drawing.ended, self.scan.show_drawn),
+            *((field.changed, self._on_change) for field in self.fields.values()),
+        ):
+            signal.connect(slot)
 
-    # ---- what is shown ----
-
-    def _show_session(self) -> None:
-        """Show all that the session knows."""
-        course = self.session.course
-        self.result.show_course(course)
-        words = ""
-        if course.is_result and not self.session.images_fit and not self.runner.is_running:
-            words = "The volume on show is not that of these shifts" + (
-                " yet: reconstructing …" if self.evaluator.is_running else "."
+    def _connect_buttons(self) -> None:
+        result = self.result
+        for button, do in (
+            (self.run_bar.run, self.run),
+            (self.run_bar.pause, self.pause),
+            (self.run_bar.step, self.step),
+            (self.run_bar.stop, self.stop),
+            (self.verdict.verify, self.verify),
+            (self.verdict.save, self.ask_save_run),
+            (self.verdict.undo, self.undo),
+            (self.verdict.redo, self.redo),
+            (self.scan.open, self.ask_scan),
+            (
+                result.save,
+                lambda: self._ask("Save shifts", self.save_shifts, _SHIFTS, name="shifts.h5"),
+            ),
+            (result.load, lambda: self._ask("Load shifts", self.load_shifts, _SHIFTS)),
+            (result.film, lambda: self._ask("Film", self.make_film, _FILMS, name="film.gif")),
+            (result.open_run, lambda: self._ask("Open run", self.open_run)),
+            (result.apply, lambda: self.apply_to(result.other.value)),
+        ):
+            button.clicked.connect(lambda _=False, do=do: do())
+        for (rows, columns), arrow in result.arrows.items():
+            arrow.clicked.connect(
+                lambda _=False, r=rows, c=columns: self.nudge(
+                    r * result.step.value(), c * result.step.value()
+                )
             )
-        self.verdict.show_course(course, words)
-        self._show_projection()
-        self._show_rows()
-        self._allow()
-
-    def _show_projection(self, event: Any = None) -> None:
-        index = self.scan.projection_in_view()
-        frozen = index is not None and index in self.scan.ignored
-        self.result.show_projection(index, self.session.course, frozen=frozen)
-
-    def _show_rows(self, event: Any = None) -> None:
-        """Show the sinogram of the slice in view, before and after."""
-        course, reference = self.session.course, self.layers.get("reference")
-        if course.scan is None or not course.has_scan or reference is None or not self.isVisible():
-            return
-        axis = 1 if course.scan.rotation_axis == "vertical" else 2
-        data = course.scan.data
-        row = self._row_in_view(data.shape[axis], axis)
-        coarse = min(row * reference.data.shape[axis] // data.shape[axis], data.shape[axis] - 1)
-        before = np.asarray(data[:, row] if axis == 1 else data[:, :, row])
-        after = reference.data[:, coarse] if axis == 1 else reference.data[:, :, coarse]
-        if course.request is not None and course.request.parameters.transmission:
-            before = -np.log(np.where(before > 0, before, 1))
-        self.result.sinograms.show_rows(before, after, row, "column" if axis == 1 else "row")
-
-    def _row_in_view(self, count: int, axis: int) -> int:
-        point, layer = self._viewer.dims.point, self.layers.get("reference")
-        if len(point) < 4 or layer is None:
-            return count // 2
-        reach = layer.scale[axis] * layer.data.shape[axis]
-        first = layer.translate[axis] - layer.scale[axis] / 2
-        return int(np.clip((point[0] - first) / reach * count, 0, count - 1))
-
-    def _allow(self) -> None:
-        """Let the user do with the result what is possible now."""
-        idle = not (self.runner.is_running or self.verifier.is_running)
-        course = self.session.course
-        found = course.shown_state() is not None
-        steering = idle or self.runner.is_paused
-        self.result.allow(steering=steering, result=found)
-        self.verdict.verify.setEnabled(idle and found)
-        self.verdict.save.setEnabled(steering and found)
-        self.verdict.show_back(self.session.undoes, self.session.redoes, allowed=steering)
-        self.run_bar.offer_start(course.is_result)
-
-    def _on_scan(self) -> None:
-        """Follow another scan: a run of it starts anew, for what was found is another's."""
-        self._show_projection()
-        self.run_bar.forbid(self.scan.fault())
-        layer = self.scan.layer.value
-        if layer is not self._looked_at:
-            self._looked_at = layer
-            scan = self.session.course.scan
-            own = layer is not None and scan is not None and scan.data is finest(layer)
-            self.run_bar.go_on(own and self.session.course.is_result)
 
     def _on_change(self, _: Any = None) -> None:
         if self.runner.is_running:
-            self.run_bar.say_later()
-
-    def show_result(self) -> None:
-        """Unfold the result."""
-        self._result_folding.expand(animate=False)
-
-    def show_plots(self) -> None:
-        """Scroll to the plots."""
-        for plot in (self.result.convergence, self.result.shifts):  # the upper one at any rate
-            self._scroll.ensureWidgetVisible(plot, 0, 0)
-
-    def show_verification(self) -> None:
-        """Scroll to the picture of the verification."""
-        # The verdict takes some of the height, and the picture has just got its own.
-        for holder in (self, self._scroll.widget(), self._result_folding.content()):
-            holder.layout().activate()
-        self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
-
-    def _on_theme(self, event: Any = None) -> None:
-        self.result.set_theme(self._viewer.theme)
+            self.run_bar.remark.show()
 
     # ---- dialogs ----
+
+    def _ask(self, title: str, do: Callable[[str], None], *kinds: str, name: str = "") -> None:
+        """Ask where to write a file of this name, or which file to read, or which folder."""
+        if name:
+            path, _ = QFileDialog.getSaveFileName(self, title, name, *kinds)
+        elif kinds:
+            path, _ = QFileDialog.getOpenFileName(self, title, "", *kinds)
+        else:
+            path = QFileDialog.getExistingDirectory(self, title)
+        if path:
+            do(path)
 
     def ask_save_run(self) -> None:
         """Ask for a folder and save the run there."""
         scan = self.session.course.scan
         file = Path(scan.file) if scan is not None and scan.file else Path.cwd() / "scan"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save run in a new folder", str(file.with_name(f"{file.stem}-aligned"))
-        )
-        if path:
-            self.save_run(path)
-
-    def ask_save_shifts(self) -> None:
-        """Ask for a file and write the shifts on show there."""
-        dialog = QFileDialog.getSaveFileName
-        self._ask(dialog, "Save shifts", "shifts.h5", _SHIFTS, self.save_shifts)
-
-    def ask_load_shifts(self) -> None:
-        """Ask for a file of shifts and read it."""
-        self._ask(QFileDialog.getOpenFileName, "Load shifts", "", _SHIFTS, self.load_shifts)
-
-    def ask_film(self) -> None:
-        """Ask for a file and make a film there."""
-        self._ask(QFileDialog.getSaveFileName, "Film", "film.gif", _FILMS, self.make_film)
-
-    def ask_open_run(self) -> None:
-        """Ask for the folder of a run and open it."""
-        path = QFileDialog.getExistingDirectory(self, "Open run")
-        if path:
-            self.open_run(path)
-
-    def _ask(
-        self, dialog: Any, title: str, name: str, kinds: str, do: Callable[[str], None]
-    ) -> None:
-        path, _ = dialog(self, title, name, kinds)
-        if path:
-            do(path)
+        proposed = str(file.with_name(f"{file.stem}-aligned"))
+        self._ask("Save run in a new folder", self.save_run, name=proposed)
 
     def ask_scan(self) -> None:
         """Ask for a scan, a file or a folder, and open it."""
@@ -213,7 +165,7 @@ class AlignmentWidget(Actions):
         self._closed = True
         self.runner.stop()
         self.verifier.stop()
-        self._drawing.stop()
+        self._redraw.stop()
         self.drawing.end()
         self.evaluator.forget()
         self.run_bar.close_activity()
@@ -221,80 +173,8 @@ class AlignmentWidget(Actions):
         self.layers.close()
         for event, slot in self._subscriptions:
             event.disconnect(slot)
-        self._subscriptions = []
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._source_layer and self.runner.is_running:
             self.stop()
             show_info("The layer that is being aligned was removed: stopping; its shifts are kept")
-
-    def _lay_out(self) -> None:
-        self._result_folding = folding("Result", self.result, expanded=False)
-        self._scroll = Scrolled(
-            folding("Scan", self.scan, expanded=True),
-            folding("Reconstruction", self.reconstruction, expanded=False),
-            folding("Alignment", self.parameters, expanded=True),
-            self._result_folding,
-        )
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(6, 6, 6, 6)
-        outer.addWidget(self._scroll, 1)
-        outer.addWidget(self.verdict)
-        outer.addWidget(self.run_bar)
-
-    def _connect(self) -> None:
-        for signal, slot in (
-            (self.runner.advanced, self._on_advanced),
-            (self.runner.paused, self._on_paused),
-            (self.runner.ended, self._on_ended),
-            (self.verifier.advanced, self._on_verifying),
-            (self.verifier.ended, self._on_verified),
-            (self.verdict.advised, self.take_advice),
-            (self.result.slider.valueChanged, self.choose_iteration),
-            (self.result.freeze.toggled, self.freeze),
-            (self.result.difference.toggled, self.show_difference),
-            (self.result.planes.toggled, self.layers.show_planes),
-            (self.evaluator.moved, self._on_moved),
-            (self.evaluator.ready, self._on_evaluated),
-            (self.evaluator.failed, lambda error: show_error(str(error))),
-            (self.unknown, self.ask_datasets),
-            (self.result.blink.pressed, self.blink_on),
-            (self.result.blink.released, self.blink_off),
-            (self.scan.changed, self._on_scan),
-            (self.scan.draw_asked, self.draw),
-            (self.drawing.ended, self.scan.show_drawn),
-        ):
-            signal.connect(slot)
-        for button, do in (
-            (self.run_bar.run, self.run),
-            (self.run_bar.pause, self.pause),
-            (self.run_bar.step, self.step),
-            (self.run_bar.stop, self.stop),
-            (self.verdict.verify, self.verify),
-            (self.verdict.save, self.ask_save_run),
-            (self.verdict.undo, self.undo),
-            (self.verdict.redo, self.redo),
-            (self.scan.open, self.ask_scan),
-            (self.result.save, self.ask_save_shifts),
-            (self.result.load, self.ask_load_shifts),
-            (self.result.open_run, self.ask_open_run),
-            (self.result.film, self.ask_film),
-            (self.result.apply, lambda: self.apply_to(self.result.other.value)),
-        ):
-            button.clicked.connect(lambda _=False, do=do: do())
-        step = self.result.step
-        for (rows, columns), arrow in self.result.arrows.items():
-            arrow.clicked.connect(
-                lambda _=False, r=rows, c=columns: self.nudge(r * step.value(), c * step.value())
-            )
-        for field in self.fields.values():
-            field.changed.connect(self._on_change)
-        viewer = self._viewer
-        self._subscriptions = [
-            (viewer.dims.events.current_step, self._show_projection),
-            (viewer.dims.events.current_step, self._show_rows),
-            (viewer.events.theme, self._on_theme),
-            (viewer.layers.events.removed, self._on_removed),
-        ]
-        for event, slot in self._subscriptions:
-            event.connect(slot)

@@ -19,13 +19,6 @@ def write_state(path: Path, state: AlignmentState, source: ScanSource | None) ->
     """Write the shifts of a state, which belong to a scan; its images are not looked at.
 
     The suffix says the format; none stands for ``.h5``. A file that is there is replaced.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    ValueError
-        A suffix that no format has.
     """
     scan = None if source is None else source.load()
     path = path if path.suffix else path.with_suffix(".h5")
@@ -35,17 +28,9 @@ def write_state(path: Path, state: AlignmentState, source: ScanSource | None) ->
 
 
 def write_shifts_of_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the shifts of a layer, as its ``metadata`` has them; the data are not written.
+    """Write the shifts that a layer's metadata has, and not its data.
 
-    Parameters
-    ----------
-    path : str
-        ``.h5`` (the shifts file, with its history), ``.csv``, ``.xf`` or ``.npz``.
-
-    Raises
-    ------
-    ValueError
-        The layer carries no shifts.
+    To ``.h5`` (the shifts file, with its history), ``.csv``, ``.xf`` or ``.npz``.
     """
     own = meta.get("metadata", {}).get(KEY, {})
     if "state" not in own:
