@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from napari_tomoalign import alignment_error
+from napari_tomoalign import ScanGeometry, alignment_error
 from napari_tomoalign.cli import main
 from napari_tomoalign.io import ScanFileError, import_shifts, read_scan, read_shifts
-from napari_tomoalign.simulation import simulate
+from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +90,54 @@ def test_the_command_line_aligns_a_container(scan, tmp_path, capsys):
     assert alignment_error(read_shifts(tmp_path / "out" / "shifts.h5"), scan) < 0.05
 
 
-def test_what_cannot_be_read_is_said(scan, tmp_path):
-    path = write(tmp_path / "two.h5", scan)
-    c, s = np.cos(0.3), np.sin(0.3)
+@pytest.fixture(scope="module")
+def tilted(tmp_path_factory):
+    """Return a scan about two axes, its true rotations, and the file of its container."""
+    angles = np.linspace(0, np.pi, 8, endpoint=False)
+    tilted = [ScanGeometry(angles, 1, 1, axis_tilt=tilt) for tilt in np.deg2rad([0, 20, 40])]
+    rotations = np.concatenate([one.orientations for one in tilted])
+    scan = simulate(24, 24, rotations=rotations, noise=0.01, jitter=1, drift=1, seed=2)
+    path = write(tmp_path_factory.mktemp("two") / "a.h5", scan)
     with h5py.File(path, "r+") as file:
-        file["projections/3/rotation_matrix"][...] = [[1, 0, 0], [0, c, -s], [0, s, c]]
-    with pytest.raises(ScanFileError, match=r"two\.h5.*do not share one rotation axis"):
+        for m, rotation in enumerate(rotations):
+            file[f"projections/{m}/rotation_matrix"][...] = rotation[::-1, ::-1]
+    return scan, rotations, path
+
+
+def test_a_rotation_and_a_tilt_are_read(tilted):
+    scan, rotations, path = tilted
+    found = read_scan(path)
+    np.testing.assert_allclose(found.rotations, rotations, atol=1e-6)
+    np.testing.assert_allclose(
+        ScanGeometry(rotations=found.rotations, n_rows=24, n_columns=24).angles, found.angles
+    )
+    assert found.rotation_axis == "horizontal"
+    assert np.corrcoef(found.projections.ravel(), scan.projections.ravel())[0, 1] > 0.999
+    own = read_scan(path, angles=scan.angles)  # the caller's, in place of what is in the file
+    assert own.rotations is None
+    with pytest.raises(ValueError, match="leave rotation_axis out"):
+        read_scan(path, rotation_axis="vertical")
+
+
+def test_the_command_line_aligns_two_axes(tilted, tmp_path, capsys):
+    scan, rotations, path = tilted
+    assert main(["info", str(path)]) == 0
+    assert "a rotation for each projection" in " ".join(capsys.readouterr().out.split())
+    out = tmp_path / "out"
+    options = ["--backend", "builtin", "--maxiter", "8"]
+    assert main(["align", str(path), "-o", str(out), *options]) == 0
+    capsys.readouterr()
+    found = read_shifts(out / "shifts.h5")
+    np.testing.assert_allclose(found.rotations, rotations, atol=1e-6)
+    assert alignment_error(found, scan) < 1.5 * cramer_rao_bound(scan)
+    assert alignment_error(found, scan, scan.angles) > 0.05  # about one axis it is another gauge
+
+
+def test_what_cannot_be_read_is_said(scan, tmp_path):
+    path = write(tmp_path / "skew.h5", scan)
+    with h5py.File(path, "r+") as file:
+        file["projections/3/rotation_matrix"][...] = np.diag([1.0, 1.0, 1.1])
+    with pytest.raises(ScanFileError, match=r"skew\.h5.*must be orthogonal; 1 of 24"):
         read_scan(path)
     path = write(tmp_path / "shapes.h5", scan)
     with h5py.File(path, "r+") as file:

@@ -33,9 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
     steps = np.degrees(np.diff(np.sort(scan.angles)))
     pairs = [("scan", outline(scan))]
     pairs += [(name.replace("_", " "), words) for name, words in scan.source.items()]
-    if len(steps):
-        pairs.append(("angle steps", f"{steps.min():.4g} to {steps.max():.4g} degrees"))
-    pairs.append(("rotation axis", f"{scan.rotation_axis}, in the images as they were measured"))
+    if scan.rotations is not None:
+        pairs.append(
+            ("rotation axis", "more than one: the scan has a rotation for each projection")
+        )
+    else:
+        if len(steps):
+            pairs.append(("angle steps", f"{steps.min():.4g} to {steps.max():.4g} degrees"))
+        words = f"{scan.rotation_axis}, in the images as they were measured"
+        pairs.append(("rotation axis", words))
     if scan.channels:
         pairs.append(("channels", ", ".join(scan.channels)))
     pairs += [("note", remark) for remark in scan.remarks]

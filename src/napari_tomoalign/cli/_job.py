@@ -144,7 +144,10 @@ def prepare(arguments: argparse.Namespace) -> Job:
         history, generator_state = stored.for_scan(scan).resume
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _truth(scan, arguments)
-    run = iterate_alignment(lines.projections, lines.angles, weights=lines.weights, **settings)
+    views = lines.views
+    if stored and lines.rotations is None and stored.rotations is not None:
+        views = {"angles": None, "rotations": stored.rotations}
+    run = iterate_alignment(lines.projections, weights=lines.weights, **views, **settings)
     method = _method(arguments, run) if arguments.reconstruction else None
     require_results_room(
         output,

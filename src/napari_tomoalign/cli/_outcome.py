@@ -48,7 +48,8 @@ def summary(
     if true_shifts is not None:
         scored = np.setdiff1d(np.arange(len(result.shifts)), flagged)
         centers = (result.center, result.center)
-        truth_error = alignment_error(result, true_shifts, result.angles, scored, centers=centers)
+        views = result.geometry.directions
+        truth_error = alignment_error(result, true_shifts, views, scored, centers=centers)
 
     def known_or_none(value: float) -> float | None:
         return float(value) if np.isfinite(value) else None  # JSON knows no NaN

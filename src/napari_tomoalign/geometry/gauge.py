@@ -146,8 +146,8 @@ def alignment_error(
         What has ``shifts``, ``center`` and ``angles``: results, shifts files, simulated scans. Of
         bare arrays, in pixels, the axis must be told with ``centers``.
     views : (n_angles,) or (n_angles, 2, 3) array, optional
-        Angles about a vertical axis, radians; or the directions of any geometry. Default: the
-        angles of ``found``.
+        Angles about a vertical axis, radians; or the directions of any geometry. Default: those of
+        the geometry of ``found``, or its angles.
     subset : array of bool or int, optional
         The projections that are scored.
     centers : (float, float), optional
@@ -178,7 +178,7 @@ def alignment_error(
     if views is None:
         if not hasattr(found, "angles"):
             raise TypeError("bare arrays of shifts need views=, the angles of the projections")
-        views = found.angles
+        views = found.geometry.directions if hasattr(found, "geometry") else found.angles
     difference, directions = on_detector[0] - on_detector[1], directions_of(views)
     if subset is not None:
         index = np.asarray(subset)

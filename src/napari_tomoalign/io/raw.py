@@ -173,6 +173,9 @@ class RawScan:
         Of a simulated scan, of the image as stored.
     rotation_axis : {"vertical", "horizontal"}, optional
         Where the file says it.
+    rotations : (n_angles, 3, 3) array of float64, optional
+        Of a scan about more than one axis, those of `ScanGeometry` for images that are turned by
+        this ``rotation_axis``; ``angles`` follow from them.
     names : Names, optional
         What the names of the images of a folder say.
     notes : tuple of str
@@ -190,6 +193,7 @@ class RawScan:
     initial_shifts: NDArray[np.float64] | None = None
     true_shifts: NDArray[np.float64] | None = None
     rotation_axis: str | None = None
+    rotations: NDArray[np.float64] | None = None
     names: Names | None = None
     notes: tuple[str, ...] = ()
 

@@ -202,6 +202,12 @@ def read_scan(
     found, words = angles_of(raw, own, first_last, angles_from_names, paths[0])
     found, words = one_each(found, words, raw, angles_from_start, paths[0])
     axis = checked_axis(rotation_axis or raw.rotation_axis or "vertical")
+    rotations = None if named else raw.rotations
+    if rotations is not None and axis != raw.rotation_axis:
+        raise ValueError(
+            f"{paths[0]} holds a rotation for each projection, of images whose rows lie as "
+            f"rotation_axis={raw.rotation_axis!r} says, got {axis!r}: leave rotation_axis out"
+        )
     preparation, lines = planned(raw, normalise, transmission, background)
     advice_in = [line for line in lines if "give " in line]
     projections = LazyProjections(
@@ -233,6 +239,7 @@ def read_scan(
         remarks=(*_order_words(raw), *_lost_words(raw), *raw.notes, *advice_in),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
         true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
+        rotations=rotations,
     )
     return scan if lazy else load(scan)
 

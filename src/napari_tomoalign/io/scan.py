@@ -46,6 +46,8 @@ class Scan:
         of the sample; fit for ``initial_shifts`` of the alignment.
     true_shifts : (n_angles, 2) array of float64, optional
         Of a simulated scan.
+    rotations : (n_angles, 3, 3) array of float64, optional
+        Of a scan about more than one axis, see `ScanGeometry`; ``angles`` follow from them.
     """
 
     projections: NDArray[Any]
@@ -60,3 +62,12 @@ class Scan:
     remarks: tuple[str, ...] = ()
     initial_shifts: NDArray[np.float64] | None = None
     true_shifts: NDArray[np.float64] | None = None
+    rotations: NDArray[np.float64] | None = None
+
+    @property
+    def views(self) -> dict[str, Any]:
+        """``angles`` and ``rotations`` as `iterate_alignment` takes them: one of them is None."""
+        return {
+            "angles": self.angles if self.rotations is None else None,
+            "rotations": self.rotations,
+        }

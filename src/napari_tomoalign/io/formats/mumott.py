@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...geometry import RotationAxis
+from ...geometry import RotationAxis, ScanGeometry
 from ...images.filtering import noise_level
 from ..conventions import from_mumott
 from ..errors import ScanFileError
@@ -21,7 +21,7 @@ from ..hdf5_file import Hdf5Dataset, Hdf5File
 from ..raw import RawScan, ReadOptions, stack_of
 from . import hdf5
 
-__all__ = ["absorbance", "axis_and_angles", "can_read", "read", "views_of"]
+__all__ = ["absorbance", "can_read", "read", "views_of"]
 
 _Array = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     Raises
     ------
     ScanFileError
-        Projections of different shapes, or more than one rotation axis.
+        Projections of different shapes, or rotations that are none.
     """
     with Hdf5File(path) as file:
         count = len(file.find("projections") or ())
@@ -66,10 +66,13 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         masked = file.has(f"{groups[0]}/weights")
         source = {"data": f"{named} of {count} projections, {first.described}"}
         try:
-            axis, angles = axis_and_angles(*_rotations(file, groups))
+            axis, angles, rotations = views_of(*_rotations(file, groups))
         except ValueError as error:
             raise ScanFileError(f"{path}: {error}") from error
         source["angles"] = "the rotations of the projections"
+        if rotations is not None:
+            source["angles"] += ", about more than one axis: they are aligned by them"
+            angles = ScanGeometry(rotations=rotations, n_rows=1, n_columns=1).angles
         j, k = ([_number(file, f"{g}/{name}", old) for g in groups] for name, old in _OFFSETS)
         offsets = from_mumott(j, k)
     store = _ContainerStore(path, named, (count, *first.shape), masked)
@@ -79,6 +82,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         source=source,
         initial_shifts=offsets if offsets.any() else None,
         rotation_axis=axis,
+        rotations=rotations,
         notes=(
             ("absorbance: -log10 of the diode over its open beam, projection by projection",)
             if named == "diode"
@@ -151,31 +155,6 @@ def absorbance(diode: _Array) -> tuple[_Array, NDArray[np.bool_]]:
     return -np.log10(np.where(known, diode / open_beam, 1.0)), known
 
 
-def axis_and_angles(rotations: _Array, j_0: _Array, k_0: _Array) -> tuple[RotationAxis, _Array]:
-    """Return the direction of the rotation axis in images ``(j, k)``, and the angles.
-
-    Parameters
-    ----------
-    rotations : (n, 3, 3) array
-        Of the sample in the laboratory, in x, y, z.
-    j_0, k_0 : (3,) array
-        Directions of the images' axes at no rotation.
-
-    Raises
-    ------
-    ValueError
-        The projections have no axis in common along j or k, or it is not the volume's axis there.
-    """
-    found = _one_axis(rotations, j_0, k_0)
-    if found is None:
-        raise ValueError(
-            "the projections do not share one rotation axis along j or k of the images and the "
-            "volume's axis of that name (inner and outer angles?): align the container with "
-            "napari_tomoalign.compat.mumott.align, which takes any rotations"
-        )
-    return found
-
-
 def views_of(
     rotations: _Array, j_0: _Array, k_0: _Array
 ) -> tuple[RotationAxis, _Array | None, _Array | None]:
@@ -183,8 +162,10 @@ def views_of(
 
     Parameters
     ----------
-    rotations, j_0, k_0
-        As for `axis_and_angles`.
+    rotations : (n, 3, 3) array
+        Of the sample in the laboratory, in x, y, z.
+    j_0, k_0 : (3,) array
+        Directions of the images' axes at no rotation.
 
     Returns
     -------
