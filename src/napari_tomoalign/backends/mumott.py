@@ -23,6 +23,7 @@ from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
 from .base import Operator
+from .builtin.engine import BuiltinBackend
 from .mumott_projector import (
     MumottOperator,
     compiled,
@@ -178,6 +179,11 @@ class TensorBackend(MumottBackend):
     and of the volume its first coefficient. The segments are moved here, by as much as the loop
     moves the mean.
 
+    A pipeline that takes further keywords starts from what the mean alone gives, the same from all
+    sides. A coefficient is seen by some of the projections, as in a wedge, and of slow trends of
+    the shifts a pipeline that starts from nothing explains most by it: 28^3, 20 angles, 1 % noise,
+    10 steps of ``run_mitra`` rest at 2.3 times the bound from nothing, at 1.5 from the mean.
+
     Parameters
     ----------
     pipeline, use_gpu
@@ -204,6 +210,7 @@ class TensorBackend(MumottBackend):
         self._geometry = container.geometry
         self._segments = turn_projections(np.asarray(container.data, np.float32), rotation_axis)
         self._prepared = lru_cache(_GEOMETRIES)(self._prepare)
+        self._even: dict[bytes, NDArray[np.float64]] = {}  # see `_evenly`
 
     def supports(self, geometry: ScanGeometry) -> bool:
         """Whether it can be the container's own geometry, which is what is reconstructed in."""
@@ -229,9 +236,10 @@ class TensorBackend(MumottBackend):
     def evaluate(self, work: SlabWork) -> SlabDone:
         """Move, reconstruct, reproject (see `SlabBackend.evaluate`)."""
         found = self.at(work.back, work.weights, work.trusted, work.geometry, work.options)
-        _, projector = self._prepared(
+        geometry, projector = self._prepared(
             np.ones(len(work.back), bool).tobytes(), *_layout(work.geometry)
         )
+        found.basis_set.probed_coordinates = geometry.probed_coordinates
         predicted = found.basis_set.forward(projector.forward(found.coefficients)).mean(axis=-1)
         volume = turn_volume(found.coefficients[..., 0], self._axis)
         return SlabDone(
@@ -295,14 +303,41 @@ class TensorBackend(MumottBackend):
         settings: dict[str, Any] = copy.deepcopy(dict(options))
         if self._takes_more and not self._use_gpu:
             settings.setdefault("Projector", lambda _: projector)
-        done: Mapping[str, Any] = self.pipeline(
-            data_container=container,
-            use_absorbances=False,
-            use_gpu=self._use_gpu,
-            no_tqdm=True,
-            **settings,
-        )
-        return done
+
+        def done(**optimizer: Any) -> Mapping[str, Any]:
+            given = copy.deepcopy(settings)
+            if optimizer:
+                given["optimizer_kwargs"] = given.get("optimizer_kwargs", {}) | optimizer
+            made: Mapping[str, Any] = self.pipeline(
+                data_container=container,
+                use_absorbances=False,
+                use_gpu=self._use_gpu,
+                no_tqdm=True,
+                **given,
+            )
+            return made
+
+        if not self._takes_more or "x0" in settings.get("optimizer_kwargs", {}):
+            return done()
+        volume = turn_volume(_of_mean(moved, weights, trusted, seen), self._axis)
+        first = np.ascontiguousarray(volume)[..., None] * self._evenly(trusted, done)
+        return done(x0=first)
+
+    def _evenly(
+        self, trusted: NDArray[np.bool_], run: Callable[..., Mapping[str, Any]]
+    ) -> NDArray[np.float64]:
+        """Return the coefficients of what is 1 in every segment, from every side.
+
+        One step of the pipeline tells the basis set.
+        """
+        key = trusted.tobytes()
+        if key not in self._even:
+            basis_set = run(maxiter=1)["basis_set"]
+            n, count = int(trusted.sum()), len(basis_set)
+            each = np.tile(np.eye(count)[:, None], (n, 1, 1, 1))
+            seen = basis_set.forward(each)[:, :, 0].swapaxes(1, 2).reshape(-1, count)
+            self._even[key] = np.linalg.lstsq(seen, np.ones(len(seen)), rcond=None)[0]
+        return self._even[key]
 
     def _prepare(
         self, trusted: bytes, n_rows: int, n_columns: int, row_center: float, center: float
@@ -322,6 +357,20 @@ class TensorBackend(MumottBackend):
         volume = (n_rows, n_columns, n_columns)
         geometry.volume_shape = np.array(volume if self._axis == "vertical" else volume[::-1])
         return geometry, keeping_projector(geometry)
+
+
+def _of_mean(
+    moved: Array, weights: Array, trusted: NDArray[np.bool_], geometry: ScanGeometry
+) -> NDArray[np.float64]:
+    """Return what the built-in engine makes of the mean over the segments, (z, y, x)."""
+    engine = BuiltinBackend()
+    algorithm, options = engine.default_for()
+    images = np.ascontiguousarray(moved[trusted].mean(axis=-1), np.float32)
+    part = geometry.subset(trusted)
+    volume = engine.reconstruct(
+        images, part, algorithm=algorithm, weights=weights[trusted], **options
+    )
+    return np.asarray(volume, np.float64)
 
 
 def _layout(geometry: ScanGeometry) -> tuple[int, int, float, float]:
