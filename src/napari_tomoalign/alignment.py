@@ -80,6 +80,7 @@ def iterate_alignment(
     angles: ArrayLike | None,
     *,
     rotations: ArrayLike | None = None,
+    in_plane: ArrayLike | None = None,
     center: float | None = None,
     weights: ArrayLike | None = None,
     backend: str | Backend = "auto",
@@ -101,6 +102,9 @@ def iterate_alignment(
     rotations : (n_angles, 3, 3) array, optional
         Of each projection, in place of angles and axis: take (z, y, x) of the object to (row,
         depth, column), as two axes or laminography need it.
+    in_plane : (n_angles,) array, optional
+        Radians by which each image is turned in its plane beside all that, counted as
+        ``axis_angle``.
     center : float, optional
         Column of the rotation axis, pixel centres at integers. Default: estimated, starting from
         ``(n_columns - 1) / 2``.
@@ -152,7 +156,7 @@ def iterate_alignment(
         raise ValueError(f"scratch must be a folder that is there, got {scratch}")
     run = check(
         projections,
-        Axis(angles, rotations, center),
+        Axis(angles, rotations, center, in_plane),
         weights,
         backend,
         initial_shifts,
@@ -257,8 +261,8 @@ def align(
     Parameters
     ----------
     projections, angles, **arguments
-        As `iterate_alignment` takes them: ``rotations``, ``center``, ``weights``, ``backend``,
-        ``initial_shifts``, ``resume``, ``executor``, ``scratch``, and the fields of
+        As `iterate_alignment` takes them: ``rotations``, ``in_plane``, ``center``, ``weights``,
+        ``backend``, ``initial_shifts``, ``resume``, ``executor``, ``scratch``, and the fields of
         `AlignmentParameters`.
     callback, progress
         As `finish` takes them.

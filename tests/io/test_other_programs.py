@@ -9,6 +9,7 @@ import scipy.ndimage
 from io_result import make_result, smooth_stack
 from skimage import transform
 
+from napari_tomoalign.images.applying import move
 from napari_tomoalign.io import (
     EXPORT_FORMATS,
     ScanFileError,
@@ -18,6 +19,7 @@ from napari_tomoalign.io import (
     from_tomopy,
     import_shifts,
     read_shifts,
+    shifts_for,
     to_imod,
     to_mumott,
     to_nxtomo,
@@ -182,6 +184,27 @@ def test_imods_documented_transform_aligns(tmp_path, case):
     np.testing.assert_allclose(from_imod(to_imod(result.shifts)), result.shifts)
 
 
+@pytest.mark.parametrize("rotation_axis", ["vertical", "horizontal"])
+def test_a_turn_in_imods_transforms_is_read(tmp_path, rotation_axis):
+    """Truth from IMOD's own words: its transforms, applied, and ours, read from them, agree."""
+    rng = np.random.default_rng(3)
+    _, scan = make_result(shape=SHAPE, rotation_axis=rotation_axis)
+    turns = np.deg2rad(12 + rng.uniform(-1, 1, 6))
+    matrices = [np.cos(turns), -np.sin(turns), np.sin(turns), np.cos(turns)]
+    lines = np.column_stack([*matrices, rng.uniform(-3, 3, (6, 2))])
+    np.savetxt(tmp_path / "scan.xf", lines)
+
+    found = shifts_for(tmp_path / "scan.xf", scan)
+
+    assert abs(np.rad2deg(found.axis_angle)) == pytest.approx(12, abs=0.5)
+    moved = move(scan.projections, found.shifts, turning=found.geometry.turning())
+    if rotation_axis == "horizontal":  # as it was measured, which is what IMOD sees
+        moved = moved.swapaxes(1, 2)
+    for line, image, ours in zip(lines, scan.projections, moved, strict=True):
+        image = image.T if rotation_axis == "horizontal" else image
+        np.testing.assert_allclose(ours[9:-9, 9:-9], newstack(image, line)[9:-9, 9:-9], atol=5e-3)
+
+
 def test_nxtomo_translations_say_where_the_sample_went(case):
     result, scan, still = case
     x, y = to_nxtomo(result.shifts, pixel_size=2e-6)
@@ -225,7 +248,7 @@ def test_the_csv_explains_itself(tmp_path, stored):
         ("a.csv", "shift_row,shift_column\n1\n", "is no table of shifts"),
         ("a.csv", "shift_row,shift_column\n1,nan\n", "shifts that are not finite"),
         ("a.xf", "1 0 0 1 2\n", r"no \.xf file of shifts: expected 6 numbers a line"),
-        ("a.xf", "0 1 -1 0 2 3\n", r"1 of 1 transforms turn or stretch the image"),
+        ("a.xf", "1.1 0 0 1.1 2 3\n", r"1 of 1 transforms stretch or mirror the image"),
         ("a.xf", "one two\n", r"no \.xf file of shifts"),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from io_result import make_result
 
+from napari_tomoalign.cli import main
 from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.io import (
     Checkpoint,
@@ -334,3 +335,16 @@ def test_a_file_of_the_future_asks_for_an_update(written):
 
     with pytest.raises(ScanFileError, match=r"newer version .* update napari-tomoalign"):
         read_shifts(path)
+
+
+def test_info_says_what_a_shifts_file_holds(tmp_path, capsys):
+    result, scan = make_result(rotation_axis="horizontal")
+    found = read_shifts(write_shifts(tmp_path / "shifts.h5", result, scan))
+    turned = replace(found, axis_angle=np.deg2rad(2), geometry_error={"axis_angle": np.array(1e-3)})
+    write_shifts(tmp_path / "shifts.h5", turned, overwrite=True)
+    assert main(["info", str(tmp_path / "shifts.h5")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "of 6 projections of 30 x 24 pixels" in told  # as measured, so turned over
+    assert "horizontal, at row" in told
+    assert "degrees by which the axis is turned in the image: 2 +- 0.0573" in told
+    assert result.message in told

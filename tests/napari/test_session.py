@@ -116,6 +116,15 @@ def test_what_was_found_of_the_axis_is_gone_on_from(session):
     assert "axis_tilt" not in start
 
 
+def test_turns_and_angles_that_were_found_are_gone_on_from(session):
+    found = {"in_plane": np.linspace(-0.01, 0.01, 6), "angles": ANGLES + 0.001}
+    last = replace(session.course.history[-1], geometry=found)
+    course = replace(session.course, history=(*session.course.history[:-1], last))
+    asked = course.going_on(request(upsampling=50))[1].arguments()
+    for name, values in found.items():
+        np.testing.assert_array_equal(asked[name], values)
+
+
 def test_loaded_shifts_are_the_start_and_a_centre_of_ones_own_wins():
     course = Course.starting(SCAN, np.ones((6, 2)), 3.25)
     start = course.going_on(request())[1].start

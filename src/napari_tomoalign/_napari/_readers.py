@@ -103,6 +103,7 @@ def _metadata(scan: Scan) -> dict[str, Any]:
     axis = scan.rotation_axis
     known = {
         "angles": scan.angles,
+        "rotations": scan.rotations,
         "weights": None if scan.weights is None else turn_projections(scan.weights, axis),
         "true_shifts": None
         if scan.true_shifts is None

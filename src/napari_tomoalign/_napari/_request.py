@@ -41,6 +41,8 @@ class ScanSource:
         Where the scan was read from; empty where that is not known.
     options : mapping
         How the command line is told what the file itself does not say, such as its angles.
+    rotations : (n_angles, 3, 3) array, optional
+        Of a scan about more than one axis, in place of the angles, see `ScanGeometry`.
     """
 
     data: Any
@@ -50,6 +52,7 @@ class ScanSource:
     weights: NDArray[np.float32] | None = None
     file: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    rotations: NDArray[np.float64] | None = None
 
     @property
     def rotation_axis(self) -> RotationAxis:
@@ -61,6 +64,7 @@ class ScanSource:
         return (
             self.data is other.data
             and np.array_equal(self.angles, other.angles)
+            and np.array_equal(self.rotations, other.rotations)  # type: ignore[arg-type]  # or None
             and self.rotation_axis == other.rotation_axis
             and not (self.masks or other.masks)
         )
@@ -91,6 +95,7 @@ class ScanSource:
             pixel_unit="" if unit == "pixel" else unit,
             rotation_axis=self.rotation_axis,
             source={"layer": self.place.source, **({"file": self.file} if self.file else {})},
+            rotations=self.rotations,
         )
 
     def line_integrals(self, parameters: AlignmentParameters) -> NDArray[Any]:
@@ -115,9 +120,11 @@ class RunRequest:
     parameters : AlignmentParameters
         Of the loop.
     start : mapping
-        ``initial_shifts``, with the ``center`` that goes with them, or ``resume``, or neither.
+        ``initial_shifts``, with the ``center`` that goes with them and what was found of the
+        geometry, or ``resume``, or neither.
     axis : mapping
-        ``axis_angle`` and ``axis_tilt``, radians, where the axis is not upright.
+        ``axis_angle`` and ``axis_tilt``, radians, where the axis is not upright, and ``in_plane``,
+        where images are turned beside that.
     """
 
     scan: ScanSource
@@ -125,15 +132,22 @@ class RunRequest:
     backend: str
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
-    axis: Mapping[str, float] = field(default_factory=dict)
+    axis: Mapping[str, Any] = field(default_factory=dict)
 
     def is_same(self, other: RunRequest) -> bool:
         """Whether scan, axis and engine are the same."""
-        asked, others = ((one.asked_center, one.axis, one.backend) for one in (self, other))
-        return asked == others and self.scan.is_same(other.scan)
+        asked, others = ((one.asked_center, one.backend) for one in (self, other))
+        lies = [
+            {name: np.asarray(turn).tolist() for name, turn in one.axis.items()}
+            for one in (self, other)
+        ]
+        return asked == others and lies[0] == lies[1] and self.scan.is_same(other.scan)
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
-        told = {"center": self.asked_center, "backend": self.backend, **self.axis}
+        views = {"angles": self.scan.angles, "rotations": self.scan.rotations}
+        if self.scan.rotations is not None:
+            views["angles"] = None
+        told = {"center": self.asked_center, "backend": self.backend, **views, **self.axis}
         return {**values, **told, **self.start}

@@ -43,7 +43,7 @@ class _Loop:
             source = request.scan.settled()
             scan = source.load()
             for state in iterate_alignment(
-                scan.projections, scan.angles, weights=scan.weights, **request.arguments()
+                scan.projections, weights=scan.weights, **request.arguments()
             ):
                 wanted = self.difference.is_set()
                 frames = frames_of(state, source.place, difference=wanted, scan=source)

@@ -120,9 +120,12 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     has_scan = scan is not None
     if scan is None:  # the run can be looked at, but there is no scan to go on with
         stack = turn_projections(run.aligned, file.rotation_axis)
-        scan = ScanSource(stack, file.angles, _place_of(file, folder.name))
-    stands = {"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt}
-    told = {name: angle for name, angle in stands.items() if angle}
+        place = _place_of(file, folder.name)
+        scan = ScanSource(stack, file.angles, place, rotations=file.rotations)
+    told: dict[str, Any] = {"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt}
+    told = {name: angle for name, angle in told.items() if angle}
+    if file.in_plane is not None and "in_plane" not in file.geometry_error:
+        told["in_plane"] = file.in_plane  # what was found is in the history
     course = replace(
         Course.starting(scan, origin=folder.name),
         has_scan=has_scan,
@@ -141,6 +144,7 @@ def _fits(scan: ScanSource, file: ShiftsFile) -> bool:
         and len(scan.angles) == len(file.angles)
         and scan.data.shape[1:] == _place_of(file, "").shape
         and np.allclose(scan.angles, file.angles, atol=1e-4)
+        and (scan.rotations is None) == (file.rotations is None)
     )
 
 
@@ -151,9 +155,19 @@ def _scan_of(run: FinishedRun) -> tuple[ScanSource | None, tuple[Any, ...]]:
         return None, ()
     path = run.shifts.source["file"]
     layers = tuple(scan_layers(read, Path(path).stem))
+    rotations = run.shifts.rotations
+    if rotations is not None:
+        layers[0][1]["metadata"]["rotations"] = rotations
     place = _place_of(run.shifts, layers[0][1]["name"])
     options = {name: value for name, value in run.settings.items() if name in OF_READING}
-    scan = ScanSource(layers[0][0], run.shifts.angles, place, file=path, options=options)
+    scan = ScanSource(
+        layers[0][0],
+        run.shifts.angles,
+        place,
+        file=path,
+        options=options,
+        rotations=rotations,
+    )
     return (scan, layers) if _fits(scan, run.shifts) else (None, ())
 
 

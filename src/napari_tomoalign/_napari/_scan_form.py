@@ -170,6 +170,7 @@ class ScanForm(QWidget):
             options["angles"] = str(Path(self.fields["file"].value).expanduser().absolute())
         elif self.fields["angles"].value != FROM_LAYER:  # evenly between two ends
             options["angle_range"] = [float(np.rad2deg(angles[end])) for end in (0, -1)]
+        own = self.fields["angles"].value == FROM_LAYER
         return ScanSource(
             data=finest(layer),
             angles=angles,
@@ -177,6 +178,7 @@ class ScanForm(QWidget):
             masks=tuple(masks),
             file=str(layer.metadata.get("file", "")),
             options=options,
+            rotations=layer.metadata.get("rotations") if own else None,
         )
 
     def cropping(self) -> tuple[slice, slice] | None:

@@ -230,6 +230,8 @@ class Course:
             self, history=self.history[: self.shown], generators=self.generators[: self.shown]
         )
         before = self.request
+        if before is not None and "in_plane" in before.axis:  # no form shows it
+            request = replace(request, axis={"in_plane": before.axis["in_plane"], **request.axis})
         same = before is not None and before.is_same(request)
         start: dict[str, Any]
         if same and self._can_resume(request.parameters):
@@ -239,8 +241,7 @@ class Course:
             center = self.center if request.asked_center is None else request.asked_center
             start = {"initial_shifts": self.shifts.copy(), "center": center}
             found = {} if self.record is None else self.record.geometry
-            told = ("axis_angle", "axis_tilt")
-            start |= {name: float(found[name]) for name in told if name in found}
+            start |= {name: turn if turn.ndim else float(turn) for name, turn in found.items()}
         request = replace(request, start=start)
         return replace(kept, request=request), request
 

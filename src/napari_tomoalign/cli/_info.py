@@ -1,8 +1,12 @@
-"""``info``: what is in a scan file, how it is understood, and what aligning it takes."""
+"""``info``: what is in a scan file, how it is understood, and what aligning it takes.
+
+Of a shifts file: what was found.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +16,17 @@ from ._text import print_pairs
 
 if TYPE_CHECKING:
     from ..io.scan import Scan
+    from ..io.shifts.contents import ShiftsFile
 
 __all__ = ["USAGE", "add_arguments", "run"]
 
 USAGE = "SCAN [SCAN ...] [options]"
+
+_TURNS = {
+    "axis_angle": "degrees by which the axis is turned in the image:",
+    "axis_tilt": "degrees by which it leans along the beam:",
+    "in_plane": "degrees by which images are turned beside that (RMS):",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the scan and print what it is."""
-    from ..io import read_scan
+    """Read the scan, or the shifts, and print what it is."""
+    from ..io import read_scan, read_shifts
+    from ..io.shifts.other_programs import is_own
 
+    first = Path(arguments.scan[0])
+    if len(arguments.scan) == 1 and first.is_file() and is_own(first):
+        print_pairs(_of_shifts(read_shifts(first)))
+        return 0
     scan = read_scan(arguments.scan, lazy=True, **reading_options(arguments))
     low, high, ignored, lines = _values(scan)
     n_angles, n_rows, n_columns = scan.projections.shape[:3]
@@ -61,6 +77,46 @@ def run(arguments: argparse.Namespace) -> int:
     pairs.append(("memory", f"about {_bytes(needed)} to align it at this size"))
     print_pairs(pairs)
     return 0
+
+
+def _of_shifts(file: ShiftsFile) -> list[tuple[str, str]]:
+    """Say what a shifts file holds."""
+    degrees, spread = np.degrees(file.angles), np.abs(file.measured_shifts).max(axis=0)
+    size = (file.n_rows, file.n_columns)
+    n_rows, n_columns = size if file.rotation_axis == "vertical" else size[::-1]
+    place = f"{'column' if file.rotation_axis == 'vertical' else 'row'} {file.center:.6g}"
+    pairs = [
+        (
+            "shifts",
+            f"of {len(degrees)} projections of {n_rows} x {n_columns} pixels (rows x columns), up "
+            f"to {spread[0]:.4g} (rows) and {spread[1]:.4g} (columns)",
+        ),
+        ("angles", f"{degrees.min():.6g} to {degrees.max():.6g} degrees"),
+        ("rotation axis", f"{file.rotation_axis}, at {place} of the images as measured"),
+    ]
+    if file.rotations is not None:
+        pairs.append(("rotation axis", "more than one: there is a rotation for each projection"))
+    for name, words in _TURNS.items():
+        value = getattr(file, name)
+        if value is not None and np.any(value):
+            error = file.geometry_error.get(name)
+            known = (
+                ""
+                if error is None or not np.isfinite(error).any()
+                else (f" +- {np.degrees(np.sqrt(np.nanmean(np.square(error)))):.3g}, as found")
+            )
+            size_of = np.degrees(np.sqrt(np.mean(np.square(value))) if np.ndim(value) else value)
+            pairs.append((name.replace("_", " "), f"{words} {size_of:.4g}{known}"))
+    error = np.sqrt(np.sum(file.standard_error**2, axis=1))
+    if np.isfinite(error).any():
+        known = f"{np.sqrt(np.nanmean(error**2)):.3g} pixels (RMS)"
+        pairs.append(("standard error", known))
+    pairs.append(("run", f"{file.iterations} iterations of {file.backend}: {file.message}"))
+    pairs += [("found", sentence) for sentence in file.diagnosis]
+    pairs += [(name, words) for name, words in file.source.items()]
+    if file.applied:
+        pairs.append(("applied", file.applied))
+    return pairs
 
 
 def _values(scan: Scan) -> tuple[float, float, int, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +130,13 @@ def prepare(arguments: argparse.Namespace) -> Job:
         parameters = parameters.with_changes(center_estimation=False)
     elif stored and not parameters.center_estimation:
         center = stored.center
-    initial = _shifts(arguments.initial_shifts, "--initial-shifts", scan, arguments)
-    if arguments.initial_shifts is None:
-        initial = scan.initial_shifts
+    start = _shifts(arguments.initial_shifts, "--initial-shifts", scan, arguments)
+    initial = scan.initial_shifts if arguments.initial_shifts is None else None
+    if start is not None:
+        initial = start.shifts
+        lies = {"axis_angle": start.axis_angle, "axis_tilt": start.axis_tilt}
+        lies = {name: angle for name, angle in lies.items() if name not in vars(arguments)}
+        asked, parameters = asked.with_changes(**lies), parameters.with_changes(**lies)
     settings: dict[str, Any] = {
         **{field.name: getattr(parameters, field.name) for field in fields(parameters)},
         "backend": arguments.backend or (stored.backend if stored else "auto"),
@@ -144,10 +148,14 @@ def prepare(arguments: argparse.Namespace) -> Job:
         history, generator_state = stored.for_scan(scan).resume
         settings["resume"] = Resume(history, dict(generator_state))
     truth = _truth(scan, arguments)
-    views = lines.views
-    if stored and lines.rotations is None and stored.rotations is not None:
-        views = {"angles": None, "rotations": stored.rotations}
-    run = iterate_alignment(lines.projections, weights=lines.weights, **views, **settings)
+    before = stored or start
+    if before:
+        if lines.rotations is None:
+            lines = replace(lines, rotations=before.rotations)
+        # Turns that were found are in the history.
+        found = bool(stored) and "in_plane" in before.geometry_error
+        settings["in_plane"] = None if found else before.in_plane
+    run = iterate_alignment(lines.projections, weights=lines.weights, **lines.views, **settings)
     method = _method(arguments, run) if arguments.reconstruction else None
     require_results_room(
         output,
@@ -204,9 +212,8 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
     """Return true shifts that the end of the run can be compared with."""
     if str(arguments.truth) == "none":
         return None
-    truth = _shifts(arguments.truth, "--truth", scan, arguments)
-    if truth is None:
-        truth = scan.true_shifts
+    given = _shifts(arguments.truth, "--truth", scan, arguments)
+    truth = scan.true_shifts if given is None else given.shifts
     if truth is not None and (truth.shape != (len(scan.angles), 2) or not np.isfinite(truth).all()):
         bad = int((~np.isfinite(truth)).any(axis=-1).sum())
         raise ValueError(
@@ -219,7 +226,7 @@ def _truth(scan: Scan, arguments: argparse.Namespace) -> NDArray[np.float64] | N
 
 def _shifts(
     path: Path | None, option: str, scan: Scan, arguments: argparse.Namespace
-) -> NDArray[np.float64] | None:
+) -> ShiftsFile | None:
     """Read shifts for the scan, about an axis in the middle of its images."""
     from ..io import shifts_for
 
@@ -229,5 +236,4 @@ def _shifts(
         found = shifts_for(path, scan, binning=arguments.binning)
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from error
-    shifts: NDArray[np.float64] = found.centred.shifts
-    return shifts
+    return found.centred

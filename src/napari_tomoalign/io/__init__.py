@@ -14,6 +14,7 @@ from .conventions import (
     to_mumott,
     to_nxtomo,
     to_tomopy,
+    turns_of_imod,
 )
 from .errors import DiskFull, NoAngles, ScanFileError
 from .locking import FolderInUse, folder_lock
@@ -70,6 +71,7 @@ __all__ = [
     "to_mumott",
     "to_nxtomo",
     "to_tomopy",
+    "turns_of_imod",
     "write_aligned",
     "write_result",
     "write_scan",

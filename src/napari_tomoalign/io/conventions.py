@@ -45,10 +45,13 @@ __all__ = [
     "to_mumott",
     "to_nxtomo",
     "to_tomopy",
+    "turns_of_imod",
 ]
 
 ImageAxis = Literal["j", "k"]
 """The first and the second axis of mumott's images."""
+
+_STRETCH = 2e-3  # of the squared length: a thousandth of the side, the digits of some files
 
 Shifts = NDArray[np.float64]
 Pair = tuple[Shifts, Shifts]
@@ -121,23 +124,41 @@ def to_imod(shifts: ArrayLike, turns: ArrayLike | None = None) -> Shifts:
 
 
 def from_imod(transforms: ArrayLike) -> Shifts:
-    """Return ``(n_angles, 2)`` shifts from the lines of an ``.xf`` file.
+    """Return ``(n_angles, 2)`` shifts from the lines of an ``.xf`` file (see `turns_of_imod`).
 
     Raises
     ------
     ValueError
-        Another shape, or transforms that turn or stretch the image.
+        Another shape, or transforms that stretch the image.
+    """
+    turns = turns_of_imod(transforms)
+    cos, sin = np.cos(turns), np.sin(turns)
+    right, down = np.atleast_2d(np.asarray(transforms, dtype=np.float64))[:, 4:].T
+    return -np.stack([down * cos - right * sin, right * cos + down * sin], axis=1)
+
+
+def turns_of_imod(transforms: ArrayLike) -> Shifts:
+    """Return the turns ``(n_angles,)`` of the images, radians, that `to_imod` turns back.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or transforms that stretch the image.
     """
     table = np.atleast_2d(np.asarray(transforms, dtype=np.float64))
     if table.shape[1] != 6:
         raise ValueError(f"expected 6 numbers a line (A11 A12 A21 A22 DX DY), got {table.shape[1]}")
-    turned = np.flatnonzero(np.abs(table[:, :4] - [1, 0, 0, 1]).max(axis=1) > 1e-3)
-    if turned.size:
+    back = table[:, :4].reshape(-1, 2, 2)
+    stretched = np.abs(back.swapaxes(1, 2) @ back - np.eye(2)).max(axis=(1, 2)) > _STRETCH
+    stretched |= np.linalg.det(back) < 0
+    if stretched.any():
         raise ValueError(
-            f"{turned.size} of {len(table)} transforms turn or stretch the image, the first is "
-            f"number {turned[0]}; shifts cannot say that: apply the turn to the images first"
+            f"{int(stretched.sum())} of {len(table)} transforms stretch or mirror the image, the "
+            f"first is number {int(np.argmax(stretched))}; shifts cannot say that: apply the "
+            "transforms to the images first"
         )
-    return -table[:, :3:-1]
+    turns: Shifts = np.arctan2(back[:, 1, 0] - back[:, 0, 1], back[:, 0, 0] + back[:, 1, 1])
+    return turns
 
 
 def to_astra(shifts: ArrayLike, geometry: ScanGeometry) -> Shifts:

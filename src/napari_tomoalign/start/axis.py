@@ -16,6 +16,8 @@ __all__ = ["Axis", "geometry_of"]
 _NOT_QUITE = 1e-6  # radians: far below what can be told, far above rounding
 _LARGEST_ANGLE = 4 * np.pi  # beyond two turns, radians are unlikely and degrees are likely
 
+_LARGEST_TURN = np.pi  # radians of an image in its plane
+
 
 @dataclass(frozen=True, eq=False)
 class Axis:
@@ -24,6 +26,7 @@ class Axis:
     angles: ArrayLike | None
     rotations: ArrayLike | None = None
     center: float | None = None
+    in_plane: ArrayLike | None = None
 
 
 def geometry_of(
@@ -37,6 +40,7 @@ def geometry_of(
         What was expected, what came and what to do.
     """
     center = _center(axis.center, n_columns)
+    in_plane = None if axis.in_plane is None else _turns(axis.in_plane, n)
     if axis.rotations is None:
         if axis.angles is None:
             raise TypeError("angles is None and there are no rotations: give one of them")
@@ -51,6 +55,7 @@ def geometry_of(
             center,
             axis_angle=settings.axis_angle,
             axis_tilt=tilt,
+            in_plane=in_plane,
         )
     held = [name for name in settings.unknowns if name != "in_plane"]
     if held:
@@ -72,6 +77,7 @@ def geometry_of(
         axis_angle=settings.axis_angle,
         axis_tilt=settings.axis_tilt,
         rotations=given,
+        in_plane=in_plane,
     )
     if geometry.n_angles != n:
         raise ValueError(
@@ -80,6 +86,22 @@ def geometry_of(
     if np.abs(geometry.rays - geometry.rays[0]).max() < 1e-6:
         raise ValueError("all rotations see the object from the same side: a tomogram needs others")
     return geometry
+
+
+def _turns(in_plane: ArrayLike, n: int) -> NDArray[np.float64]:
+    turns = np.asarray(in_plane)
+    if turns.dtype.kind not in "fiu":
+        raise TypeError(f"in_plane must be real numbers, radians; got dtype {turns.dtype}")
+    if turns.shape != (n,):
+        raise ValueError(
+            f"in_plane must be a turn for each projection, shape ({n},); got shape {turns.shape}"
+        )
+    if not (np.abs(turns) <= _LARGEST_TURN).all():
+        raise ValueError(
+            "in_plane must be finite and within half a turn, radians; the largest is "
+            f"{np.abs(turns).max():g}: pass np.deg2rad(in_plane) if these are degrees"
+        )
+    return np.asarray(turns, np.float64)
 
 
 def _angles(angles: ArrayLike, n: int) -> NDArray[np.float64]:

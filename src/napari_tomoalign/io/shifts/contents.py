@@ -24,6 +24,8 @@ from .hashing import data_hash, hashes
 
 __all__ = ["ShiftsFile"]
 
+_SAME_TURN = 1e-6  # radians: what the digits of a file leave of a turn that images share
+
 
 @dataclass(frozen=True, eq=False)
 class ShiftsFile:
@@ -171,7 +173,13 @@ class ShiftsFile:
         )
 
     @classmethod
-    def given(cls, shifts: NDArray[np.float64], scan: Scan, path: Path) -> ShiftsFile:
+    def given(
+        cls,
+        shifts: NDArray[np.float64],
+        scan: Scan,
+        path: Path,
+        turns: NDArray[np.float64] | None = None,
+    ) -> ShiftsFile:
         """Return shifts that another program found, about an axis in the middle of the images.
 
         Parameters
@@ -182,6 +190,9 @@ class ShiftsFile:
             What they belong to.
         path : Path
             Of the file that they came from.
+        turns : (n_angles,) array, optional
+            Radians by which the images are turned, see `ScanGeometry.turns`. What they have in
+            common is the axis'.
 
         Raises
         ------
@@ -194,6 +205,11 @@ class ShiftsFile:
                 f"{path} has {len(shifts)} shifts, but the scan has {n_angles} projections: give "
                 "one for each"
             )
+        axis_angle, in_plane = 0.0, None
+        if turns is not None:
+            axis_angle = float(np.median(turns))
+            rest = turns - axis_angle
+            in_plane = rest if np.abs(rest).max() > _SAME_TURN else None
         return cls(
             shifts=shifts,
             angles=scan.angles,
@@ -218,6 +234,9 @@ class ShiftsFile:
             preparation=tuple(scan.preparation),
             applied="",
             path=path,
+            axis_angle=axis_angle,
+            in_plane=in_plane,
+            rotations=scan.rotations,
         )
 
     @property

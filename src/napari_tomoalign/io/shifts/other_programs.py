@@ -20,6 +20,7 @@ from ..conventions import (
     from_mumott,
     from_nxtomo,
     from_tomopy,
+    turns_of_imod,
 )
 from ..errors import ScanFileError, reading
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
@@ -123,7 +124,8 @@ def import_shifts(
     -------
     (n_angles, 2) array of float64
         The rotation axis vertical, and in the middle of the images: fit for ``initial_shifts``
-        with ``center=(n_columns - 1) / 2``.
+        with ``center=(n_columns - 1) / 2``. Transforms of IMOD may turn the images as well:
+        `shifts_for` gives the turn with them.
 
     Raises
     ------
@@ -170,7 +172,17 @@ def shifts_for(path: PathLike, scan: Scan, *, binning: int = 1, check: bool = Tr
         None if scan.pixel_size is None or metres is None else scan.pixel_size * metres / binning
     )
     shifts = import_shifts(path, pixel_size=pixel, rotation_axis=scan.rotation_axis) / binning
-    return ShiftsFile.given(shifts, scan, path)
+    return ShiftsFile.given(shifts, scan, path, _turns_in(path, scan.rotation_axis))
+
+
+def _turns_in(path: Path, rotation_axis: RotationAxis) -> Shifts | None:
+    """Return by how much the images are turned, radians, where the file says it."""
+    if _format_of(path, None, "import") != "imod":
+        return None
+    turns = turns_of_imod(np.loadtxt(path, ndmin=2))
+    if not turns.any():
+        return None
+    return -turns if rotation_axis == "horizontal" else turns  # as it is written
 
 
 def _format_of(path: Path, format: str | None, doing: str) -> str:
