@@ -53,7 +53,7 @@ from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state
 from .loop.poses import Poses
 from .loop.probing import learn
-from .loop.refinement import stepped
+from .loop.refinement import in_pixels, stepped
 from .loop.resuming import replay
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
@@ -63,6 +63,7 @@ from .loop.template_noise import noise_share
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
+from .loop.whole_steps import ask_axis, longest
 from .results import AlignmentResult, AlignmentState, Resume, freeze
 from .start.axis import Axis
 from .start.checks import check
@@ -194,7 +195,11 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = find_moves(run, start, level, model, found, drawn, poses, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, poses, confidence)
-        step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, told.moves)
+        turns = dict(told.moves)
+        if schedule.captured:
+            axis = ask_axis(run, start, level, truncation, poses, confidence)
+            turns |= axis.whole(longest(poses))
+        step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         poses = stepped(update(run, start, poses, step, pull, confidence), turn)
         used = start.taking_part(confidence)
         del model  # make room for the next one
@@ -212,11 +217,12 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             confidence=confidence,
             seconds=time.perf_counter() - began,
             notes=notes + told.notes,
-            geometry_moves=told.moves,
+            geometry_moves=turns,
             geometry_error=geometry_errors(run, level, model, known, confidence),
         )
         schedule.feed(record)
         error = uncertainty(run, start, record.standard_error, confidence)
+        error = max(error, in_pixels(record.geometry_error, run.geometry))
         if schedule.rests and schedule.ends(error):
             shares = look_again(run, start, level, truncation, model, poses, confidence)
             known = known.without(
@@ -225,11 +231,10 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             wide = widened(known.errors, known.grid, shares)
             wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
             wide = poses.errors_on_detector(wide)
-            turns = widened_by_shares(
-                run, start, level, truncation, model, poses, confidence, record.geometry_error
-            )
-            record = replace(record, standard_error=freeze(wide), geometry_error=turns)
+            lies = widened_by_shares(run, start, level, truncation, model, poses, confidence, known)
+            record = replace(record, standard_error=freeze(wide), geometry_error=lies)
             error = uncertainty(run, start, record.standard_error, confidence)
+            error = max(error, in_pixels(lies, run.geometry))
         schedule.settle(error)
         verdict = None
         if schedule.finished:

@@ -4,6 +4,11 @@ Moving the object by ``d = (z, y, x)`` moves projection ``i`` by ``P_i d``, wher
 ``P_i`` are the `ScanGeometry.directions` of its detector. About a vertical axis that is a constant
 in the rows and ``a cos(angle) + b sin(angle)`` in the columns. Shifts are meaningful only modulo
 these; a constant in the columns is the position of the axis and is not among them.
+
+Of angles, a constant is the object's own turn, and ``cos(2 angle)`` and ``sin(2 angle)`` are much
+like an object that is stretched along one direction and shrunk along the other: what is left of
+them is a change of scale by as much, which a reconstruction follows. Angles are what they are told
+to be modulo these (`angles_part`).
 """
 
 from __future__ import annotations
@@ -15,7 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .scan_geometry import directions_of
 
-__all__ = ["Aligned", "alignment_error", "axis_part", "gauge_part", "remove_gauge"]
+__all__ = [
+    "Aligned",
+    "alignment_error",
+    "angles_part",
+    "axis_part",
+    "gauge_part",
+    "remove_gauge",
+]
 
 _Array = NDArray[np.float64]
 
@@ -76,6 +88,30 @@ def axis_part(
         np.asarray(shifts, dtype=np.float64), directions_of(views), weights, ridge, constant=True
     )
     return float(fit[3])
+
+
+def angles_part(turns: ArrayLike, angles: ArrayLike, weights: ArrayLike | None = None) -> _Array:
+    """Return the part of changes of the angles that a turned or stretched object would cause.
+
+    Parameters
+    ----------
+    turns : (n_angles,) array
+        By how much the angles change, radians.
+    angles : (n_angles,) array
+        Radians.
+    weights : (n_angles,) array, optional
+        How much each projection counts in the least squares.
+
+    Returns
+    -------
+    (n_angles,) array of float64
+        Subtract it from ``turns`` to remove the gauge.
+    """
+    a, turns = np.asarray(angles, dtype=np.float64), np.asarray(turns, dtype=np.float64)
+    waves = np.stack([np.ones_like(a), np.cos(2 * a), np.sin(2 * a)], axis=1)
+    root = np.ones_like(a) if weights is None else np.sqrt(np.asarray(weights, dtype=np.float64))
+    fit = np.linalg.lstsq(root[:, None] * waves, root * turns, rcond=None)[0]
+    return np.asarray(waves @ fit)
 
 
 def _fit(

@@ -29,15 +29,15 @@ SMOOTHING_HALO = int(_TRUNCATE * _SMOOTHING + 0.5)
 """Rows around a slab that its smoothed rows depend on: the radius of the Gaussian."""
 
 
-def smooth(images: Stack) -> Stack:
-    """Return images under a Gaussian of 0.8 pixels, each by itself.
+def smooth(images: Stack, sigma: float | None = None) -> Stack:
+    """Return images under a Gaussian of ``sigma`` pixels, by default 0.8, each by itself.
 
     Reprojections are smoothed by it, for their noise is the data's own.
     """
     from scipy.ndimage import gaussian_filter
 
-    sigma = (0, _SMOOTHING, _SMOOTHING)
-    blurred: Stack = gaussian_filter(images, sigma, mode="nearest", truncate=_TRUNCATE)
+    width = _SMOOTHING if sigma is None else sigma
+    blurred: Stack = gaussian_filter(images, (0, width, width), mode="nearest", truncate=_TRUNCATE)
     return blurred
 
 

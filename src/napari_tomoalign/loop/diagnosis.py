@@ -206,7 +206,7 @@ def _misfit(run: Run, start: Start, verdict: Verdict, record: IterationRecord) -
     if distortion.turn:
         likely.append(
             f"images turned in their plane by {abs(np.rad2deg(distortion.turn)):.2g} degrees or "
-            "more (the column shift has a slope over the rows): refine axis_angle"
+            "more (the shift across the axis has a slope along it): refine axis_angle"
         )
         if "axis_angle" not in run.parameters.refine:
             change["refine"] = (*run.parameters.refine, "axis_angle")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .._typing import Array
+from ..parameters import OF_SCAN
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
@@ -23,6 +24,7 @@ from .poses import Poses
 from .refinement import lever
 from .standard_errors import Known
 from .truncation import Truncation
+from .whole_steps import ask_axis
 
 __all__ = ["geometry_errors", "widened_by_shares"]
 
@@ -37,12 +39,19 @@ def geometry_errors(
     found = find_geometry(run, model, confidence, True)
     if not found.errors:
         return {}
-    plain = found.equations.solve()[1]
+    factor = _beyond_least_squares(run, level, model, known, confidence)
+    return {name: np.asarray(error * factor) for name, error in found.errors.items()}
+
+
+def _beyond_least_squares(
+    run: Run, level: Level, model: Model, known: Known, confidence: Array
+) -> float:
+    """Return how many times those of least squares the standard errors of shifts are."""
+    plain = find_geometry(run, model, confidence, True).equations.solve()[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = known.errors / level.pixel / plain
     ratio = ratio[np.isfinite(ratio)]
-    factor = float(np.median(ratio)) if len(ratio) else np.nan
-    return {name: np.asarray(error * factor) for name, error in found.errors.items()}
+    return float(np.median(ratio)) if len(ratio) else np.nan
 
 
 def widened_by_shares(
@@ -53,20 +62,23 @@ def widened_by_shares(
     model: Model,
     poses: Poses,
     confidence: Array,
-    errors: Mapping[str, Array],
+    known: Known,
 ) -> Mapping[str, Array]:
     """Return the errors with what a known object's do not hold: ``1 / share`` of the variance."""
-    wide = dict(errors)
+    wide = dict(geometry_errors(run, level, model, known, confidence))
     used = start.taking_part(confidence)
     before = find_geometry(run, model, confidence, True).moves
     counted = confidence >= TRUSTED
     up = np.where(np.arange(len(counted)) % 2 == 0, 1.0, -1.0)
-    for name, error in errors.items():
-        step = np.ones(()) if error.ndim == 0 else up * counted
-        step = step * _PROBE / lever(poses.geometry)
+    for name, error in wide.items():
+        if name in OF_SCAN:
+            continue
+        step = up * counted * _PROBE / lever(poses.geometry)
         displaced = poses.with_geometry({name: poses.found(name) + step})
         there = evaluate(run, level, truncation, displaced, used)
         moves = find_geometry(run, there, confidence, True).moves
         back = np.vdot(before[name] - moves[name], step) / np.vdot(step, step)
         wide[name] = np.asarray(error / np.sqrt(np.clip(back, _LEAST, 1.0)))
-    return wide
+    response = ask_axis(run, start, level, truncation, poses, confidence)
+    factor = _beyond_least_squares(run, level, model, known, confidence)
+    return wide | {name: np.array(error * factor) for name, error in response.widened().items()}

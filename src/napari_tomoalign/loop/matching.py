@@ -85,7 +85,8 @@ def find_geometry(run: Run, model: Model, confidence: Array, captured: bool) -> 
     counted = confidence >= TRUSTED
     if not (captured and run.parameters.gauss_newton):
         counted = np.zeros_like(counted)
-    return refined_by(run, model.sums.equations, model.geometry, counted)
+    turns = model.poses.found("in_plane")
+    return refined_by(run, model.sums.equations, model.geometry, turns, counted)
 
 
 def pull_of_held(

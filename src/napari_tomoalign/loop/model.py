@@ -46,6 +46,8 @@ class Model:
         Of the level, with the centre that was used.
     sums : Sums
         Over the pixels of these images.
+    poses : Poses
+        At which the images were moved.
     """
 
     measured: Stack
@@ -54,6 +56,7 @@ class Model:
     reprojected: Stack
     geometry: ScanGeometry
     sums: Sums
+    poses: Poses
 
     def backgrounds(self, trusted: NDArray[np.bool_]) -> Array:
         """Return, of each frame, the sum of squares of a background that the others do not have.
@@ -113,7 +116,8 @@ class Evaluation:
         reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
         check_projections(reprojected, geometry, run.backend.name)
         sums = self._compared(measured, weights, reprojected, volume, slab)
-        return _without_halo(Model(measured, weights, volume, reprojected, whole, sums), slab)
+        made = Model(measured, weights, volume, reprojected, whole, sums, self.poses)
+        return _without_halo(made, slab)
 
     def _compared(
         self,
@@ -181,7 +185,8 @@ class Evaluation:
             )
         whole = self.level.placed(self.poses)
         weights = done.weights if self.level.weights is not None else done.weights.astype(np.uint8)
-        made = Model(done.measured, weights, done.volume, done.reprojected, whole, sums)
+        seen = done.measured, weights, done.volume, done.reprojected
+        made = Model(*seen, whole, sums, self.poses)
         return _without_halo(made, slab)
 
 
@@ -302,7 +307,8 @@ def _joined(parts: Iterable[Model], slabs: Sequence[Slab]) -> Model:
             ]
             volume = np.empty((n_rows, *part.volume.shape[1:]), np.float32)
             measured, weights, reprojected = images
-            whole = Model(measured, weights, volume, reprojected, part.geometry, part.sums)
+            made = measured, weights, volume, reprojected
+            whole = Model(*made, part.geometry, part.sums, part.poses)
         else:
             whole = replace(whole, sums=whole.sums + part.sums)
         whole.measured[:, slab.rows] = part.measured

@@ -9,6 +9,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .poses import Poses
 from .probing import learn
+from .refinement import in_pixels
 from .schedule import Schedule
 from .truncation import Truncation
 from .verdict import uncertainty
@@ -35,7 +36,8 @@ def replay(
             record.geometry_moves,
         )
         schedule.feed(record)
-        schedule.settle(uncertainty(run, start, record.standard_error, record.confidence))
+        error = uncertainty(run, start, record.standard_error, record.confidence)
+        schedule.settle(max(error, in_pixels(record.geometry_error, run.geometry)))
         before = record
     rng.bit_generator.state = dict(run.resume.generator_state)
     return tuple(run.resume.history)

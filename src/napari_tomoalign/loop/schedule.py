@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 from ..geometry.gauge import gauge_part
+from ..parameters import OF_SCAN
 from ..results import TRUSTED, IterationRecord
 from ..start.held import levels_of
 from ..start.prepare import Start
@@ -30,7 +31,7 @@ __all__ = ["Schedule"]
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
 _RESTING = 0.5  # of the precision, largest move: the RMS of what is left to go is well below it
-_SMALL_SHARE = 0.1  # of a wrong turn that an iteration finds, at least: what moves less rests
+_SMALL_SHARE = 0.1  # of a projection's wrong turn that an iteration finds, at least
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
 
 
@@ -67,7 +68,7 @@ class Schedule:
         self._directions = geometry.directions
         self._iteration = 0
         self._lever = lever(geometry)
-        # Pixels at the border: the longest turn of the last step; none has been looked for yet.
+        # Pixels at the border: the longest turn that is left; none has been looked for yet.
         self._turned = np.inf if parameters.unknowns else 0.0
         self._step = np.zeros((geometry.n_angles, 2))
         self.finished = False
@@ -149,10 +150,13 @@ class Schedule:
     ) -> tuple[Array, Mapping[str, Array]]:
         """Return the step to take from some poses, given the moves that were found there.
 
-        Of the shifts, and of the geometry (see `refinement`), which are accelerated as one.
-        Acceleration is for frames that are trusted; it begins anew when that changes.
+        Of the shifts, and of the turns of each projection (see `refinement`), which are accelerated
+        as one; those of the scan are whole already (see `whole_steps`). Acceleration is for frames
+        that are trusted; it begins anew when that changes.
         """
         steps = dict(turns)
+        whole = {name: turn for name, turn in turns.items() if name in OF_SCAN}
+        turns = {name: turn for name, turn in turns.items() if name not in OF_SCAN}
         self._step = moves
         if self.accelerates:
             moves = self.gauge_free(moves, drawn, confidence)
@@ -167,29 +171,22 @@ class Schedule:
             step = self._memory.step()
             n = moves.size
             self._step = np.where(trusted[:, None], step.ravel()[:n].reshape(moves.shape), moves)
-            steps = self._parted(step.ravel()[n:], turns)
+            steps = whole | self._parted(step.ravel()[n:], turns)
         if self.captured or not steps:
-            longest = max((float(np.abs(step).max()) for step in steps.values()), default=0.0)
-            self._turned = self._lever * longest
+            small = {name: 1.0 if name in OF_SCAN else _SMALL_SHARE for name in steps}
+            longest = [float(np.abs(step).max()) / small[name] for name, step in steps.items()]
+            self._turned = self._lever * max(longest, default=0.0)
         return self._step, steps
 
     def _joined(self, shifts: Array, turns: Mapping[str, Array]) -> Array:
-        """Return shifts and turns as one array, pixels; what all share counts for all."""
-        if not turns:
-            return shifts
-        n = np.sqrt(len(shifts))
-        parts = [self._lever * turn * (n if turn.ndim == 0 else 1.0) for turn in turns.values()]
-        return np.concatenate([shifts.ravel(), *(np.ravel(part) for part in parts)])
+        """Return shifts and turns as one array, pixels."""
+        parts = [self._lever * turn for turn in turns.values()]
+        return np.concatenate([shifts.ravel(), *parts]) if parts else shifts
 
     def _parted(self, steps: Array, turns: Mapping[str, Array]) -> dict[str, Array]:
         """Return the turns that an array holds after the shifts, radians."""
-        n = np.sqrt(len(self._valid))
-        parted, first = {}, 0
-        for name, turn in turns.items():
-            part = steps[first : first + turn.size].reshape(turn.shape)
-            parted[name] = part / (self._lever * (n if turn.ndim == 0 else 1.0))
-            first += turn.size
-        return parted
+        parts = np.split(steps / self._lever, len(turns)) if turns else []
+        return dict(zip(turns, parts, strict=True))
 
     def feed(self, record: IterationRecord) -> None:
         """Take in an iteration, and whether the level rests."""
@@ -203,8 +200,7 @@ class Schedule:
         resolved = self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
         # What acceleration adds must rest as well.
-        turned = self._turned / _SMALL_SHARE
-        self._largest = max(largest, float(np.hypot(*self._step.T).max()), turned)
+        self._largest = max(largest, float(np.hypot(*self._step.T).max()), self._turned)
         self.rests = resolved and self._largest < self.tolerance
 
     def ends(self, error: float) -> bool:

@@ -106,8 +106,8 @@ def _others(coarse: Run) -> Iterator[tuple[str, dict[str, Any], Run]]:
             volume_width=turned.shape[2],
         )
         yield (
-            "a rotation axis along the columns (horizontal): read the scan with "
-            'rotation_axis="horizontal"',
+            "a rotation axis across the one that was told: read the scan with "
+            'rotation_axis="horizontal", or "vertical" where it was read as horizontal',
             {"rotation_axis": "horizontal"},
             replace(coarse, lines=Lines.of(turned), geometry=geometry),
         )

@@ -1,0 +1,135 @@
+"""How far the axis is off: of what an iteration finds of it, the whole.
+
+A reconstruction follows a wrong axis: over half a turn a lean is much like a turned object, and of
+either an iteration finds a tenth to a third. Each unknown of the scan is displaced, and what of
+that comes back says how much of its own move was found; by the inverse a move is whole (Newton's
+method). Nothing is kept from one iteration to the next.
+
+A lean is asked of reconstructions that may be negative. Where they may not, noise lifts what
+surrounds the object, and which way the axis leans decides how much of it fits: 64^3, 60 angles over
+half a turn, 2 % noise, three objects: leans are wrong by 0.6 degrees with, by 0.1 without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._typing import Array
+from ..parameters import OF_SCAN
+from ..start.held import levels_of
+from ..start.prepare import Start
+from ..start.run import Run
+from .level import Level, level_of
+from .matching import find_geometry
+from .model import evaluate
+from .poses import Poses
+from .refinement import LONGEST, lever
+from .truncation import Truncation
+
+__all__ = ["Response", "ask_axis"]
+
+_PROBE = 0.3  # pixels at the border: large against rounding, small against detail
+_LEAST = 0.05  # no share is taken for smaller: of less, half is the noise of the images
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """What an iteration finds of the scan's unknowns, and of a displacement of each.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the unknowns that are told.
+    found, errors : (n,) array
+        Moves and standard errors for a known object, radians.
+    share : (n, n) array
+        Part of a displacement of one (column) that moves back in another (row).
+    """
+
+    names: tuple[str, ...]
+    found: Array
+    errors: Array
+    share: Array
+
+    def whole(self, longest: float) -> dict[str, Array]:
+        """Return the moves made whole, none beyond ``longest``."""
+        moves = self.found
+        if self.names and self._sound and (np.abs(moves) < longest).all():
+            turned, size, axes = np.linalg.svd(self.share)
+            moves = axes.T @ ((turned.T @ moves) / np.maximum(size, _LEAST))
+        cut = np.clip(moves, -longest, longest)
+        return {name: np.array(move) for name, move in zip(self.names, cut, strict=True)}
+
+    def widened(self) -> dict[str, float]:
+        """Return the standard errors with what the reconstruction follows: ``1 / share``."""
+        share = np.clip(np.diagonal(self.share), _LEAST, 1.0) if self._sound else _LEAST
+        wide = self.errors / np.sqrt(share)
+        return dict(zip(self.names, wide.tolist(), strict=True))
+
+    @property
+    def _sound(self) -> bool:
+        """Whether each unknown comes back from where it is displaced to."""
+        return bool((np.diagonal(self.share) > 0).all())
+
+
+_NOTHING = Response((), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
+
+
+def ask_axis(
+    run: Run,
+    start: Start,
+    level: Level,
+    truncation: Truncation,
+    poses: Poses,
+    confidence: Array,
+) -> Response:
+    """Return what an iteration finds of the scan's unknowns at some poses.
+
+    On the finest level but one, or the present one where that is coarser: an evaluation costs a
+    sixteenth there, and what is found is known as well.
+    """
+    names = tuple(name for name in OF_SCAN if name in run.parameters.unknowns)
+    if not names:
+        return _NOTHING
+    binning = max(levels_of(run)[-2:][0], start.binning[1])
+    if binning > level.binning:
+        level = level_of(start, binning, truncation.grid(poses.frame, last=True))
+    if "axis_tilt" in names:
+        run = _unclipped(run)
+    used, step = start.taking_part(confidence), _PROBE / lever(poses.geometry)
+
+    def ask(displaced: Poses) -> tuple[Array, Array]:
+        told = find_geometry(
+            run, evaluate(run, level, truncation, displaced, used), confidence, True
+        )
+        values = [[float(one[name]) for name in names] for one in (told.moves, told.errors)]
+        return np.array(values[0]), np.array(values[1])
+
+    found, errors = ask(poses)
+    told = np.isfinite(errors)
+    if not told.all():
+        return _NOTHING
+    share = np.empty((len(names), len(names)))
+    for k, name in enumerate(names):
+        there, _ = ask(poses.with_geometry({name: poses.found(name) + step}))
+        share[:, k] = (found - there) / step
+    return Response(names, found, errors, share)
+
+
+def longest(poses: Poses) -> float:
+    """Return how far an unknown of the scan is moved at once, radians."""
+    return LONGEST / lever(poses.geometry)
+
+
+def _unclipped(run: Run) -> Run:
+    """Return the run with reconstructions that may be negative, where the engine can."""
+    if callable(run.algorithm):
+        return run
+    options = {**run.options, "non_negative": False}
+    try:
+        run.backend.check_options(run.algorithm, options)
+    except ValueError:
+        return run
+    return replace(run, options=options)
