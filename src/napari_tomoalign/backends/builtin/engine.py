@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
-from ...images._threads import threads
+from ...images._threads import available_threads, threads
 from .. import solvers
 from ..base import BackendUnavailable, Operator, check_count, check_switch, check_vertical
 from ..filters import WINDOWS, filtered
@@ -85,7 +84,7 @@ class BuiltinBackend:
     algorithms: Sequence[str] = tuple(OPTIONS)
 
     def __init__(self, workers: int | None = None) -> None:
-        available = numba.get_num_threads()
+        available = available_threads()
         self.workers = available if workers is None else min(workers, available)
 
     def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
