@@ -96,6 +96,22 @@ def test_an_empty_folder(tmp_path):
         read_scan(tmp_path)
 
 
+def test_a_folder_of_scans_and_of_a_run(tmp_path):
+    for name in ("one", "two"):
+        a_file(tmp_path, ".h5").rename(tmp_path / f"{name}.h5")
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(ScanFileError, match=r"2 of its files may be: one.h5, two.h5; give one"):
+        read_scan(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    with h5py.File(run / "shifts.h5", "w") as file:
+        file.attrs["format"] = "napari-tomoalign shifts"
+    with pytest.raises(ScanFileError, match=r"run is the folder of a run .* give the scan"):
+        read_scan(run)
+    with pytest.raises(ScanFileError, match=r"is a shifts file of this program and holds no imag"):
+        read_scan(run / "shifts.h5")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_angles(tmp_path, kind):
     path = a_file(tmp_path, kind)

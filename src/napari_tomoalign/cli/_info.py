@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         if len(steps):
-            pairs.append(("angle steps", f"{steps.min():.4g} to {steps.max():.4g} degrees"))
+            ends = sorted({f"{steps.min():.4g}", f"{steps.max():.4g}"}, key=float)
+            pairs.append(("angle steps", f"{' to '.join(ends)} degrees"))
         words = f"{scan.rotation_axis}, in the images as they were measured"
         pairs.append(("rotation axis", words))
     if scan.channels:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from .locking import refuse_held
 
-__all__ = ["CREATOR", "check_outputs", "is_ours"]
+__all__ = ["CREATOR", "SHIFTS_FORMAT", "check_outputs", "is_ours"]
 
 PathLike = str | os.PathLike[str]
 
 CREATOR = "napari-tomoalign"
+SHIFTS_FORMAT = f"{CREATOR} shifts"  # how a shifts file calls itself
 """By what this program knows its files again: it stands near the beginning or end of each."""
 
 _ENDS = 4096

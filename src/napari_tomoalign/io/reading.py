@@ -307,13 +307,29 @@ def _read_raw(path: Path, options: ReadOptions) -> RawScan:
         reader = _reader_of(path, head)
     if reader is None:
         raise ScanFileError(
-            advice(str(path), head)
+            (_folder_advice(path) if path.is_dir() else advice(str(path), head))
             or f"{path} is of no format known here, by its content; known are Data Exchange, NeXus "
             "and other HDF5, HyperSpy, EMD, MRC, TIFF (a stack or a folder), .npy, .npz and zarr"
         )
     with reading(path):
         raw: RawScan = reader.read(path, options)
     return sensible(raw)
+
+
+def _folder_advice(path: Path) -> str | None:
+    """Return what a folder is that is no scan and what to give in its place, where it is clear."""
+    if (path / "shifts.h5").is_file():
+        return (
+            f"{path} is the folder of a run and holds what came of it; give the scan that was "
+            "aligned"
+        )
+    scans = [one.name for one in sorted(path.iterdir()) if one.is_file() and can_read(one)]
+    if not scans:
+        return None
+    return (
+        f"{path} is no scan itself; {len(scans)} of its files may be: {', '.join(scans[:5])}"
+        f"{' ...' if len(scans) > 5 else ''}; give one of them, or align each (--each)"
+    )
 
 
 def _lost_words(raw: RawScan) -> tuple[str, ...]:

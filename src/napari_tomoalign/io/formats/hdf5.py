@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..angles import in_radians
 from ..errors import ScanFileError
-from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5
+from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
+from ..outputs import SHIFTS_FORMAT
 from ..raw import RawScan, RawStack, ReadOptions, stack_of
 
 __all__ = [
@@ -70,6 +71,11 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     """
     with Hdf5File(path, options.inflate) as file:
         if options.data is None:
+            if text_of(file.root, "format") == SHIFTS_FORMAT:
+                raise ScanFileError(
+                    f"{path} is a shifts file of this program and holds no images; give the scan "
+                    "that it belongs to, and this file only where shifts are asked for"
+                )
             raise ScanFileError(
                 f"{path} is an HDF5 file of no layout known here (Data Exchange, NeXus NXtomo); "
                 + file.contents()

@@ -17,11 +17,11 @@ from ...geometry import RotationAxis, turn_projections
 from ...results import IterationRecord
 from ..errors import ScanFileError
 from ..hdf5_file import Hdf5File, is_hdf5
+from ..outputs import SHIFTS_FORMAT
 from .contents import ShiftsFile
 
-__all__ = ["FORMAT", "from_hdf5", "to_hdf5"]
+__all__ = ["from_hdf5", "to_hdf5"]
 
-FORMAT = "napari-tomoalign shifts"
 _VERSION = 2
 """1 had no group ``geometry``: the axis was upright in the images."""
 _MEANING = (
@@ -59,7 +59,7 @@ def to_hdf5(contents: ShiftsFile) -> bytes:
     axis = contents.rotation_axis
     shape = (contents.n_rows, contents.n_columns)
     with h5py.File(buffer, "w") as file:
-        file.attrs["format"] = FORMAT
+        file.attrs["format"] = SHIFTS_FORMAT
         file.attrs["format_version"] = _VERSION
         file.attrs["image_shape"] = shape if axis == "vertical" else shape[::-1]
         file["center"] = contents.center
@@ -166,7 +166,7 @@ def from_hdf5(path: Path) -> ShiftsFile:
             )
     with Hdf5File(path) as opened:
         file = opened.root
-        if file.attrs.get("format") != FORMAT:
+        if file.attrs.get("format") != SHIFTS_FORMAT:
             raise ScanFileError(
                 f"{path} is HDF5 but no shifts file of this program; give the shifts.h5 of a run"
             )

@@ -24,12 +24,11 @@ from ..conventions import (
 )
 from ..errors import ScanFileError, reading
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
-from ..outputs import check_outputs
+from ..outputs import SHIFTS_FORMAT, check_outputs
 from ..scan import Scan
 from ..units import METRES
 from .contents import ShiftsFile
 from .exports import MUMOTT_ROWS, WRITERS
-from .layout import FORMAT
 from .record import read_shifts
 
 __all__ = [
@@ -308,7 +307,7 @@ def is_own(path: Path) -> bool:
         if not is_hdf5(head.read(8)):
             return False
     with Hdf5File(path) as file:
-        return text_of(file.root, "format") == FORMAT
+        return text_of(file.root, "format") == SHIFTS_FORMAT
 
 
 def _number(dataset: Hdf5Dataset | None) -> float | None:
