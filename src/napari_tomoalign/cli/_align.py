@@ -31,6 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="DIR", type=Path, help="where the results go (needed)"
     )
     add_scan_arguments(parser, needed=False)
+    _add_run(parser)
+    _add_results(parser)
+    add_options(
+        parser,
+        PARAMETERS,
+        usual="parameters of the alignment",
+        advanced="advanced parameters of the alignment",
+        aliases=_ALIASES,
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """Add where a run starts, what it runs on, and on how many scans."""
     group = parser.add_argument_group("the run")
     group.add_argument(
         "--backend",
@@ -100,6 +113,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="check everything, say what would be read, held in memory and written, and how long "
         "it would take, and stop",
     )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """Add what is written, and what is said meanwhile."""
     group = parser.add_argument_group("the results")
     group.add_argument(
         "--format",
@@ -150,13 +167,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json",
         action="store_true",
         help="print what was found as JSON, one line a scan, in place of text",
-    )
-    add_options(
-        parser,
-        PARAMETERS,
-        usual="parameters of the alignment",
-        advanced="advanced parameters of the alignment",
-        aliases=_ALIASES,
     )
 
 

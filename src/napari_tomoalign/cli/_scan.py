@@ -27,6 +27,12 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
         "TIFF, npy, npz, zarr; several files are the channels of one scan",
     )
     group = parser.add_argument_group("reading the scan")
+    _add_angles(group)
+    _add_images(group)
+
+
+def _add_angles(group: argparse._ArgumentGroup) -> None:
+    """Add where the angles are and what they mean."""
     group.add_argument(
         "--angles",
         metavar="FILE|/PATH",
@@ -56,6 +62,17 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
         action="store_true",
         help="take the angles, degrees, that stand in the names of a folder's images",
     )
+    group.add_argument(
+        "--angle-axis",
+        type=int,
+        metavar="N",
+        help="axis of the dataset along which the angles lie, from 0 (default: the first, or the "
+        "only one that is as long as there are angles)",
+    )
+
+
+def _add_images(group: argparse._ArgumentGroup) -> None:
+    """Add where the images are, which part of them is read, and what is done to them."""
     for name, what in (
         ("data", "the projections"),
         ("flats", "the flat fields"),
@@ -67,13 +84,6 @@ def add_scan_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
         "--inflate",
         action="store_true",
         help="read even what is more than a thousand times larger in memory than in the file",
-    )
-    group.add_argument(
-        "--angle-axis",
-        type=int,
-        metavar="N",
-        help="axis of the dataset along which the angles lie, from 0 (default: the first, or the "
-        "only one that is as long as there are angles)",
     )
     group.add_argument(
         "--rotation-axis",
