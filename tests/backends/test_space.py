@@ -113,12 +113,16 @@ def test_engines_say_which_geometries_they_take():
         ValueError, match=r"'fbp' takes scans about a vertical axis only; .* slices"
     ):
         get_backend("builtin").reconstruct(images, leaning, algorithm="fbp")
-    for name in set(available_backends()) & {"tomopy", "warp"}:
-        backend = get_backend(name)
+    if "warp" in available_backends():
+        assert get_backend("warp").supports(leaning)
+        with pytest.raises(ValueError, match=r"'fbp' takes scans about a vertical axis only"):
+            get_backend("warp").reconstruct(images, leaning, algorithm="fbp")
+    if "tomopy" in available_backends():
+        backend = get_backend("tomopy")
         assert not backend.supports(leaning)
-        with pytest.raises(ValueError, match=f"{name}' takes scans about a vertical.*'builtin'"):
+        with pytest.raises(ValueError, match=r"tomopy' takes scans about a vertical.*'builtin'"):
             backend.operator(leaning)
-        with pytest.raises(ValueError, match=f"{name}' takes scans about a vertical"):
+        with pytest.raises(ValueError, match=r"tomopy' takes scans about a vertical"):
             backend.reconstruct(images, leaning, algorithm="sirt")
 
 

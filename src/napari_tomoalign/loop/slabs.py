@@ -114,9 +114,7 @@ def compare(
     more : sequence of callables
         Make derivative images beside the slopes (see `refinement`).
     """
-    from numba import get_num_threads
-
-    from ..images._threads import threads
+    from ..images._threads import available_threads, threads
 
     n, _, n_columns = measured.shape
     inner = slab.inner
@@ -124,7 +122,7 @@ def compare(
     difference, power, pixels = np.empty((3, n))
     moments = np.empty((n, 3))
     equations = []
-    at_once = max(_AT_ONCE, workers or get_num_threads())
+    at_once = max(_AT_ONCE, workers or available_threads())
     for first in range(0, n, at_once):
         part = slice(first, first + at_once)
         weight, image = weights[part, inner], measured[part, inner]

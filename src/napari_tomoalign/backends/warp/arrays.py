@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 
-__all__ = ["DeviceArray"]
+__all__ = ["DeviceArray", "Shape"]
 
 HOW = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.greater)
 """The ufuncs that `kernels.combine` knows, in its order."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,16 +20,18 @@ from ..base import BackendUnavailable, Operator, check_vertical
 from ..builtin.engine import ITERATIVE, BuiltinBackend, resolve
 from ..filters import response
 from ..slab import SlabDone, SlabWork
-from . import kernels, slab_kernels
+from . import kernels, slab_kernels, space_kernels
 from .arrays import DeviceArray
 from .evaluation import evaluate_slab
 from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
 from .slabs import in_slabs, lacks_memory, most_rows
+from .space import DeviceSpaceOperator, SpaceOperator, operator_of
 
 __all__ = ["WarpBackend", "create"]
 
 Array = NDArray[np.float32]
 
+_NO_DRIVER = b"Warp CUDA warning: Could not find or load the NVIDIA CUDA driver"
 _COMPARED = 5  # more: weights, reprojection, the smoothed one and its slopes; sums as a stack
 _HELD = 5  # volumes, and stacks, that a solver holds: two points, a step, scales, one on the way
 
@@ -40,7 +45,8 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> WarpBackend:
         ``use_gpu`` is set and there is no CUDA device.
     """
     with wp.ScopedLogLevel(wp.LOG_WARNING):  # its findings are no part of our output
-        wp.init()
+        with _without_its_word_on_drivers():
+            wp.init()
         devices = wp.get_cuda_devices()
         if use_gpu and not devices:
             raise BackendUnavailable(
@@ -49,9 +55,34 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> WarpBackend:
             )
         devices = devices or [wp.get_device("cpu")]
         for device in devices:
-            for module in (kernels, slab_kernels):
+            for module in (kernels, slab_kernels, space_kernels):
                 wp.load_module(module, device=device)
     return WarpBackend(devices)
+
+
+@contextmanager
+def _without_its_word_on_drivers() -> Iterator[None]:
+    """Keep from the standard error what Warp's native code says of a driver that is not there.
+
+    No setting of Warp's silences it, and `WarpBackend.describe` says the same in our words. All
+    else, of other threads too, comes out a moment later.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none, as in a program without a console
+        yield
+        return
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            aside.seek(0)
+            for line in aside:
+                if not line.startswith(_NO_DRIVER):
+                    os.write(2, line)
 
 
 class WarpBackend(BuiltinBackend):
@@ -87,12 +118,13 @@ class WarpBackend(BuiltinBackend):
         return self.describe()
 
     def supports(self, geometry: ScanGeometry) -> bool:
-        """Whether the axis is vertical, so that slices are independent."""
-        return geometry.has_vertical_axis
+        """Whether the engine takes a geometry: any; ``"fbp"`` those about a vertical axis."""
+        return True
 
     def operator(self, geometry: ScanGeometry) -> Operator:
         """Return the projector of a geometry (see `Backend.operator`)."""
-        check_vertical("backend 'warp'", geometry)
+        if not geometry.has_vertical_axis:
+            return SpaceOperator(geometry, self.devices[0])
         return RowOperator(geometry, self.devices)
 
     def reconstruct(
@@ -107,18 +139,20 @@ class WarpBackend(BuiltinBackend):
     ) -> Array:
         """Reconstruct a volume, slab by slab (see `Backend.reconstruct`, `BuiltinBackend`)."""
         self.check_options(algorithm, options)
-        check_vertical("backend 'warp'", geometry)
         radius, solve = _solver(algorithm, geometry, options)
         out = np.empty(geometry.volume_shape, np.float32)
 
         def work(rows: slice, device: Any) -> None:
             measured = images_on(device, projections[:, rows])
-            A = DeviceOperator(geometry, measured.shape[2], radius, device)
+            A = operator_of(geometry, measured.shape[2], radius, device)
             weight = None if weights is None else images_on(device, weights[:, rows])
             start = None if initial is None else volume_on(device, initial[rows])
             out[rows] = slices_from(solve(A, measured, weight, start))
 
-        in_slabs(geometry, self.devices, _HELD, work)
+        if geometry.has_vertical_axis:
+            in_slabs(geometry, self.devices, _HELD, work)
+        else:
+            work(slice(0, geometry.n_rows), self.devices[0])
         return out
 
     @property
@@ -152,9 +186,13 @@ def _solver(
     algorithm: str, geometry: ScanGeometry, options: Mapping[str, Any]
 ) -> tuple[float, Callable[..., Any]]:
     """Return the radius of the volume, and what reconstructs on a device."""
+    if algorithm == "fbp":
+        check_vertical("algorithm 'fbp'", geometry)
     settings, radius = resolve(algorithm, options, geometry)
 
-    def solve(A: DeviceOperator, measured: Any, weights: Any, initial: Any = None) -> Any:
+    def solve(
+        A: DeviceOperator | DeviceSpaceOperator, measured: Any, weights: Any, initial: Any = None
+    ) -> Any:
         given = dict(settings)
         if "angles" in given:
             given["angles"] = A.angles

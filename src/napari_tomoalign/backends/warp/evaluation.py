@@ -17,7 +17,8 @@ from ...images.filtering import smooth
 from ..slab import SlabDone, SlabSums, SlabWork
 from . import slab_kernels
 from .arrays import DeviceArray
-from .operators import DeviceOperator, slices_from
+from .operators import slices_from
+from .space import operator_of
 
 __all__ = ["evaluate_slab"]
 
@@ -40,7 +41,7 @@ def evaluate_slab(
     device : warp.Device
     """
     measured, weights = _moved(work, device)
-    A = DeviceOperator(work.geometry, measured.shape[2], radius, device)
+    A = operator_of(work.geometry, measured.shape[2], radius, device)
     if work.trusted.all():
         volume = reconstruct(A, measured, weights)
     else:
