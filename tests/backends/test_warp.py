@@ -151,10 +151,10 @@ def evaluated(backend, algorithm, trusted, *, height=None, **settings):
     return evaluate(run, level, Whole(), poses, trusted, height=height)
 
 
-def compare_models(one, other):
+def compare_models(one, other, share=3e-6):
     np.testing.assert_array_equal(one.weights > 0, other.weights > 0)
     for name in ("measured", "weights", "reprojected", "volume"):
-        close(getattr(one, name), getattr(other, name))
+        close(getattr(one, name), getattr(other, name), share)
     for name in ("difference", "power", "pixels", "moments", "volume"):
         expected = getattr(other.sums, name)
         np.testing.assert_allclose(getattr(one.sums, name), expected, rtol=2e-5)
@@ -182,7 +182,7 @@ def test_where_the_axis_leans_the_whole_is_evaluated_as_here(settings):
         evaluated(name, "gradient", trusted, axis_tilt=20, **settings)
         for name in ("warp", "builtin")
     )
-    compare_models(mine, its)
+    compare_models(mine, its, 1e-5)  # places are float32 here, float64 there
 
 
 def test_the_default_algorithm_gives_the_same_step():

@@ -108,9 +108,11 @@ def simulate(
         Photons of the unattenuated beam in a pixel: counting noise in place of ``noise``.
     center_offset : float
         Pixels. Column of the rotation axis, from the middle of the image.
-    axis_angle, axis_tilt : float
-        Degrees by which the axis is turned in the images and leans along the beam; see
-        `ScanGeometry`.
+    axis_angle : float
+        Degrees by which the axis is turned in the images, from the rows' direction towards larger
+        columns.
+    axis_tilt : float
+        Degrees by which the axis leans along the beam, its end at larger rows downstream.
     rotations : (n_angles, 3, 3) array, optional
         Of each projection, in place of angles and axis; see `ScanGeometry`.
     truncation : float
