@@ -1,6 +1,7 @@
 """The shifts file says everything, comes back bit by bit, and knows its scan."""
 
 import json
+import re
 from dataclasses import fields, replace
 
 import h5py
@@ -326,6 +327,22 @@ def test_a_scan_is_no_shifts_file_and_a_truncated_one_is_damaged(tmp_path, writt
         read_shifts(path)
     with pytest.raises(FileNotFoundError, match="there is no shifts file at"):
         read_shifts(tmp_path / "none.h5")
+
+
+def test_wherever_hdf5_itself_is_damaged_the_file_is_named(written):
+    """The library has an exception of another kind for almost every structure of its own."""
+    path, _, _ = written
+    whole = path.read_bytes()
+    refused = []
+    for mark in (b"TREE", b"SNOD", b"HEAP", b"GCOL"):
+        for at in (found.start() for found in re.finditer(mark, whole)):
+            path.write_bytes(whole[:at] + b"----" + whole[at + 4 :])
+            try:
+                read_shifts(path)
+            except ScanFileError as error:
+                refused.append(str(error))
+    assert len(refused) > 10
+    assert all(str(path) in words for words in refused)
 
 
 def test_a_file_of_the_future_asks_for_an_update(written):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...findings import Finding
 from ...geometry import RotationAxis, turn_projections
 from ...results import IterationRecord
-from ..errors import ScanFileError
+from ..errors import ScanFileError, reading
 from ..hdf5_file import Hdf5File, is_hdf5
 from ..outputs import SHIFTS_FORMAT
 from .contents import ShiftsFile
@@ -164,7 +164,7 @@ def from_hdf5(path: Path) -> ShiftsFile:
                 f"{path} is no shifts file (it is not HDF5); shifts in another format are read by "
                 "import_shifts"
             )
-    with Hdf5File(path) as opened:
+    with reading(path), Hdf5File(path) as opened:
         file = opened.root
         if file.attrs.get("format") != SHIFTS_FORMAT:
             raise ScanFileError(
@@ -175,10 +175,7 @@ def from_hdf5(path: Path) -> ShiftsFile:
                 f"{path} was written by a newer version (layout {file.attrs['format_version']}, "
                 f"known up to {_VERSION}); update napari-tomoalign"
             )
-        try:
-            return ShiftsFile(**_fields(file, path))
-        except (KeyError, OSError, TypeError, ValueError) as error:  # things of another kind, too
-            raise ScanFileError(f"{path} is a damaged shifts file: {error}") from error
+        return ShiftsFile(**_fields(file, path))
 
 
 def _fields(file: Any, path: Path) -> dict[str, Any]:
