@@ -44,30 +44,32 @@ from numpy.typing import ArrayLike
 
 from ._executors import as_executor
 from ._signatures import spelled_out
+from ._typing import Array
 from .backends import Backend
 from .loop.cleaning import cleaned
 from .loop.geometry_errors import geometry_errors, widened_by_shares
-from .loop.level import level_of
+from .loop.level import Level, level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
-from .loop.model import evaluate
-from .loop.outcome import make_record, make_state, result_from_state
+from .loop.model import Model, evaluate
+from .loop.outcome import make_record, make_state, result_from_state, taken_back
 from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import in_pixels, stepped
 from .loop.resuming import replay
+from .loop.retreat import beginnings, best_explained
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
-from .loop.standard_errors import drift_error, standard_errors
+from .loop.standard_errors import Known, drift_error, standard_errors
 from .loop.steps import find_moves, update
 from .loop.template_noise import noise_share
-from .loop.truncation import truncation_of
+from .loop.truncation import Truncation, truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge, uncertainty
 from .loop.whole_steps import ask_axis, longest
-from .results import AlignmentResult, AlignmentState, Resume, freeze
+from .results import AlignmentResult, AlignmentState, IterationRecord, Resume, freeze
 from .start.axis import Axis
 from .start.checks import check
-from .start.prepare import prepare
+from .start.prepare import Start, prepare
 from .start.run import Run
 
 __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
@@ -224,17 +226,11 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error = uncertainty(run, start, record.standard_error, confidence)
         error = max(error, in_pixels(record.geometry_error, run.geometry))
         if schedule.rests and schedule.ends(error):
-            shares = look_again(run, start, level, truncation, model, poses, confidence)
-            known = known.without(
-                noise_share(run, start, level, truncation, model, poses, confidence)
+            record, known = _look_twice(
+                run, start, level, truncation, model, poses, confidence, record, known
             )
-            wide = widened(known.errors, known.grid, shares)
-            wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
-            wide = poses.errors_on_detector(wide)
-            lies = widened_by_shares(run, start, level, truncation, model, poses, confidence, known)
-            record = replace(record, standard_error=freeze(wide), geometry_error=lies)
             error = uncertainty(run, start, record.standard_error, confidence)
-            error = max(error, in_pixels(lies, run.geometry))
+            error = max(error, in_pixels(record.geometry_error, run.geometry))
         schedule.settle(error)
         verdict = None
         if schedule.finished:
@@ -242,6 +238,16 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                 nothing = freeze(np.full_like(known.errors, np.nan))
                 record = replace(record, standard_error=nothing)
             verdict = judge(run, start, truncation, schedule, model, record, known.misfit)
+            if verdict.astray and (places := beginnings(run, start, poses, confidence)):
+                del model
+                far = verdict.far
+                best = best_explained(run, start, level, truncation, poses, places, far=far)
+                back, poses = best is not poses, best
+                confidence = start.usable.astype(np.float64) if back else confidence
+                model = evaluate(run, level, truncation, poses, start.taking_part(confidence))
+                if back:
+                    record = taken_back(record, model, poses, confidence)
+                    verdict = judge(run, start, truncation, schedule, model, record, known.misfit)
         history = (*history, record)
         yield make_state(run, start, truncation, verdict, model, poses, history, rng)
         began = time.perf_counter()
@@ -250,6 +256,27 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             level = level_of(start, schedule.binning, grid)
             del model
             model = evaluate(run, level, truncation, poses, used)
+
+
+def _look_twice(
+    run: Run,
+    start: Start,
+    level: Level,
+    truncation: Truncation,
+    model: Model,
+    poses: Poses,
+    confidence: Array,
+    record: IterationRecord,
+    known: Known,
+) -> tuple[IterationRecord, Known]:
+    """Return the record with the errors that more looks tell of, and what is known by then."""
+    shares = look_again(run, start, level, truncation, model, poses, confidence)
+    known = known.without(noise_share(run, start, level, truncation, model, poses, confidence))
+    wide = widened(known.errors, known.grid, shares)
+    wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
+    wide = poses.errors_on_detector(wide)
+    lies = widened_by_shares(run, start, level, truncation, model, poses, confidence, known)
+    return replace(record, standard_error=freeze(wide), geometry_error=lies), known
 
 
 @spelled_out(iterate_alignment)

@@ -182,3 +182,14 @@ def test_an_object_far_wider_than_the_images_is_not_converged() -> None:
     result = run(case, maxiter=15)
     assert not result.converged
     assert "truncation" in heads(result)
+
+
+def test_a_run_that_goes_astray_gives_back_where_it_began() -> None:
+    """Two rows of a porous object hold nothing: shifts drift to the limit of what overlaps."""
+    case = scan(n=32, rows=2, angles=20, i0=4000.0, seed=5)
+    began = foreign.error(case, np.zeros((20, 2)))[2]
+    result = run(case)
+    assert not result.converged
+    assert error(case, result) < began + 0.2
+    assert "nothing better found" in heads(result)
+    assert not np.isfinite(result.standard_error).any()

@@ -12,7 +12,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .trials import TRIAL_ITERATIONS, explained_by
 from .truncation import Truncation
-from .verdict import Verdict
+from .verdict import TAKEN_BACK, Verdict
 
 __all__ = ["diagnose"]
 
@@ -166,6 +166,14 @@ def _course(
         if verdict.misfit > error / 2:
             reason = "more of it is misfit than noise, so more exposure would not help"
         found.append(Finding("uncertain", f"the standard error of a shift {known}; {reason}"))
+    if verdict.taken_back:
+        found.append(
+            Finding(
+                "nothing better found",
+                f"{TAKEN_BACK}: see what else is said, and pass initial_shifts where they are "
+                "known roughly",
+            )
+        )
     found += _misfit(run, start, verdict, record)
     if verdict.poor:
         reason = (

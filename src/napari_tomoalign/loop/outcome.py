@@ -28,9 +28,9 @@ from .level import level_of
 from .model import Model, evaluate
 from .poses import Poses
 from .truncation import Truncation
-from .verdict import Verdict
+from .verdict import TAKEN_BACK, Verdict
 
-__all__ = ["make_record", "make_state", "result_from_state"]
+__all__ = ["make_record", "make_state", "result_from_state", "taken_back"]
 
 
 def make_record(
@@ -53,10 +53,6 @@ def make_record(
 
     ``gauge_free`` are the moves that count, see `Schedule.gauge_free`.
     """
-    difference, power = model.sums.difference, model.sums.power
-    counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
-    if not counted.any():
-        counted[:] = True
     lengths = np.hypot(*gauge_free[drawn].T)
     return IterationRecord(
         iteration=iteration,
@@ -67,8 +63,7 @@ def make_record(
         drawn=freeze(drawn),
         largest_move=float(lengths.max()),
         rms_move=float(np.sqrt(np.mean(lengths**2))),
-        residual=float(np.sqrt(difference[counted].sum() / max(power[counted].sum(), 1e-30))),
-        residuals=freeze(np.sqrt(difference / np.maximum(power, 1e-30))),
+        **_residuals(model, confidence),
         standard_error=freeze(standard_error.copy()),
         confidence=freeze(confidence.copy()),
         seconds=seconds,
@@ -76,6 +71,37 @@ def make_record(
         geometry={name: freeze(poses.found(name)) for name in geometry_moves},
         geometry_moves={name: freeze(move) for name, move in geometry_moves.items()},
         geometry_error={name: freeze(error) for name, error in geometry_error.items()},
+    )
+
+
+def _residuals(model: Model, confidence: Array) -> dict[str, Any]:
+    difference, power = model.sums.difference, model.sums.power
+    counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
+    if not counted.any():
+        counted[:] = True
+    return {
+        "residual": float(np.sqrt(difference[counted].sum() / max(power[counted].sum(), 1e-30))),
+        "residuals": freeze(np.sqrt(difference / np.maximum(power, 1e-30))),
+    }
+
+
+def taken_back(
+    record: IterationRecord, model: Model, poses: Poses, confidence: Array
+) -> IterationRecord:
+    """Return the last record of a run that goes back to where it began, and the model there."""
+    return replace(
+        record,
+        center=poses.center,
+        shifts=freeze(poses.shifts.copy()),
+        **_residuals(model, confidence),
+        standard_error=freeze(np.full_like(record.standard_error, np.nan)),
+        confidence=freeze(confidence.copy()),
+        notes=(*record.notes, TAKEN_BACK),
+        geometry={name: freeze(poses.found(name)) for name in record.geometry},
+        geometry_error={
+            name: freeze(np.full_like(error, np.nan))
+            for name, error in record.geometry_error.items()
+        },
     )
 
 
@@ -151,6 +177,8 @@ def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, 
             f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "
             f"below {tolerance:g} px"
         )
+    if verdict.taken_back:
+        return f"not converged: after {len(history)} iterations {verdict.doubt}"
     if verdict.rests:
         return (
             f"not converged: nothing moves any more after {len(history)} iterations, but "

@@ -16,7 +16,11 @@ from .model import Model
 from .schedule import Schedule
 from .truncation import Truncation
 
-__all__ = ["Verdict", "judge", "uncertainty"]
+__all__ = ["TAKEN_BACK", "Verdict", "judge", "uncertainty"]
+
+TAKEN_BACK = "what was found explains the images no better than where the run began, which it gives"
+"""Note of a record whose shifts are those that the run began with (see `retreat`)."""
+
 
 # Pixels of the level: with a larger standard error (RMS), shifts are not known. The word stands for
 # 0.2 px, and true errors reach 1.4 times those stated: of the 300 scans of storm_foreign.py's
@@ -74,6 +78,8 @@ class Verdict:
         It is so much that shifts follow it.
     deep : bool
         See `Truncation`.
+    taken_back : bool
+        The shifts are those that the run began with, for it found none that explain more.
     """
 
     rests: bool
@@ -92,6 +98,7 @@ class Verdict:
     distortion: Distortion
     distorted: bool
     deep: bool
+    taken_back: bool
 
     @property
     def converged(self) -> bool:
@@ -99,8 +106,15 @@ class Verdict:
         return self.rests and self.doubt is None
 
     @property
+    def astray(self) -> bool:
+        """It may have gone astray: it does not rest, or rests where little can contradict it."""
+        return self.far or not self.rests
+
+    @property
     def doubt(self) -> str | None:
         """Why what was found may be wrong though it is at rest, in words; None: nothing says so."""
+        if self.taken_back:
+            return TAKEN_BACK
         if not np.isfinite(self.uncertainty) or self.overfits:
             return "the shifts are not known"
         if self.poor:
@@ -154,6 +168,7 @@ def judge(
         distortion=distortion,
         distorted=bool(strain * run.geometry.n_columns / 2 > _DISTORTED),
         deep=truncation.deep,
+        taken_back=TAKEN_BACK in record.notes,
     )
 
 
