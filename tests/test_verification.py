@@ -58,6 +58,16 @@ def test_noise_that_both_runs_share_is_stated(scan, result):
     assert checked.noise == pytest.approx(stated)
 
 
+def test_a_scan_by_rotations_is_verified_by_them():
+    scan = simulate(28, 24, axis_angle=8.0, noise=0.01, jitter=1, drift=1, seed=4)
+    turns = scan.geometry.orientations
+    options = {"backend": "builtin", "progress": False}
+    result = align(scan.projections, None, rotations=turns, **options)
+    checked = verify(result, scan.projections, **options)
+    assert checked.error < 0.05
+    assert "are recovered" in checked.message
+
+
 def test_a_jitter_of_nothing_is_refused(scan, result):
     with pytest.raises(ValueError, match="jitter must be above 0 px and finite, got 0"):
         verify(result, scan.projections, jitter=0)

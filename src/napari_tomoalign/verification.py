@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._typing import Array
 from .alignment import align, iterate_alignment
 from .backends import Backend
+from .geometry import ScanGeometry
 from .geometry.gauge import alignment_error, remove_gauge
 from .images.filtering import fill_ignored
 from .images.shifting import shift_stack, shift_weights
@@ -31,6 +32,8 @@ class Aligned(Protocol):
     def shifts(self) -> Array: ...
     @property
     def angles(self) -> Array: ...
+    @property
+    def geometry(self) -> ScanGeometry: ...
     @property
     def center(self) -> float: ...
     @property
@@ -158,10 +161,17 @@ def verify(
     used = result.parameters
     if isinstance(used, AlignmentParameters):
         used = {field.name: getattr(used, field.name) for field in fields(used)}
-    settings: dict[str, Any] = {**used, **parameters}
+    lies = result.geometry
+    views: dict[str, Any] = {
+        "angles": lies.angles if lies.rotations is None else None,
+        "rotations": lies.rotations,
+        "in_plane": lies.in_plane,
+    }
+    stands = {"axis_angle": lies.axis_angle, "axis_tilt": lies.axis_tilt}
+    settings: dict[str, Any] = {**used, **stands, **parameters}
     run = iterate_alignment(
         projections,
-        result.angles,
+        **views,
         weights=weights,
         backend=result.backend if backend is None else backend,
         **settings,
@@ -193,7 +203,7 @@ def verify(
     settings["transmission"] = False  # the run has taken -log already
     again = align(
         displaced,
-        result.angles,
+        **views,
         center=result.center,
         weights=known,
         backend=run.backend,
@@ -205,10 +215,10 @@ def verify(
     centers = (result.center, result.center)
     noise = float(np.sqrt(np.nanmean(np.sum(result.standard_error[subset] ** 2, axis=1))))
     return Verification(
-        injected=remove_gauge(injected, result.angles),
-        recovered=remove_gauge(again.shifts, result.angles),
-        error=alignment_error(again, injected, result.angles, subset, centers=centers),
-        error_before=alignment_error(nothing, injected, result.angles, subset, centers=centers),
+        injected=remove_gauge(injected, lies.directions),
+        recovered=remove_gauge(again.shifts, lies.directions),
+        error=alignment_error(again, injected, lies.directions, subset, centers=centers),
+        error_before=alignment_error(nothing, injected, lies.directions, subset, centers=centers),
         noise=noise,
         subset=subset,
         converged=again.converged,

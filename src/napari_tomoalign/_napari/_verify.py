@@ -84,17 +84,18 @@ def _verify(
         callback=callback,
         progress=False,
     )
-    return _as_shown(verification, scan.angles, source.rotation_axis)
+    views = state.measured_geometry.directions
+    return _as_shown(verification, views, source.rotation_axis)
 
 
 def _as_shown(
-    verification: Verification, angles: NDArray[np.float64], rotation_axis: RotationAxis
+    verification: Verification, views: NDArray[np.float64], rotation_axis: RotationAxis
 ) -> Verified:
     """Return the scored shifts, the object's position taken out as the score takes it."""
     scored = verification.subset
     injected = verification.injected[scored]
     difference = verification.recovered[scored] - injected
-    recovered = injected + remove_gauge(difference, angles[scored])
+    recovered = injected + remove_gauge(difference, views[scored])
     return Verified(
         message=verification.message,
         injected=turn_projections(injected, rotation_axis),

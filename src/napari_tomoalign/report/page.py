@@ -66,8 +66,9 @@ def describe(
         scored = np.setdiff1d(np.arange(len(result.shifts)), flagged)
         truth = np.asarray(true_shifts)
         centers = (result.center, result.center)
-        error = alignment_error(result, truth, result.angles, scored, centers=centers)
-        at_start = alignment_error(0 * truth, truth, result.angles, scored, centers=centers)
+        views = result.geometry.directions
+        error = alignment_error(result, truth, views, scored, centers=centers)
+        at_start = alignment_error(0 * truth, truth, views, scored, centers=centers)
         lines.append(
             (
                 "truth",
@@ -101,7 +102,7 @@ def _found_geometry(result: AlignmentResult) -> list[str]:
 
 def _motion(result: AlignmentResult, direction: int) -> str:
     """Tell slow drift from jitter along the order of acquisition, the gauge removed."""
-    shifts = remove_gauge(result.shifts, result.angles)[:, direction]
+    shifts = remove_gauge(result.shifts, result.geometry.directions)[:, direction]
     order = np.linspace(-1, 1, len(shifts))
     degree = min(3, len(shifts) - 1)
     drift = np.polynomial.polynomial.polyval(
