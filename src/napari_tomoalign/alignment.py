@@ -199,7 +199,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         learn(run, start, truncation, schedule, poses, confidence)
         turns = dict(told.moves)
         if schedule.captured:
-            axis = ask_axis(run, start, level, truncation, poses, confidence)
+            axis = ask_axis(run, start, level, truncation, poses, confidence, told)
             turns |= axis.whole(longest(poses))
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         poses = stepped(update(run, start, poses, step, pull, confidence), turn)

@@ -67,7 +67,7 @@ def widened_by_shares(
     """Return the errors with what a known object's do not hold: ``1 / share`` of the variance."""
     wide = dict(geometry_errors(run, level, model, known, confidence))
     used = start.taking_part(confidence)
-    before = find_geometry(run, model, confidence, True).moves
+    before = find_geometry(run, model, confidence, True)
     counted = confidence >= TRUSTED
     up = np.where(np.arange(len(counted)) % 2 == 0, 1.0, -1.0)
     for name, error in wide.items():
@@ -77,8 +77,8 @@ def widened_by_shares(
         displaced = poses.with_geometry({name: poses.found(name) + step})
         there = evaluate(run, level, truncation, displaced, used)
         moves = find_geometry(run, there, confidence, True).moves
-        back = np.vdot(before[name] - moves[name], step) / np.vdot(step, step)
+        back = np.vdot(before.moves[name] - moves[name], step) / np.vdot(step, step)
         wide[name] = np.asarray(error / np.sqrt(np.clip(back, _LEAST, 1.0)))
-    response = ask_axis(run, start, level, truncation, poses, confidence)
+    response = ask_axis(run, start, level, truncation, poses, confidence, before)
     factor = _beyond_least_squares(run, level, model, known, confidence)
     return wide | {name: np.array(error * factor) for name, error in response.widened().items()}

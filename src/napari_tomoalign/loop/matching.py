@@ -80,13 +80,16 @@ def match(
     return Peaks(shifts, peak)
 
 
-def find_geometry(run: Run, model: Model, confidence: Array, captured: bool) -> Refined:
+def find_geometry(
+    run: Run, model: Model, confidence: Array, captured: bool, *, sceptical: bool = True
+) -> Refined:
     """Return what the images say of the geometry, as far as it is to be found; first nothing."""
     counted = confidence >= TRUSTED
     if not (captured and run.parameters.gauss_newton):
         counted = np.zeros_like(counted)
     turns = model.poses.found("in_plane")
-    return refined_by(run, model.sums.equations, model.geometry, turns, counted)
+    equations, geometry = model.sums.equations, model.geometry
+    return refined_by(run, equations, geometry, turns, counted, sceptical=sceptical)
 
 
 def pull_of_held(

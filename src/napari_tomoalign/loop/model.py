@@ -92,6 +92,8 @@ class Evaluation:
     poses : Poses
     trusted : (n_angles,) array of bool
         Frames that take part in the reconstruction.
+    blur : float, optional
+        See `refinement.derivatives_of`.
     """
 
     run: Run
@@ -99,6 +101,7 @@ class Evaluation:
     truncation: Truncation
     poses: Poses
     trusted: NDArray[np.bool_]
+    blur: float | None = None
 
     def __call__(self, slab: Slab) -> Model:
         """Move the original data, reconstruct from trusted frames, reproject, compare."""
@@ -131,7 +134,8 @@ class Evaluation:
         window = level.window(run.parameters.projection_cropping, run.geometry)
         n_rows, workers = level.geometry.n_rows, run.parameters.workers
         names, geometry = run.parameters.unknowns, level.placed(self.poses).rows_of(slab.around)
-        more = derivatives_of(names, run.backend, geometry, volume, level.pixel, slab.inner)
+        seen = geometry, volume, level.pixel, slab.inner
+        more = derivatives_of(names, run.backend, *seen, self.blur)
         images = measured, weights, reprojected, volume
         return compare(*images, slab, window, n_rows, workers, more)
 
@@ -212,6 +216,7 @@ def evaluate(
     trusted: NDArray[np.bool_],
     *,
     height: int | None = None,
+    blur: float | None = None,
 ) -> Model:
     """Evaluate the model at some poses, in slabs of ``height`` rows (see `Evaluation`).
 
@@ -220,7 +225,7 @@ def evaluate(
     that evaluates slabs by itself says how high they may be where nobody else does; where its
     memory does not hold one all the same, they are halved.
     """
-    task, executor = Evaluation(run, level, truncation, poses, trusted), run.executor
+    task, executor = Evaluation(run, level, truncation, poses, trusted, blur), run.executor
     n_rows, engine = level.geometry.n_rows, task.engine
     if not poses.frame.has_vertical_axis:
         return _in_slabs(task, slabs_of(n_rows), None)

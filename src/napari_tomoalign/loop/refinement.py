@@ -50,10 +50,6 @@ objects 0.004 (a tilt) to 0.015 (a turn), at 28 to 64 pixels."""
 LONGEST = 2.0
 """Pixels at the border that a turn changes by at once: derivatives are those of smaller moves."""
 _EXCESS = 1.5  # standard errors over those of least squares, where images were smoothed
-_LEAN = 1.6
-"""Pixels by which what a lean changes is smoothed, twice as much as templates are: what a
-reconstruction follows of a lean is its fine detail (an iteration finds 0.14, 0.42, 0.09 of one, and
-0.09, 0.22, 0.03 with 0.8; 64^3, 60 angles, 2 % noise, binned by 2, three objects)."""
 _STEP = 0.5  # pixels at the border: of finite differences, small against detail
 
 
@@ -79,6 +75,7 @@ def derivatives_of(
     volume: Stack,
     pixel: Array,
     inner: slice,
+    blur: float | None = None,
 ) -> list[Derivative]:
     """Return how the images of a slab answer to each unknown, per radian.
 
@@ -94,6 +91,8 @@ def derivatives_of(
         Rows and columns of the full image that one pixel covers.
     inner : slice
         The slab's rows among those around it.
+    blur : float, optional
+        Pixels by which what a reprojection changes is smoothed. None: as templates are.
     """
     down = (np.arange(geometry.n_rows)[inner] - geometry.row_center) * pixel[0] / pixel[1]
     right = (np.arange(geometry.n_columns) - geometry.center) * pixel[1] / pixel[0]
@@ -111,8 +110,7 @@ def derivatives_of(
             for sign in (1, -1)
         )
         change = (next(ends) - next(ends)) / np.float32(2 * step)
-        sigma = _LEAN if name == "axis_tilt" else None
-        return lambda part, *_: smooth(change[part], sigma)[:, inner]
+        return lambda part, *_: smooth(change[part], blur)[:, inner]
 
     return [turned if name in ("axis_angle", "in_plane") else reprojected(name) for name in names]
 
@@ -144,6 +142,8 @@ def refined_by(
     geometry: ScanGeometry,
     in_plane: Array,
     counted: NDArray[np.bool_],
+    *,
+    sceptical: bool = True,
 ) -> Refined:
     """Return what the images say of the geometry, from the sums at a level.
 
@@ -158,6 +158,8 @@ def refined_by(
         Radians by which the images are turned beside the axis.
     counted : (n_angles,) array of bool
         Projections that are trusted; of none else anything is found.
+    sceptical : bool
+        An unknown that the images show hardly more of than of a round object is not told.
     """
     names = run.parameters.unknowns
     if not names:
@@ -170,7 +172,8 @@ def refined_by(
     solved, spread = np.zeros((2, n, k))
     if usable.sum() >= _FEWEST:
         some = equations[usable]
-        solved[usable], spread[usable] = _solved(some, own, shared, lever(geometry))
+        least = _DETAIL * lever(geometry) ** 2 if sceptical else 0.0
+        solved[usable], spread[usable] = _solved(some, own, shared, least)
     most = _UNTOLD / lever(geometry)
     moves, errors, notes = {}, {}, []
     for i, name in enumerate(names, start=2):
@@ -200,7 +203,7 @@ def refined_by(
 
 
 def _solved(
-    equations: NormalEquations, own: NDArray[np.intp], shared: NDArray[np.intp], arm: float
+    equations: NormalEquations, own: NDArray[np.intp], shared: NDArray[np.intp], least: float
 ) -> tuple[Array, Array]:
     """Return all unknowns (n, k) and their standard errors, 0 where nothing is told."""
     normal, right = equations.normal, equations.right
@@ -226,7 +229,7 @@ def _solved(
     solved[:, own] = np.einsum("nij,nj->ni", inverse, rest)
     spread[:, own] = np.sqrt(np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0))
     # What a round object shows of a turn is the noise of its reconstruction.
-    seen = normal[:, 0, 0] * (_DETAIL * arm**2)
+    seen = normal[:, 0, 0] * least
     with np.errstate(divide="ignore"):
         spread[:, own] *= spread[:, own] ** -2 > seen[:, None]
         spread[:, shared] *= spread[:, shared] ** -2 > seen.sum()
