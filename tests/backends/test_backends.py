@@ -790,6 +790,28 @@ def test_a_direct_inversion_needs_angles_all_round(degrees: np.ndarray, covered:
 
 
 @tomopy_only
+@pytest.mark.parametrize("size", [48, 64])
+def test_gridrecs_volume_has_the_density_of_the_object(size: int) -> None:
+    scan = simulate(size, 60, n_rows=4, jitter=0, drift=0, noise=0, seed=3)
+    backend = backend_of("tomopy")
+    volume = backend.reconstruct(
+        scan.projections, scan.geometry, algorithm="gridrec", filter_name="ramlak"
+    )
+    images = backend.operator(scan.geometry)(volume)
+    assert np.vdot(images, scan.clean) / np.vdot(images, images) == pytest.approx(1, abs=0.015)
+
+
+@tomopy_only
+@pytest.mark.parametrize("kind", ["ellipsoids", "granular", "soft"])
+def test_a_run_with_tomopys_default_knows_what_it_found(kind: str) -> None:
+    scan = simulate(64, 60, kind=kind, seed=5)
+    result = align(scan.projections, scan.angles, backend="tomopy", progress=False)
+    assert result.converged, result.message
+    stated = np.sqrt(np.mean(np.sum(result.standard_error**2, axis=1)))
+    assert stated / 2 < alignment_error(result, scan) < 2 * stated
+
+
+@tomopy_only
 def test_where_angles_are_missing_tomopys_default_is_iterative() -> None:
     scan = simulate(48, 48, wedge=60.0, seed=2)
     result = align(scan.projections, scan.angles, backend="tomopy", progress=False)

@@ -39,9 +39,9 @@ __all__ = ["TomopyBackend", "create"]
 
 Array = NDArray[np.float32]
 
-_BLOCK_BYTES = 64 * 2**20  # of projections that are handed to TomoPy at once
+_BLOCK_BYTES = 32 * 2**20  # of projections handed to TomoPy at once, which gridrec has padded
 
-_GRIDREC_SCALE = 1.117  # of its volumes, measured on discs and blobs, 128 to 512 padded columns
+_GRIDREC_SCALE = 1.117  # of its volumes, which it tends to as they are padded: discs and blobs
 
 
 def create(*, workers: int | None = None, use_gpu: bool = False) -> TomopyBackend:

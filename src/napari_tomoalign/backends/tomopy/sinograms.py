@@ -57,13 +57,15 @@ def widened(sinograms: Array, width: int) -> tuple[Array, int]:
 def padded_for_gridrec(sinograms: Array, geometry: ScanGeometry) -> tuple[Array, float]:
     """Return sinograms, and their centre, with room to filter, moved to correct the volume.
 
-    Without room gridrec's filter wraps round. Gridrec puts the axis on voxel ``width // 2``,
-    counted from the first column and from the last row, for an even width, and one further for
-    an odd one. The axis is in the middle when the projections are those of an object that is
+    Without room gridrec's filter wraps round, and its interpolation is worse the further from the
+    axis: with twice the columns volumes are 1 to 4 % too dense, which a run takes for an object
+    that is not rigid; with four times 0.2 to 0.8 %. Gridrec puts the axis on voxel ``width // 2``,
+    counted from the first column and from the last row, for an even width, and one further for an
+    odd one. The axis is in the middle when the projections are those of an object that is
     moved back by as much.
     """
     width = geometry.volume_width
-    wide, left = widened(sinograms, max(128, _power_of_two(2 * width)))
+    wide, left = widened(sinograms, _power_of_two(4 * width))
     excess = 0.5 if width % 2 == 0 else 1.0
     shifts = excess * (geometry.directions[:, 1] @ [0, 1, -1])
     return _fourier_shift(wide, shifts), geometry.center + left
