@@ -52,7 +52,8 @@ def correlate(
 
     `skimage.registration.phase_cross_correlation` does the same, as accurately, where every pixel
     counts and little leaves the image. With masks it finds whole pixels only, 0.4 px RMS against
-    0.02 px, and it knows no weights (tests/benchmarks/registration.py); so this one is used.
+    0.02 px, and it knows no weights (tests/benchmarks/registration.py); so it is used where
+    phases are asked for, and this one otherwise.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def correlate(
         ... or lie between them, where parabolas through the neighbours have their tops. Then what
         is found depends on the data smoothly, so that rounding does not decide between multiples.
     normalization : {None, "phase"}
-        ``"phase"`` whitens the cross-power spectrum, which fails on smooth or noisy images.
+        ``"phase"`` whitens the cross-power spectrum, which fails on smooth or noisy images; shifts
+        are multiples of ``1 / upsampling`` then in any case.
     workers : int, optional
         Number of threads.
 
@@ -78,13 +80,12 @@ def correlate(
     shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
     for part in chunks(n, 12 * 4 * 4 * n_rows * n_columns):
         pair = (measured[part], reprojected[part], weights[part])
+        coefficients = _coefficients(*pair, workers)
         if normalization == "phase":
-            spectra = [_whitened(*pair, workers)]
-            shifts[part], peak[part] = _peak(_inverse(spectra[0], _double(measured), workers))
-            score: Score = _real
-        else:
-            shifts[part], peak[part] = _peak(_coefficients(*pair, workers))
-            spectra, score = _local_sums(*pair, shifts[part], workers)
+            shifts[part], peak[part] = _of_phases(*pair, coefficients, upsampling)
+            continue
+        shifts[part], peak[part] = _peak(coefficients)
+        spectra, score = _local_sums(*pair, shifts[part], workers)
         found = np.isfinite(shifts[part]).all(axis=1)
         step = 1.0
         while step * upsampling > 1 + 1e-9 and found.any():
@@ -149,17 +150,23 @@ def _coefficients(
     return coefficients
 
 
-def _whitened(measured: Stack, reprojected: Stack, weights: Stack, workers: int | None) -> Spectra:
-    """Return the cross-power spectrum, its magnitude divided out."""
+def _of_phases(
+    measured: Stack, reprojected: Stack, weights: Stack, coefficients: Stack, upsampling: int
+) -> tuple[Array, Array]:
+    """Return the shifts by phases alone, scikit-image's, and the coefficients that are nearest."""
+    from skimage.registration import phase_cross_correlation
+
     window = edge_window(measured.shape[1:])
-    first = _forward(weights * window * centred(measured, weights), workers)
-    flat = np.ones((1, *measured.shape[1:]), np.float32)
-    second = _forward(window * centred(reprojected, flat), workers)
-    cross = first * np.conj(second)
-    magnitude = np.abs(cross)
-    floor = 1e-6 * magnitude.max(axis=(1, 2), keepdims=True) + np.float32(1e-30)
-    white: Spectra = cross / np.maximum(magnitude, floor)
-    return white
+    first = weights * window * centred(measured, weights)
+    second = window * centred(reprojected, np.ones_like(weights))
+    shifts, peak = np.full((len(measured), 2), np.nan), np.full(len(measured), -1.0)
+    for i in np.flatnonzero(first.any(axis=(1, 2)) & second.any(axis=(1, 2))):
+        shifts[i] = phase_cross_correlation(
+            first[i], second[i], upsample_factor=upsampling, normalization="phase"
+        )[0]
+        row, column = np.round(shifts[i]).astype(int)
+        peak[i] = max(coefficients[i, row, column], -1.0)
+    return shifts, np.clip(peak, -1, 1)
 
 
 def _peak(scores: Stack) -> tuple[Array, Array]:
@@ -214,10 +221,6 @@ def _overlap_taper(n: int, shift: float) -> Stack:
     if last > first:
         line[first:last] = taper(last - first, max(1, n // 16))
     return line
-
-
-def _real(fields: list[Stack]) -> Stack:
-    return fields[0]
 
 
 def _zoom(
