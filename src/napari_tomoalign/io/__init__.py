@@ -21,20 +21,13 @@ from .locking import FolderInUse, folder_lock
 from .outputs import check_outputs
 from .reading import SCAN_SUFFIXES, can_read, load, read_scan
 from .reconstruction import Method
+from .run_folder import all_result_files, require_results_room, result_files, write_result
 from .scan import Scan
 from .shifts.contents import ShiftsFile
 from .shifts.hashing import data_hash
 from .shifts.other_programs import EXPORT_FORMATS, export_shifts, import_shifts, shifts_for
 from .shifts.record import Checkpoint, read_shifts, write_shifts
-from .writers import (
-    all_result_files,
-    require_results_room,
-    result_files,
-    write_aligned,
-    write_result,
-    write_scan,
-    write_volume,
-)
+from .writers import write_aligned, write_scan, write_volume
 
 __all__ = [
     "EXPORT_FORMATS",
