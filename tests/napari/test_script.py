@@ -202,6 +202,7 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
         "reconstruction",
     ]
     assert "converged in" in widget.verdict.headline.text()
+    assert widget.settings()[2] == result.parameters
     assert widget.result.slider.maximum() == len(result.history)
     with qtbot.waitSignal(widget.verifier.ended, timeout=60_000):
         widget.verdict.verify.click()
@@ -233,7 +234,7 @@ def test_an_axis_that_is_not_upright_comes_back_with_its_run(phantom, tmp_path, 
     result = align(data, phantom.angles, **told, progress=False)
     write_result(tmp_path / "run", result, Scan(data, phantom.angles))
     opened = read_run(tmp_path / "run")
-    assert opened.course.request.axis == {name: pytest.approx(angle)}
+    assert getattr(opened.course.request.parameters, name) == pytest.approx(angle)
     images = opened.images
     assert getattr(images.measured_geometry, name) == pytest.approx(angle)
     np.testing.assert_allclose(images.reference, result.reference, atol=1e-4)

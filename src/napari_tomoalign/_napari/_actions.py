@@ -82,7 +82,7 @@ class Actions(FileActions):
     def _start(self, steps: int | None) -> None:
         """Check all that can be checked here; what was found stays until an iteration comes."""
         source = self.scan.source()
-        request = RunRequest(source, *self.settings(), axis=self.scan.axis)
+        request = RunRequest(source, *self.settings())
         course = self.session.course
         if not (self.run_bar.goes_on and course.is_result):
             course = replace(Course.starting(source), request=request)
@@ -194,12 +194,10 @@ class Actions(FileActions):
 
     def change(self, what: str, settings: Mapping[str, Any]) -> None:
         """Set fields of the forms by name, so that it can be taken back."""
-        session, fields = self.session, self.fields
-        known = session.course.settings
-        before = {name: fields[name].value for name in settings}
+        session, known = self.session, self.session.course.settings
+        before = {name: self.fields[name].value for name in settings}
         session.course = replace(session.course, settings={**known, **before})
-        for name, value in settings.items():
-            fields[name].value = value
+        self.set_fields(settings)
         session.do(what, replace(session.course, settings={**known, **settings}))
         if self.runner.is_paused:
             self._steered = True
@@ -222,8 +220,7 @@ class Actions(FileActions):
         there()
         if self.session.course is before:
             return
-        for name, value in self.session.course.settings.items():
-            self.fields[name].value = value
+        self.set_fields(self.session.course.settings)
         self._steer()
         self.run_bar.go_on(self.session.course.is_result)
 

@@ -16,11 +16,13 @@ from qtpy.QtCore import Signal
 from ..geometry import turn_projections
 from ..images.applying import move
 from ..io import ScanFileError, ShiftsFile, shifts_for
+from ..parameters import OF_SCAN
 from ..results import AlignmentState
 from ._background import in_background, text_of, told
 from ._evaluation import evaluate
 from ._frames import frames_of
 from ._metadata import KEY, is_aligned
+from ._parameter_form import RECONSTRUCTION
 from ._parts import Parts
 from ._readers import open_scan
 from ._request import ScanSource
@@ -173,7 +175,7 @@ class FileActions(Parts):
         source = self.scan.source()
         course = Course.starting(source, file.shifts, file.center, name, file.geometry)
         self.session.do(f"load of {name}", course)
-        self.scan.set_axis({"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt})
+        self.set_fields({name: getattr(file, name) for name in OF_SCAN})
         self._begin_layers(self.scan.layer.value)
         self._steer()
         show_info(f"Shifts of {len(file.shifts)} projections from {name}")
@@ -193,9 +195,9 @@ class FileActions(Parts):
         if images is not None and course.scan is not None:
             self.layers.show(frames_of(images, course.scan.place, scan=course.scan))
         if course.request is not None:
-            self.scan.set_axis(course.request.axis)
-        if course.state is not None:
-            self.parameters.set(vars(course.state.parameters))
+            told = vars(course.request.parameters)
+            names = self.fields.keys() & told.keys() - set(RECONSTRUCTION)  # perhaps not offered
+            self.set_fields({name: told[name] for name in names})
         self.run_bar.go_on(True)
         self.run_bar.show_idle(course.outcome)
         self.show_result()

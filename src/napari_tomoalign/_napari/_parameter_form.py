@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -58,11 +57,6 @@ class ParameterForm(QWidget):
         layout = column(self)
         layout.addWidget(front)
         layout.addWidget(self.advanced)
-
-    def set(self, values: Mapping[str, Any]) -> None:
-        """Set those of these parameters that have their control here."""
-        for name in self.fields.keys() & values.keys():
-            self.fields[name].value = values[name]
 
 
 def _ask(backend: str) -> tuple[str, tuple[str, ...], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ..parameters import OF_SCAN, AlignmentParameters
+from ..parameters import AlignmentParameters
 from ._blink import Blink
 from ._drawing import Drawing
 from ._evaluation import Evaluator
@@ -83,10 +84,15 @@ class Parts(QWidget):
 
     def settings(self) -> tuple[float | None, str, AlignmentParameters]:
         """Return centre, engine and parameters as they are set now; ValueError names a fault."""
-        names = {spec.name for spec in fields(AlignmentParameters)} - set(OF_SCAN)
+        names = {spec.name for spec in fields(AlignmentParameters)}
         values = {name: field.value for name, field in self.fields.items() if name in names}
         parameters = AlignmentParameters(**values, projection_cropping=self.scan.cropping())
         return self.scan.fields["center"].value, self.reconstruction.backend.value, parameters
+
+    def set_fields(self, values: Mapping[str, Any]) -> None:
+        """Set fields of the forms, by the parameter's name."""
+        for name, value in values.items():
+            self.fields[name].value = value
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that are there now; napari calls it when they change."""

@@ -43,6 +43,8 @@ class ScanSource:
         How the command line is told what the file itself does not say, such as its angles.
     rotations : (n_angles, 3, 3) array, optional
         Of a scan about more than one axis, in place of the angles, see `ScanGeometry`.
+    in_plane : (n_angles,) array, optional
+        By how much images are turned beside that, radians.
     """
 
     data: Any
@@ -53,6 +55,7 @@ class ScanSource:
     file: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     rotations: NDArray[np.float64] | None = None
+    in_plane: NDArray[np.float64] | None = None
 
     @property
     def rotation_axis(self) -> RotationAxis:
@@ -65,6 +68,7 @@ class ScanSource:
             self.data is other.data
             and np.array_equal(self.angles, other.angles)
             and np.array_equal(self.rotations, other.rotations)  # type: ignore[arg-type]  # or None
+            and np.array_equal(self.in_plane, other.in_plane)  # type: ignore[arg-type]
             and self.rotation_axis == other.rotation_axis
             and not (self.masks or other.masks)
         )
@@ -121,10 +125,7 @@ class RunRequest:
         Of the loop.
     start : mapping
         ``initial_shifts``, with the ``center`` that goes with them and what was found of the
-        geometry, or ``resume``, or neither.
-    axis : mapping
-        ``axis_angle`` and ``axis_tilt``, radians, where the axis is not upright, and ``in_plane``,
-        where images are turned beside that.
+        geometry, or ``resume``, or nothing.
     """
 
     scan: ScanSource
@@ -132,22 +133,17 @@ class RunRequest:
     backend: str
     parameters: AlignmentParameters
     start: Mapping[str, Any] = field(default_factory=dict)
-    axis: Mapping[str, Any] = field(default_factory=dict)
 
     def is_same(self, other: RunRequest) -> bool:
-        """Whether scan, axis and engine are the same."""
+        """Whether scan, centre and engine are the same."""
         asked, others = ((one.asked_center, one.backend) for one in (self, other))
-        lies = [
-            {name: np.asarray(turn).tolist() for name, turn in one.axis.items()}
-            for one in (self, other)
-        ]
-        return asked == others and lies[0] == lies[1] and self.scan.is_same(other.scan)
+        return asked == others and self.scan.is_same(other.scan)
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `iterate_alignment`, the data apart."""
         values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
-        views = {"angles": self.scan.angles, "rotations": self.scan.rotations}
-        if self.scan.rotations is not None:
-            views["angles"] = None
-        told = {"center": self.asked_center, "backend": self.backend, **views, **self.axis}
-        return {**values, **told, **self.start}
+        scan = self.scan
+        views = {"angles": scan.angles if scan.rotations is None else None}
+        told = {"center": self.asked_center, "backend": self.backend}
+        turned = {"rotations": scan.rotations, "in_plane": scan.in_plane}
+        return {**values, **told, **views, **turned, **self.start}

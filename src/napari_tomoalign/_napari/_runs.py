@@ -122,16 +122,15 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
         stack = turn_projections(run.aligned, file.rotation_axis)
         place = _place_of(file, folder.name)
         scan = ScanSource(stack, file.angles, place, rotations=file.rotations)
-    told: dict[str, Any] = {"axis_angle": file.axis_angle, "axis_tilt": file.axis_tilt}
-    told = {name: angle for name, angle in told.items() if angle}
     if file.in_plane is not None and "in_plane" not in file.geometry_error:
-        told["in_plane"] = file.in_plane  # what was found is in the history
+        scan = replace(scan, in_plane=file.in_plane)  # what was found is in the history
+    found = images.parameters.with_changes(axis_angle=file.axis_angle, axis_tilt=file.axis_tilt)
     course = replace(
         Course.starting(scan, origin=folder.name),
         has_scan=has_scan,
         history=file.history,
         generators=(*({} for _ in file.history[1:]), file.generator_state),
-        request=RunRequest(scan, None, file.backend, images.parameters, axis=told),
+        request=RunRequest(scan, None, file.backend, found),
     )
     if file.history:
         course = course.with_state(images, scan).at(len(file.history))

@@ -1,7 +1,6 @@
 """The controls that say what is aligned: layer, angles, axis, centre, masks."""
 
 # No ``from __future__ import annotations``: the hints are read at run time.
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,17 +136,6 @@ class ScanForm(QWidget):
         """Direction of the axis in the images as they are shown."""
         axis: RotationAxis = self.fields["rotation_axis"].value
         return axis
-
-    @property
-    def axis(self) -> dict[str, float]:
-        """How the axis stands where it is not upright, by the arguments of `align`, radians."""
-        told = {name: self.fields[name].value for name in _AXIS}
-        return {name: value for name, value in told.items() if value}
-
-    def set_axis(self, axis: Mapping[str, float]) -> None:
-        """Show how the axis stands, radians; what is not named is upright."""
-        for name in _AXIS:
-            self.fields[name].value = axis.get(name, 0.0)
 
     def source(self) -> ScanSource:
         """Return the scan that is chosen.

@@ -230,8 +230,9 @@ class Course:
             self, history=self.history[: self.shown], generators=self.generators[: self.shown]
         )
         before = self.request
-        if before is not None and "in_plane" in before.axis:  # no form shows it
-            request = replace(request, axis={"in_plane": before.axis["in_plane"], **request.axis})
+        if before is not None and before.scan.in_plane is not None:  # no form shows it
+            told = before.scan.in_plane
+            request = replace(request, scan=replace(request.scan, in_plane=told))
         same = before is not None and before.is_same(request)
         start: dict[str, Any]
         if same and self._can_resume(request.parameters):

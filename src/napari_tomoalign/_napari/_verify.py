@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ class Verifier(Task):
     def start(self, state: AlignmentState, scan: ScanSource) -> None:
         """Verify the shifts of a state on its scan; the state's images are not looked at."""
         self.limit = state.parameters.maxiter
-        self._worker_for(_verify, state, scan, self._passed).start()
+        passed = WeakMethod(self._passed)  # a thread must not keep the window
+        self._worker_for(_verify, state, scan, passed).start()
 
     def _passed(self, state: AlignmentState) -> bool:
         """Tell of an iteration and say whether to go on; called by the loop's own thread."""
@@ -73,9 +75,16 @@ class Verifier(Task):
 
 
 def _verify(
-    state: AlignmentState, source: ScanSource, callback: Callable[[AlignmentState], bool]
+    state: AlignmentState,
+    source: ScanSource,
+    passed: WeakMethod[Callable[[AlignmentState], bool]],
 ) -> Verified:
     """Verify the shifts of a state; away from the GUI thread."""
+
+    def callback(state: AlignmentState) -> bool:
+        tell = passed()
+        return tell is not None and tell(state)
+
     scan = source.load()
     verification = verify(
         result_from_state(state),
