@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, IterationRecord
 from ._forms import title_of
-from ._layout import SPACING, column, hint, tipped
+from ._layout import SPACING, Scrolled, column, hint, tipped
 from ._session import Course
 
 __all__ = ["VerdictPanel", "headline", "label_of", "standard_error"]
@@ -101,12 +101,8 @@ class VerdictPanel(QWidget):
         self.undo, self.redo = tipped(QPushButton("Undo"), ""), tipped(QPushButton("Redo"), "")
         self._lines = QWidget()
         self._column = column(self._lines)
-        self._scroll = QScrollArea()
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setMaximumHeight(_TALLEST)
-        self._scroll.setWidget(self._lines)
+        self._scroll = Scrolled(self._lines)
+        self._scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         buttons = QHBoxLayout()
         buttons.setSpacing(SPACING)
         for button in (self.verify, self.save, self.undo, self.redo):
