@@ -101,11 +101,31 @@ def test_angles_that_are_right_stay_where_they_are():
     assert rms(np.rad2deg(result.geometry.angles - scan.angles)) < 0.1
 
 
-def test_of_angles_a_stretched_object_is_not_told():
+def test_of_angles_a_stretched_or_bent_object_is_not_told():
     angles = np.linspace(0, np.pi, 12, endpoint=False)
-    stretch = 0.1 + 0.01 * np.cos(2 * angles - 0.4)
-    np.testing.assert_allclose(angles_part(stretch, angles), stretch)
-    np.testing.assert_allclose(angles_part(np.cos(3 * angles), angles, angles < 0), 0, atol=1e-12)
+    bent = 0.1 + 0.01 * np.cos(2 * angles - 0.4) + 0.01 * np.sin(4 * angles)
+    np.testing.assert_allclose(angles_part(bent, angles), bent)
+    np.testing.assert_allclose(angles_part(np.cos(8 * angles), angles), 0, atol=1e-12)
+    some = np.arange(12) != 5  # what does not count has no say
+    np.testing.assert_allclose(angles_part(np.where(some, bent, 9.0), angles, some), bent)
+
+
+def test_angles_that_are_wrong_are_halved():
+    scan = simulate(48, 40, jitter=1, drift=1, noise=0.003, seed=1)
+    wrong = np.deg2rad(0.3) * np.random.default_rng(0).normal(size=40)
+    result = align(
+        scan.projections,
+        scan.angles + wrong,
+        backend="builtin",
+        progress=False,
+        refine=("angles",),
+    )
+    off, error = result.geometry.angles - scan.angles, result.geometry_error["angles"]
+    before, after = (rms(one - angles_part(one, scan.angles)) for one in (wrong, off))
+    assert after < before / 2
+    assert after < 1.5 * rms(error)
+    moved = angles_part(off - wrong, scan.angles)
+    assert rms(moved) < 0.02 * rms(wrong)  # what is gauge is left
 
 
 def test_turns_of_images_are_found_and_right_ones_are_left():

@@ -5,10 +5,10 @@ Moving the object by ``d = (z, y, x)`` moves projection ``i`` by ``P_i d``, wher
 in the rows and ``a cos(angle) + b sin(angle)`` in the columns. Shifts are meaningful only modulo
 these; a constant in the columns is the position of the axis and is not among them.
 
-Of angles, a constant is the object's own turn, and ``cos(2 angle)`` and ``sin(2 angle)`` are much
-like an object that is stretched along one direction and shrunk along the other: what is left of
-them is a change of scale by as much, which a reconstruction follows. Angles are what they are told
-to be modulo these (`angles_part`).
+Of angles, a constant is the object's own turn, and slow waves, ``cos(2 k angle)`` and ``sin(2 k
+angle)`` with ``k`` up to 3, are much like an object that is stretched (``k = 1``) or bent: what is
+left of them a reconstruction follows. Angles are what they are told to be modulo these
+(`angles_part`).
 """
 
 from __future__ import annotations
@@ -90,8 +90,14 @@ def axis_part(
     return float(fit[3])
 
 
+_WAVES = (1, 2, 3)
+"""Of what is told wrong of angles, RMS in degrees, ``k`` of 2 and 3 are left at 0.10 and 0.06 of
+0.10 and 0.06 (64^3, 60 angles, 0.5 % noise, two objects), at 0.12 and 0.06 with 0.2 % noise, where
+all shorter waves fall from 0.24 to 0.10 and 0.05."""
+
+
 def angles_part(turns: ArrayLike, angles: ArrayLike, weights: ArrayLike | None = None) -> _Array:
-    """Return the part of changes of the angles that a turned or stretched object would cause.
+    """Return the part of changes of the angles that a turned or bent object would cause.
 
     Parameters
     ----------
@@ -108,7 +114,8 @@ def angles_part(turns: ArrayLike, angles: ArrayLike, weights: ArrayLike | None =
         Subtract it from ``turns`` to remove the gauge.
     """
     a, turns = np.asarray(angles, dtype=np.float64), np.asarray(turns, dtype=np.float64)
-    waves = np.stack([np.ones_like(a), np.cos(2 * a), np.sin(2 * a)], axis=1)
+    waved = [wave(2 * k * a) for k in _WAVES for wave in (np.cos, np.sin)]
+    waves = np.stack([np.ones_like(a), *waved], axis=1)
     root = np.ones_like(a) if weights is None else np.sqrt(np.asarray(weights, dtype=np.float64))
     fit = np.linalg.lstsq(root[:, None] * waves, root * turns, rcond=None)[0]
     return np.asarray(waves @ fit)

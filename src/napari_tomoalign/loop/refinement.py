@@ -191,8 +191,12 @@ def refined_by(
             moves[name], errors[name] = np.array(move[first]), np.array(known[first])
             continue
         if told.any():
-            here = geometry.angles if name == "angles" else in_plane
-            move = _held_back(*_away(name, run, here, move, told), known, told)
+            here, given = in_plane, run.geometry.in_plane
+            if name == "angles":
+                here, given = geometry.angles, run.geometry.upright.angles
+            away = here - (0.0 if given is None else given)
+            move = _gauge_free(name, run, here, move, told)
+            move = _gauge_free(name, run, here, _held_back(away, move, known, told), told)
         moves[name], errors[name] = move, known
     largest = LONGEST / lever(geometry)
     moves = {name: np.asarray(np.clip(m, -largest, largest)) for name, m in moves.items()}
@@ -241,20 +245,17 @@ def _solved(
     return solved, spread
 
 
-def _away(
-    name: str, run: Run, here: Array, move: Array, told: NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Return how far a turn of each projection is from what was told, and its move, no gauge in it.
+def _gauge_free(name: str, run: Run, here: Array, move: Array, told: NDArray[np.bool_]) -> Array:
+    """Return the moves of a turn of each projection that others do not account for.
 
     Of angles that is `geometry.gauge.angles_part`; a constant turn in the plane is the axis', where
     that is found as well.
     """
     if name == "angles":
         gauge = angles_part(move, here, told)
-        return here - run.geometry.upright.angles, np.where(told, move - gauge, 0.0)
-    given = run.geometry.in_plane
-    mean = move[told].mean() if "axis_angle" in run.parameters.unknowns else 0.0
-    return here - (0.0 if given is None else given), np.where(told, move - mean, 0.0)
+    else:
+        gauge = np.full_like(move, move[told].mean() * ("axis_angle" in run.parameters.unknowns))
+    return np.where(told, move - gauge, 0.0)
 
 
 def _held_back(away: Array, move: Array, error: Array, told: NDArray[np.bool_]) -> Array:
