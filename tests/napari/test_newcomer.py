@@ -87,6 +87,8 @@ def test_from_a_folder_of_tiffs_to_a_saved_verified_alignment(
     with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
         hand.click(widget.run_bar.run)
     assert "converged" in widget.verdict.headline.text()
+    plot = widget.result.shifts
+    qtbot.waitUntil(lambda: plot.visibleRegion().boundingRect() == plot.rect(), timeout=5000)
     with qtbot.waitSignal(widget.verifier.ended, timeout=60_000):
         hand.click(widget.verdict.verify)
     assert "are recovered" in widget.verdict.verified.text()

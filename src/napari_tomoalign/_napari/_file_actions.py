@@ -21,6 +21,7 @@ from ..results import AlignmentState
 from ._background import in_background, text_of, told
 from ._evaluation import evaluate
 from ._frames import frames_of
+from ._layers import finest
 from ._metadata import KEY, is_aligned
 from ._parameter_form import RECONSTRUCTION
 from ._parts import Parts
@@ -114,7 +115,7 @@ class FileActions(Parts):
                 f"layer {layer.name!r} is aligned already ({layer.metadata[KEY]['applied']}): "
                 "apply the shifts to the layer it was made from"
             )
-        shape, data, axis = course.scan.place.shape, layer.data, course.scan.rotation_axis
+        shape, data, axis = course.scan.place.shape, finest(layer), course.scan.rotation_axis
         if len(data) != len(course.shifts):
             raise ValueError(
                 f"layer {layer.name!r} has {len(data)} projections, but there are shifts for "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
@@ -15,9 +16,8 @@ from ._orthoslices import Orthoslices
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
 
-__all__ = ["AlignmentLayers", "finest", "placement_of", "shown"]
+__all__ = ["AlignmentLayers", "finest", "is_stack", "placement_of", "shown"]
 
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
 _LARGE = 256**3  # voxels: a larger volume is a pyramid, so that 3-D is drawn in less than a second
@@ -239,6 +239,12 @@ class AlignmentLayers:
         if layer.visible:
             layer.visible = False
             self._hidden.append(layer)
+
+
+def is_stack(layer: Any) -> bool:
+    """Whether a layer can hold projections; what we made ourselves is not meant, bar copies."""
+    image = isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb
+    return image and role_in(layer.metadata) is None
 
 
 def finest(layer: Image) -> Any:

@@ -104,21 +104,26 @@ class Parts(QWidget):
         self._result_folding.expand(animate=False)
 
     def show_plots(self) -> None:
-        """Scroll to the plots."""
-        for plot in (self.result.convergence, self.result.shifts):  # the upper one at any rate
-            self._scroll.ensureWidgetVisible(plot, 0, 0)
+        """Scroll to the plots, which the result begins with."""
+        self._lay_out_result()
+        self._scroll.verticalScrollBar().setValue(self._result_folding.y())
 
     def show_verification(self) -> None:
         """Scroll to the picture of the verification."""
-        # The verdict takes some of the height, and the picture has just got its own.
+        self._lay_out_result()
+        self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
+
+    def _lay_out_result(self) -> None:
+        """Give what has just appeared its height; the verdict takes some of it."""
         for holder in (self, self._scroll.widget(), self._result_folding.content()):
             holder.layout().activate()
-        self._scroll.ensureWidgetVisible(self.result.verification, 0, 0)
 
     def _show_session(self) -> None:
         """Show all that the session knows."""
-        course = self.session.course
+        course, hidden = self.session.course, self.result.shifts.isHidden()
         self.result.show_course(course)
+        if hidden and course.is_result:
+            QTimer.singleShot(0, self.show_plots)
         words = ""
         if course.is_result and not self.session.images_fit and not self.runner.is_running:
             words = "The volume on show is not that of these shifts" + (

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QPushButton, QSlider, QWidget
 
 from ..geometry import turn_projections
 from ._forms import LayerChooser
 from ._keys import KEYS
+from ._layers import is_stack
 from ._layout import column, form, hint, row, small_button, tipped
+from ._metadata import is_aligned
 from ._plots import ConvergencePlot, ShiftPlot, SinogramPlot, VerificationPlot
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class ResultForm(QWidget):
         )
         self.other = LayerChooser(
             viewer,
-            _is_stack,
+            lambda layer: is_stack(layer) and not is_aligned(layer.metadata),
             nullable=False,
             tooltip="Another layer of the same scan: another channel, or another binning",
         )
@@ -165,7 +166,3 @@ class ResultForm(QWidget):
         """Take the colours of a napari theme."""
         for plot in self._plots:
             plot.set_theme(theme)
-
-
-def _is_stack(layer: Any) -> bool:
-    return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb and not layer.multiscale

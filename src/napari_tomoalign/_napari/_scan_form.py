@@ -16,7 +16,7 @@ from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ._forms import LayerChooser, in_degrees, widgets_of
-from ._layers import finest, placement_of
+from ._layers import finest, is_stack, placement_of
 from ._layout import column, form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
 from ._parameter_form import SCAN
@@ -96,7 +96,7 @@ class ScanForm(QWidget):
         self._viewer = viewer
         self.layer = LayerChooser(
             viewer,
-            _is_stack,
+            is_stack,
             nullable=False,
             tooltip="The measured projections: an image layer (angle, row, column)",
         )
@@ -362,16 +362,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "center": {"example": "found by the program"},
     **{name: in_degrees(name) for name in _AXIS},
 }
-
-
-def _is_stack(layer: Any) -> bool:
-    """Whether a layer can hold projections; what we made ourselves is not offered, bar copies."""
-    return (
-        isinstance(layer, Image)
-        and layer.ndim == 3
-        and not layer.rgb
-        and role_in(layer.metadata) is None
-    )
 
 
 def _no_stack(viewer: ViewerModel) -> str:
