@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign._napari._run_bar import Pace
+from napari_tomoalign._napari._keys import KEYS
+from napari_tomoalign._napari._run_bar import Pace, RunBar
 from napari_tomoalign._napari._verdict import label_of
 from napari_tomoalign.findings import Finding
 from napari_tomoalign.images.applying import move
@@ -166,6 +167,38 @@ def test_what_is_changed_during_a_run_takes_effect_at_the_next(widget, loop, qtb
     assert not widget.run_bar.remark.isHidden()
     run(widget, widget.stop)
     assert widget.run_bar.remark.isHidden()
+
+
+def test_updates_do_not_nest_while_the_activity_dock_is_told(qtbot, make_state):
+    bar, depths = RunBar(KEYS), []
+    qtbot.addWidget(bar)
+
+    class Dock:
+        n, depth = 0, 0
+
+        def set_description(self, text):  # napari's lets Qt handle events: the next update comes
+            self.depth += 1
+            depths.append(self.depth)
+            advance()
+            self.depth -= 1
+
+        def update(self, more):
+            self.n += more
+
+        def close(self):
+            pass
+
+    def advance():
+        if len(depths) < 5:
+            record = make_state(np.zeros((3, 8, 8)), np.arange(3), len(depths) + 1).record
+            bar.show_progress(record, 10)
+            bar.tell_activity()
+
+    bar._activity = dock = Dock()
+    for _ in range(3):
+        advance()
+    assert depths == [1, 1, 1]
+    assert dock.n == 3
 
 
 class TestTimeLeft:

@@ -99,7 +99,7 @@ class RunBar(QWidget):
         self.remark = hint("What was changed takes effect at the next run.")
         self._keys, self._fault, self._state = keys, "", "idle"
         self._activity: progress | None = None
-        self._news = 0, ""
+        self._news, self._telling = (0, ""), False
         self._doing = self._text = ""
         self._pace = Pace()
         self._since = time.perf_counter()
@@ -184,14 +184,21 @@ class RunBar(QWidget):
         self._news = record.iteration, f"{self._doing}: {move}, {wait}"
 
     def tell_activity(self) -> None:
-        """Bring napari's activity dock up to date; Qt handles other events meanwhile."""
+        """Bring napari's activity dock up to date.
+
+        Qt handles other events meanwhile, among them the next update of the window: that one does
+        not tell, or a slow screen would nest updates until Python's stack is full.
+        """
         activity, (number, text) = self._activity, self._news
-        self._news = 0, ""
-        if activity is None or not text:
+        if activity is None or not text or self._telling:
             return
-        activity.set_description(text)
-        if self._activity is not None:  # not closed meanwhile
-            activity.update(max(number - activity.n, 0))
+        self._news, self._telling = (0, ""), True
+        try:
+            activity.set_description(text)
+            if self._activity is not None:  # not closed meanwhile
+                activity.update(max(number - activity.n, 0))
+        finally:
+            self._telling = False
 
     def close_activity(self) -> None:
         """Take the run out of napari's activity dock."""
