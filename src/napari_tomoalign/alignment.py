@@ -272,7 +272,7 @@ def _look_twice(
     """Return the record with the errors that more looks tell of, and what is known by then."""
     shares = look_again(run, start, level, truncation, model, poses, confidence)
     known = known.without(noise_share(run, start, level, truncation, model, poses, confidence))
-    wide = widened(known.errors, known.grid, shares)
+    wide = widened(known.errors, known.steady, shares)
     wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
     wide = poses.errors_on_detector(wide)
     lies = widened_by_shares(run, start, level, truncation, model, poses, confidence, known)

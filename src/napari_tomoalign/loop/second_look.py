@@ -58,18 +58,19 @@ class Share:
     modes: Array
     rest: float
 
-    def widened(self, errors: Array, grid: Array) -> Array:
+    def widened(self, errors: Array, steady: Array) -> Array:
         """Return standard errors (n_angles,) of shifts, from those for a known object.
 
-        ``grid`` is the part of them that coarse pixels bring. It is no noise: it changes slowly
-        with the angle, and of a trend of which a share is found it makes ``1 / share`` of itself.
-        With the mean over the trends, runs that end at binnings 2 and 4 state 0.8 to 2 times their
-        true errors (``foreign_kinds.py --levels 2``), where the rod's were 2.5 times those stated.
+        ``steady`` is the part of them that is no noise, such as coarse pixels bring: it changes
+        slowly with the angle, and of a trend of which a share is found it makes ``1 / share`` of
+        itself. With the mean over the trends, runs that end at binnings 2 and 4 state 0.8 to 2
+        times their true errors (``foreign_kinds.py --levels 2``), where the rod's were 2.5 times
+        those stated.
         """
         more = self.basis**2 @ (1 / self.modes - 1 / self.rest)
         usual = np.mean(1 / np.maximum(self.modes, _USUAL)) if len(self.modes) else 1.0
         carried = float(usual)
-        variance = errors**2 * np.maximum(1 / self.rest + more, 1.0) + grid**2 * (carried**2 - 1)
+        variance = errors**2 * np.maximum(1 / self.rest + more, 1.0) + steady**2 * (carried**2 - 1)
         wide: Array = np.sqrt(variance)
         return wide
 
@@ -129,9 +130,9 @@ def measure_shares(
     return rows.share(back[:, 0]), columns.share(back[:, 1])
 
 
-def widened(errors: Array, grid: Array, shares: tuple[Share, Share]) -> Array:
+def widened(errors: Array, steady: Array, shares: tuple[Share, Share]) -> Array:
     """Return standard errors (n_angles, 2) with what a known object's do not hold."""
-    each = [s.widened(errors[:, k], grid[:, k]) for k, s in enumerate(shares)]
+    each = [s.widened(errors[:, k], steady[:, k]) for k, s in enumerate(shares)]
     return freeze(np.stack(each, axis=1))
 
 

@@ -46,29 +46,29 @@ class Known:
         that show nothing or are held.
     misfit : float
         The part of them, RMS of both directions together, that is no noise.
-    grid : (n_angles, 2) array
-        The part of them that the coarse pixels of a binned level bring: its misfit beside noise. 0
-        at full size.
+    steady : (n_angles, 2) array
+        The part of them that is alike at near angles: what is no noise, on a binned level with what
+        its coarse pixels bring, its misfit beside noise.
     """
 
     errors: Array
     misfit: float
-    grid: Array
+    steady: Array
 
     def without(self, share: Array) -> Known:
         """Return what is known with a share (n_angles, 2) of the information taken out."""
         left = 1 - share
         usual = float(np.sqrt(np.mean(left**2)))
-        return Known(self.errors / left, self.misfit / usual, self.grid / left)
+        return Known(self.errors / left, self.misfit / usual, self.steady / left)
 
 
 def standard_errors(run: Run, start: Start, level: Level, model: Model, confidence: Array) -> Known:
     """Return the standard errors of the shifts of a model."""
     errors = np.full((len(confidence), 2), np.nan)
     which = np.flatnonzero(start.registered & (confidence >= TRUSTED))
-    grid = np.zeros_like(errors)
+    steady = np.zeros_like(errors)
     if not len(which):
-        return Known(errors, 0.0, grid)
+        return Known(errors, 0.0, steady)
     # Noise is independent from pixel to pixel, so binning averages it.
     noise = start.frame_noise[which] / np.sqrt(np.prod(level.pixel))
     unit, pixels, blocks = np.empty((3, len(which), 2))
@@ -95,9 +95,9 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     shared = _CARRIED**2 * np.maximum(shared, 0) * (known.sum(axis=0) > 0)
     errors[which] = np.sqrt(variance + shared) * level.pixel
     errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
-    if level.binning > 1:
-        grid[which] = np.sqrt(np.maximum(np.nan_to_num(pixels**2 - unit**2), 0)) * level.pixel
-    return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))), grid)
+    coarse = np.maximum(np.nan_to_num(pixels**2 - unit**2), 0) * (level.binning > 1)
+    steady[which] = np.sqrt(coarse + shared) * level.pixel
+    return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))), steady)
 
 
 def drift_error(start: Start, level: Level, model: Model, known: Known, confidence: Array) -> Array:
