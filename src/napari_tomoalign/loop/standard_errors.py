@@ -84,14 +84,15 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     # Between these limits, 1 and the ratio of noise and remainder, stands their geometric mean:
     # with it, tests/benchmarks/accuracy.py --quick states 0.8 to 1.3 times the true errors, and 1.9
     # times for 15 angles.
+    noise_or_rest = np.maximum(unit, pixels)
     followed = np.sqrt(np.maximum(unit / np.maximum(pixels, 1e-30), 1))
-    variance = (np.maximum(unit, pixels) * followed) ** 2
+    variance = (noise_or_rest * followed) ** 2
     # Misfit is the scan's: a frame alone has too few blocks to tell it. It is held against the
     # larger of noise and what remains: few angles let a reconstruction follow part of the noise.
     known = np.isfinite(variance)
     count = np.maximum(known.sum(axis=0), 1)
     shared = np.sum(blocks**2, axis=0, where=known) / count
-    shared -= _RIGID**2 * np.sum(variance, axis=0, where=known) / count
+    shared -= _RIGID**2 * np.sum(noise_or_rest**2, axis=0, where=known) / count
     shared = _CARRIED**2 * np.maximum(shared, 0) * (known.sum(axis=0) > 0)
     errors[which] = np.sqrt(variance + shared) * level.pixel
     errors[:, start.directions < run.parameters.directions] = np.nan  # held: cannot be told
