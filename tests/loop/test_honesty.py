@@ -193,3 +193,12 @@ def test_a_run_that_goes_astray_gives_back_where_it_began() -> None:
     assert error(case, result) < began + 0.2
     assert "nothing better found" in heads(result)
     assert not np.isfinite(result.standard_error).any()
+
+
+def test_few_angles_do_not_hide_a_part_that_moves() -> None:
+    """The reconstruction follows much of it, so less than the noise remains; but smoothly."""
+    moving = {"height": 1.7612, "moving": 2.929, "i0": 875.9, "peak": 1.263}
+    case = scan("slab", n=48, angles=19, jitter=1.43, drift=0.25, seed=1457466913, **moving)
+    result = run(case)
+    assert error(case, result) > 0.2
+    assert not result.converged
