@@ -47,14 +47,14 @@ from ._signatures import spelled_out
 from ._typing import Array
 from .backends import Backend
 from .loop.cleaning import cleaned
-from .loop.geometry_errors import geometry_errors, widened_by_shares
+from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
 from .loop.level import Level, level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
 from .loop.model import Model, evaluate
 from .loop.outcome import make_record, make_state, result_from_state, taken_back
 from .loop.poses import Poses
 from .loop.probing import learn
-from .loop.refinement import in_pixels, stepped
+from .loop.refinement import stepped
 from .loop.resuming import replay
 from .loop.retreat import beginnings, best_explained
 from .loop.schedule import Schedule
@@ -64,7 +64,7 @@ from .loop.steps import find_moves, update
 from .loop.template_noise import noise_share
 from .loop.truncation import Truncation, truncation_of
 from .loop.trust import judge_frames
-from .loop.verdict import judge, uncertainty
+from .loop.verdict import judge
 from .loop.whole_steps import ask_axis, longest
 from .results import AlignmentResult, AlignmentState, IterationRecord, Resume, freeze
 from .start.axis import Axis
@@ -197,10 +197,8 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         moves, notes = find_moves(run, start, level, model, found, drawn, poses, rng)
         confidence = judge_frames(run, start, model, confidence, schedule.captured)
         learn(run, start, truncation, schedule, poses, confidence)
-        turns = dict(told.moves)
-        if schedule.captured:
-            axis = ask_axis(run, start, level, truncation, poses, confidence, told)
-            turns |= axis.whole(longest(poses))
+        axis = ask_axis(run, start, level, truncation, poses, confidence, told)
+        turns = {**told.moves, **axis.whole(longest(poses))}
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         poses = stepped(update(run, start, poses, step, pull, confidence), turn)
         used = start.taking_part(confidence)
@@ -223,14 +221,12 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             geometry_error=geometry_errors(run, level, model, known, confidence),
         )
         schedule.feed(record)
-        error = uncertainty(run, start, record.standard_error, confidence)
-        error = max(error, in_pixels(record.geometry_error, run.geometry))
+        error = known_to(run, start, record)
         if schedule.rests and schedule.ends(error):
             record, known = _look_twice(
                 run, start, level, truncation, model, poses, confidence, record, known
             )
-            error = uncertainty(run, start, record.standard_error, confidence)
-            error = max(error, in_pixels(record.geometry_error, run.geometry))
+            error = known_to(run, start, record)
         schedule.settle(error)
         verdict = None
         if schedule.finished:

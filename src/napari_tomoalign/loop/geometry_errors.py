@@ -14,22 +14,29 @@ import numpy as np
 
 from .._typing import Array
 from ..parameters import OF_SCAN
-from ..results import TRUSTED
+from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .matching import find_geometry
 from .model import Model, evaluate
 from .poses import Poses
-from .refinement import lever
+from .refinement import in_pixels, lever
 from .standard_errors import Known
 from .truncation import Truncation
+from .verdict import uncertainty
 from .whole_steps import ask_axis
 
-__all__ = ["geometry_errors", "widened_by_shares"]
+__all__ = ["geometry_errors", "known_to", "widened_by_shares"]
 
 _PROBE = 0.3  # pixels at the border: large against noise, small against detail
 _LEAST = 0.05  # no share is told to be smaller, as in `second_look`
+
+
+def known_to(run: Run, start: Start, record: IterationRecord) -> float:
+    """Return how well shifts and geometry are known, pixels (RMS): the worse of them."""
+    shifts = uncertainty(run, start, record.standard_error, record.confidence)
+    return max(shifts, in_pixels(record.geometry_error, run.geometry))
 
 
 def geometry_errors(

@@ -7,12 +7,11 @@ import numpy as np
 from ..results import IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
+from .geometry_errors import known_to
 from .poses import Poses
 from .probing import learn
-from .refinement import in_pixels
 from .schedule import Schedule
 from .truncation import Truncation
-from .verdict import uncertainty
 
 __all__ = ["replay"]
 
@@ -36,8 +35,7 @@ def replay(
             record.geometry_moves,
         )
         schedule.feed(record)
-        error = uncertainty(run, start, record.standard_error, record.confidence)
-        schedule.settle(max(error, in_pixels(record.geometry_error, run.geometry)))
+        schedule.settle(known_to(run, start, record))
         before = record
     rng.bit_generator.state = dict(run.resume.generator_state)
     return tuple(run.resume.history)
