@@ -25,7 +25,8 @@ from .formats import zarr as zarr_files
 from .formats.foreign import advice
 from .lazy import LazyProjections
 from .limits import require_memory
-from .preparation import Counts, planned
+from .planning import planned
+from .preparation import Counts
 from .raw import RawScan, ReadOptions, sensible
 from .scan import Scan
 from .selection import (
