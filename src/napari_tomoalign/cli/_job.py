@@ -74,35 +74,9 @@ class Job:
 def prepare(arguments: argparse.Namespace) -> Job:
     """Read and check everything, also what the end needs; write nothing."""
     from ..alignment import Resume, iterate_alignment
-    from ..io import (
-        all_result_files,
-        check_outputs,
-        load,
-        read_scan,
-        read_shifts,
-        require_results_room,
-        scan_for_alignment,
-    )
+    from ..io import load, read_scan, read_shifts, require_results_room, scan_for_alignment
 
-    if not arguments.scan:
-        raise ValueError("no scan to align: give its file or folder")
-    output: Path | None = arguments.output or arguments.resume
-    if output is None:
-        raise ValueError("nowhere to put the results: give a directory with -o DIR")
-    if arguments.scratch is not None and (
-        arguments.cluster is None or not arguments.scratch.is_dir()
-    ):
-        raise ValueError(
-            f"--scratch {arguments.scratch}: expected a folder that is there, for the workers of "
-            "--cluster"
-        )
-    goes_on_there = arguments.resume is not None and output.resolve() == arguments.resume.resolve()
-    overwrite = arguments.overwrite or goes_on_there
-    given = (arguments.angles, arguments.initial_shifts, arguments.truth)
-    inputs = [*arguments.scan, *(one for one in given if one is not None)]
-    if arguments.resume and not goes_on_there:
-        inputs.append(arguments.resume / "shifts.h5")
-    check_outputs(all_result_files(output), inputs=inputs, overwrite=overwrite)
+    output = _checked_folder(arguments)
     stored = read_shifts(arguments.resume / "shifts.h5") if arguments.resume else None
     reading = reading_options(arguments)
     if stored and arguments.rotation_axis is None:
@@ -167,6 +141,32 @@ def prepare(arguments: argparse.Namespace) -> Job:
     name = ", ".join(Path(path).name for path in arguments.scan)
     name = name.encode("utf-8", "backslashreplace").decode()  # some are no text at all
     return Job(name, scan, output, run, asked, truth, method)
+
+
+def _checked_folder(arguments: argparse.Namespace) -> Path:
+    """Return the folder of the results, where nothing of others' would be replaced."""
+    from ..io import all_result_files, check_outputs
+
+    if not arguments.scan:
+        raise ValueError("no scan to align: give its file or folder")
+    output: Path | None = arguments.output or arguments.resume
+    if output is None:
+        raise ValueError("nowhere to put the results: give a directory with -o DIR")
+    if arguments.scratch is not None and (
+        arguments.cluster is None or not arguments.scratch.is_dir()
+    ):
+        raise ValueError(
+            f"--scratch {arguments.scratch}: expected a folder that is there, for the workers of "
+            "--cluster"
+        )
+    goes_on_there = arguments.resume is not None and output.resolve() == arguments.resume.resolve()
+    overwrite = arguments.overwrite or goes_on_there
+    given = (arguments.angles, arguments.initial_shifts, arguments.truth)
+    inputs = [*arguments.scan, *(one for one in given if one is not None)]
+    if arguments.resume and not goes_on_there:
+        inputs.append(arguments.resume / "shifts.h5")
+    check_outputs(all_result_files(output), inputs=inputs, overwrite=overwrite)
+    return output
 
 
 def _method(arguments: argparse.Namespace, run: Run) -> Method:
