@@ -156,14 +156,16 @@ def test_the_dependencies_are_what_is_imported() -> None:
     assert imported(plugin) - imported(rest) == own
 
 
-def test_the_oldest_versions_are_those_that_are_stated() -> None:
+@pytest.mark.parametrize(("name", "extras"), [("", ("zarr",)), ("-napari", ("napari",))])
+def test_the_oldest_versions_are_those_that_are_stated(name: str, extras: tuple[str, ...]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    lines = (ROOT / ".github" / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    file = ROOT / ".github" / f"constraints-oldest{name}.txt"
+    lines = file.read_text(encoding="utf-8").splitlines()
     oldest = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    for requirement in (*project["dependencies"], *extras["zarr"]):
-        name, stated = requirement.split(">=")
-        assert oldest[name] == stated or oldest[name].startswith(f"{stated}."), requirement
+    needed = [one for extra in extras for one in project["optional-dependencies"][extra]]
+    for requirement in needed if name else [*project["dependencies"], *needed]:
+        package, stated = re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement).groups()
+        assert oldest[package] == stated or oldest[package].startswith(f"{stated}."), requirement
 
 
 def readme_command(marker: str) -> str:
