@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .._executors import in_order, is_elsewhere
 from .._memory import bytes_of, in_words
 from ..backends import Backend
+from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry, turn_volume
 from ..images.moving import move_rows
 from ..images.source import as_source
@@ -175,15 +176,9 @@ class Slices:
         if not self.used.all():
             images, weights = images[self.used], weights[self.used]
             geometry = geometry.subset(self.used)
-        accepts = backend.accepts_weights(self.method.algorithm)
-        volume = backend.reconstruct(
-            images,
-            geometry,
-            algorithm=self.method.algorithm,
-            weights=weights.astype(np.float32, copy=False) if accepts else None,
-            **self.method.options,
+        volume = volume_of(
+            backend, self.method.algorithm, self.method.options, images, weights, geometry
         )
-        volume = np.asarray(volume, np.float32)
         return -volume if measured.sign < 0 else volume
 
 

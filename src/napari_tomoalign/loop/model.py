@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._executors import in_order, is_elsewhere
 from .._typing import Array, Stack
 from ..backends.slab import SlabBackend, SlabDone, SlabWork
+from ..backends.volumes import check_volume
 from ..geometry import ScanGeometry
 from ..images.filtering import counted_pixels
 from ..images.moments import volume_moments
@@ -23,7 +24,7 @@ from ..images.source import FlatSource
 from ..start.run import Run
 from .level import Level
 from .poses import Poses
-from .reconstructing import check_projections, check_volume, reconstruct
+from .reconstructing import check_projections, reconstruct
 from .refinement import derivatives_of
 from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slabs_of
 from .truncation import Truncation

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import Backend, BackendUnavailable, get_backend
+from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
 from ..images.shifting import shift_stack
@@ -34,7 +35,6 @@ def compare(
     initial_center: float | None = None,
     row: int | None = None,
     backend: Backend | None = None,
-    passes: int = 6,
 ) -> Comparison:
     """Reconstruct one slice with the shifts of the start and with those that were found.
 
@@ -55,8 +55,6 @@ def compare(
         Default: the one with the most contrast.
     backend : Backend, optional
         Default: the run's, by its name.
-    passes : int
-        How often a reconstruction that can go on from a volume goes on.
     """
     stack: Any = projections if hasattr(projections, "shape") else np.asarray(projections)
     if stack.ndim != 3:
@@ -73,7 +71,7 @@ def compare(
     sinograms, slices = [], []
     for shifts, center in ((start, middle), (result.shifts, result.center)):
         sinogram, slice_ = slice_at(
-            stack, result.angles, shifts, center, row, engine, result.parameters, used, passes
+            stack, result.angles, shifts, center, row, engine, result.parameters, used
         )
         sinograms.append(sinogram)
         slices.append(slice_)
@@ -95,7 +93,6 @@ def slice_at(
     backend: Backend,
     parameters: AlignmentParameters,
     used: NDArray[np.bool_],
-    passes: int = 6,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return one row's sinogram at given shifts, and the slice reconstructed from it.
 
@@ -111,8 +108,6 @@ def slice_at(
         What reconstructs, and how.
     used : (n_angles,) array of bool
         Projections that take part in the slice.
-    passes : int
-        How often a reconstruction that can go on from a volume goes on.
     """
     margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + _MARGIN
     first = max(row - margin, 0)
@@ -120,7 +115,7 @@ def slice_at(
     window[~np.isfinite(window)] = 0
     sinogram = shift_stack(window, -shifts)[:, row - first]
     geometry = ScanGeometry(angles[used], 1, stack.shape[2], center)
-    volume = _reconstruct(backend, parameters, sinogram[used, None], None, geometry, passes)
+    volume = _reconstruct(backend, parameters, sinogram[used, None], None, geometry)
     return sinogram, volume[0]
 
 
@@ -128,8 +123,6 @@ def with_images(
     state: AlignmentState,
     projections: NDArray[Any],
     weights: NDArray[np.float32] | None = None,
-    *,
-    passes: int = 2,
 ) -> AlignmentState:
     """Return a state with the images that belong to its shifts, at its binning.
 
@@ -141,8 +134,6 @@ def with_images(
         Line integrals, as they were measured, the rotation axis vertical.
     weights : (n_angles, n_rows, n_columns) array, optional
         0 (ignore) to 1.
-    passes : int
-        How often a reconstruction that can go on from a volume goes on.
     """
     record, parameters = state.record, state.parameters
     _, n_rows, n_columns = projections.shape
@@ -159,7 +150,6 @@ def with_images(
         measured[used],
         np.asarray(moved_weights, np.float32)[used],
         geometry.subset(used),
-        passes,
     )
     held = None if weights is None else as_source(weights)
     return replace(
@@ -220,22 +210,11 @@ def _reconstruct(
     backend: Backend,
     parameters: AlignmentParameters,
     stack: NDArray[np.float32],
-    weights: NDArray[np.float32] | None,
+    weights: NDArray[Any] | None,
     geometry: ScanGeometry,
-    passes: int,
 ) -> NDArray[np.float32]:
     """Reconstruct by the run's own algorithm and options."""
-    own = parameters.reconstruction_pipeline
-    algorithm, options = backend.default_for(geometry)
-    if callable(own):
-        made = own(stack, geometry, **parameters.reconstruction_pipeline_kwargs)
-        return np.asarray(made, np.float32)
-    if isinstance(own, str):
-        algorithm, options = own, parameters.reconstruction_pipeline_kwargs
-    more: dict[str, Any] = dict(options)
-    if weights is not None and backend.accepts_weights(algorithm):
-        more["weights"] = weights
-    volume = backend.reconstruct(stack, geometry, algorithm=algorithm, **more)
-    for _ in range(passes - 1 if backend.accepts_initial(algorithm) else 0):
-        volume = backend.reconstruct(stack, geometry, algorithm=algorithm, initial=volume, **more)
-    return np.asarray(volume, np.float32)
+    own, options = parameters.reconstruction_pipeline, parameters.reconstruction_pipeline_kwargs
+    if own is None:
+        own, options = backend.default_for(geometry)
+    return volume_of(backend, own, options, stack, weights, geometry)
