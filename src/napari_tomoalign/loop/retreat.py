@@ -61,11 +61,17 @@ def best_explained(
 
     ``far`` says that shifts are so long that little of the images is left to contradict them.
     """
+    window = level.window(run.parameters.projection_cropping, run.geometry)
 
     def missed(place: Poses) -> float:
-        sums = evaluate(run, level, truncation, place, start.usable).sums
-        power = max(float(sums.power[start.usable].sum()), 1e-30)
-        return float(np.sqrt(sums.difference[start.usable].sum() / power))
+        model = evaluate(run, level, truncation, place, start.usable)
+        images = model.measured, model.reprojected, model.weights
+        difference = power = 0.0
+        for i in np.flatnonzero(start.usable):
+            measured, reprojected, weights = (one[i, *window].astype(np.float64) for one in images)
+            difference += float(np.sum(weights * (measured - reprojected) ** 2))
+            power += float(np.sum(weights * measured**2))
+        return float(np.sqrt(difference / max(power, 1e-30)))
 
     end, *begun = [missed(place) for place in (poses, *places)]
     noise = min(start.noise, _SURE * end)
