@@ -44,9 +44,11 @@ _FEWEST = (
 )
 _UNTOLD = 0.5  # pixels at the border: a turn that is known no better is not worth a move
 _SINGULAR = 1e-6  # of the scaled normal matrix, as in `images.refining`
-_DETAIL = 1e-3
-"""Of what images say of a shift, per pixel at the border: a ball's noise gives 0.0003 of it, other
-objects 0.004 (a tilt) to 0.015 (a turn), at 28 to 64 pixels."""
+_DETAIL = {"axis_tilt": 2e-3}
+_DETAIL_OF_TURNS = 1e-3
+"""Of what images say of a shift, per pixel at the border. Of a turn a ball's noise gives 0.0003 of
+it, other objects 0.006 to 0.015; of a lean a ball's edge on the grid gives 0.0006 to 0.001, other
+objects 0.004 to 0.011 (24 to 64 pixels, 2 % noise)."""
 LONGEST = 2.0
 """Pixels at the border that a turn changes by at once: derivatives are those of smaller moves."""
 _EXCESS = 1.5  # standard errors over those of least squares, where images were smoothed
@@ -172,7 +174,9 @@ def refined_by(
     solved, spread = np.zeros((2, n, k))
     if usable.sum() >= _FEWEST:
         some = equations[usable]
-        least = _DETAIL * lever(geometry) ** 2 if sceptical else 0.0
+        least = np.full(k, _DETAIL_OF_TURNS)
+        least[2 : 2 + len(names)] = [_DETAIL.get(name, _DETAIL_OF_TURNS) for name in names]
+        least *= lever(geometry) ** 2 * sceptical
         solved[usable], spread[usable] = _solved(some, own, shared, least)
     most = _UNTOLD / lever(geometry)
     moves, errors, notes = {}, {}, []
@@ -207,7 +211,7 @@ def refined_by(
 
 
 def _solved(
-    equations: NormalEquations, own: NDArray[np.intp], shared: NDArray[np.intp], least: float
+    equations: NormalEquations, own: NDArray[np.intp], shared: NDArray[np.intp], least: Array
 ) -> tuple[Array, Array]:
     """Return all unknowns (n, k) and their standard errors, 0 where nothing is told."""
     normal, right = equations.normal, equations.right
@@ -233,10 +237,10 @@ def _solved(
     solved[:, own] = np.einsum("nij,nj->ni", inverse, rest)
     spread[:, own] = np.sqrt(np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0))
     # What a round object shows of a turn is the noise of its reconstruction.
-    seen = normal[:, 0, 0] * least
+    seen = normal[:, :1, 0] * least
     with np.errstate(divide="ignore"):
-        spread[:, own] *= spread[:, own] ** -2 > seen[:, None]
-        spread[:, shared] *= spread[:, shared] ** -2 > seen.sum()
+        spread[:, own] *= spread[:, own] ** -2 > seen[:, own]
+        spread[:, shared] *= spread[:, shared] ** -2 > seen[:, shared].sum(axis=0)
     remaining = equations.squares - np.einsum("ni,ni->n", solved, 2 * right)
     remaining += np.einsum("ni,nij,nj->n", solved, normal, solved)
     noise = np.sqrt(np.maximum(remaining, 0) / np.maximum(equations.count - k, 1))
