@@ -2,12 +2,15 @@
 
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import align, iterate_alignment
+from napari_tomoalign.loop.poses import Poses
+from napari_tomoalign.loop.retreat import beginnings
 from napari_tomoalign.loop.truncation import truncation_of
 from napari_tomoalign.start.prepare import prepare
 
@@ -193,6 +196,18 @@ def test_a_run_that_goes_astray_gives_back_where_it_began() -> None:
     assert error(case, result) < began + 0.2
     assert "nothing better found" in heads(result)
     assert not np.isfinite(result.standard_error).any()
+
+
+def test_an_estimate_out_of_reach_is_none_to_go_back_to() -> None:
+    case = scan(n=32, angles=20)
+    asked = iterate_alignment(case["prj"], case["theta"], backend="builtin")
+    start = prepare(asked)
+    wild = np.where(np.arange(20)[:, None] == 3, 14.0, 0.0) * np.ones(2)
+    ended = Poses(np.random.default_rng(1).normal(0, 3, (20, 2)), start.geometry, False)
+    for shifts, count in ((start.shifts, 2), (wild, 1)):
+        places = beginnings(asked, replace(start, shifts=shifts), ended, np.ones(20))
+        assert len(places) == count
+        assert not places[0].shifts.any()
 
 
 def test_few_angles_do_not_hide_a_part_that_moves() -> None:

@@ -19,6 +19,7 @@ from .level import Level
 from .model import evaluate
 from .poses import Poses
 from .truncation import Truncation
+from .verdict import out_of_reach
 
 __all__ = ["beginnings", "best_explained"]
 
@@ -32,12 +33,16 @@ _SURE = 0.9  # of the misfit at the end, at most, is taken for noise: of that to
 
 
 def beginnings(run: Run, start: Start, poses: Poses, confidence: Array) -> tuple[Poses, ...]:
-    """Return where a run began, as given and as first estimated, if it has gone far from there."""
+    """Return where a run began, as given and as first estimated, if it has gone far from there.
+
+    An estimate that is out of reach itself is none to go back to.
+    """
     given = run.initial_shifts
     given = np.zeros_like(start.shifts) if given is None else given
-    places = [Poses(start.shifts, start.geometry, run.turns_images)]
-    if not np.array_equal(given, start.shifts) or run.geometry.center != start.geometry.center:
-        places.append(Poses(given, run.geometry, run.turns_images))
+    places = [Poses(given, run.geometry, run.turns_images)]
+    same = np.array_equal(given, start.shifts) and run.geometry.center == start.geometry.center
+    if not same and not out_of_reach(run, start.shifts):
+        places.append(Poses(start.shifts, start.geometry, run.turns_images))
 
     def went(place: Poses) -> bool:
         way = poses.absolute - place.absolute

@@ -16,7 +16,7 @@ from .model import Model
 from .schedule import Schedule
 from .truncation import Truncation
 
-__all__ = ["TAKEN_BACK", "Verdict", "judge", "uncertainty"]
+__all__ = ["TAKEN_BACK", "Verdict", "judge", "out_of_reach", "uncertainty"]
 
 TAKEN_BACK = "what was found explains the images no better than where the run began, which it gives"
 """Note of a record whose shifts are those that the run began with (see `retreat`)."""
@@ -149,8 +149,6 @@ def judge(
     spoilt, background = _spoilt(model, trusted)
     distortion = measure_distortion(model, start.registered & trusted)
     strain = np.hypot(distortion.turn, distortion.growth / 2)
-    size = np.array([run.geometry.n_rows, run.geometry.n_columns])
-    far = (np.abs(record.shifts).max(axis=0) > _FAR * size) & (run.parameters.directions > 0)
     return Verdict(
         rests=schedule.rests,
         tolerance=schedule.tolerance,
@@ -164,12 +162,19 @@ def judge(
         spoilt=spoilt,
         background=background,
         uneven=bool(len(spoilt) > _FEW * np.count_nonzero(trusted)),
-        far=bool(far.any()),
+        far=out_of_reach(run, record.shifts),
         distortion=distortion,
         distorted=bool(strain * run.geometry.n_columns / 2 > _DISTORTED),
         deep=truncation.deep,
         taken_back=TAKEN_BACK in record.notes,
     )
+
+
+def out_of_reach(run: Run, shifts: Array) -> bool:
+    """Return whether a shift is so long that it may be beyond capture."""
+    size = np.array([run.geometry.n_rows, run.geometry.n_columns])
+    far = (np.abs(shifts).max(axis=0) > _FAR * size) & (run.parameters.directions > 0)
+    return bool(far.any())
 
 
 def _spoilt(model: Model, trusted: NDArray[np.bool_]) -> tuple[tuple[int, ...], float]:
