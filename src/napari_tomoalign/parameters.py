@@ -78,7 +78,9 @@ class AlignmentParameters:
         align them, and what comes out back. None finds out from the borders.
     background : {"found", "none", "offset", "plane"}
         What differs from image to image and is no object: told from the side borders and taken
-        out of the data. ``"found"`` takes what the borders show, where they show vacuum.
+        out of the data. ``"found"`` takes what the borders show, where they show vacuum. Where the
+        object fills the images, ``"offset"`` and ``"plane"`` are told from what a few rounds of
+        reconstructing leave.
     gain : bool, optional
         Divide each image by its projected mass, relative to the others, where the object lies
         inside every image. None does so where the masses differ.

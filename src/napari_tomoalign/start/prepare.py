@@ -155,7 +155,8 @@ def _measured(
 ) -> tuple[Seen, Measurement, Borders, tuple[Finding, ...]]:
     """Take out of the images what is no projection; look at them anew where they have changed."""
     borders = look_at_borders(seen.survey, usable)
-    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable)
+    angles = run.geometry.angles
+    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable, angles)
     if measurement.takes_out:
         del seen  # make room for what takes its place
         seen = look(run.lines, binning, measurement, run.excluded)
