@@ -51,7 +51,7 @@ def reading(what: str | Path) -> Iterator[None]:
     except Exception as error:
         words = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         said = " ".join(words.split())[:300].rstrip(". ") or type(error).__name__
-        if "filter" in said and "plugin" not in said:
+        if "filter" in said and "plugin" not in said and "returned failure" not in said:
             remedy = "its compression needs a plugin: pip install hdf5plugin"
         else:
             remedy = "it seems to be truncated or damaged, copy it again from where it came"

@@ -84,9 +84,21 @@ class DatasetStore:
             return np.repeat(lacking, item.chunks[axis])[: self.shape[axis]]
 
     def read(self, *cuts: slice) -> NDArray[Any]:
-        """Return the part that the slices cut out."""
+        """Return the part that the slices cut out.
+
+        Raises
+        ------
+        ScanFileError
+            The dataset is another one by now.
+        """
         with Hdf5File(self.path) as file:
-            return np.asarray(file.root[self.name][cuts])
+            item = file.root.get(self.name)
+            if getattr(item, "shape", None) != self.shape or item.dtype != self.dtype:
+                raise ScanFileError(
+                    f"{self.path}: {self.name} has changed since it was opened: see that nothing "
+                    "writes to it, and start again"
+                )
+            return np.asarray(item[cuts])
 
 
 @dataclass(frozen=True, eq=False)
