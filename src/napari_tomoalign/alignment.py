@@ -51,7 +51,7 @@ from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
 from .loop.level import Level, level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
 from .loop.model import Model, evaluate
-from .loop.outcome import make_record, make_state, result_from_state, taken_back
+from .loop.outcome import make_record, make_state, pictured, result_from_state, taken_back
 from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import stepped
@@ -126,8 +126,9 @@ def iterate_alignment(
         shut down. The same bits come of any number of workers.
     scratch : path, optional
         Folder that all workers see, for the images that they read pieces of: as much room as the
-        projections take, in single precision. Default: among the system's temporary files, where
-        workers of this machine see it.
+        projections take, in single precision. Levels that the memory does not hold are written
+        there, too. Default: among the system's temporary files, where workers of this machine see
+        it.
     **parameters
         Fields of `AlignmentParameters`.
 
@@ -187,6 +188,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     model = evaluate(run, level, truncation, poses, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
+        _, model = pictured(run, start, level, truncation, model, poses, used)
         ended = judge(run, start, truncation, schedule, model, history[-1], misfit)
         yield make_state(run, start, truncation, ended, model, poses, history, rng)
     while not schedule.finished:
@@ -228,24 +230,27 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             )
             error = known_to(run, start, record)
         schedule.settle(error)
-        verdict = None
+        verdict, whole = None, pictured(run, start, level, truncation, model, poses, used)[1]
         if schedule.finished:
             if not schedule.rests:  # how far it is still to go is not known
                 nothing = freeze(np.full_like(known.errors, np.nan))
                 record = replace(record, standard_error=nothing)
-            verdict = judge(run, start, truncation, schedule, model, record, known.misfit)
+            verdict = judge(run, start, truncation, schedule, whole, record, known.misfit)
             if verdict.astray and (places := beginnings(run, start, poses, confidence)):
-                del model
+                del model, whole
                 far = verdict.far
                 best = best_explained(run, start, level, truncation, poses, places, far=far)
                 back, poses = best is not poses, best
                 confidence = start.usable.astype(np.float64) if back else confidence
-                model = evaluate(run, level, truncation, poses, start.taking_part(confidence))
+                used = start.taking_part(confidence)
+                model = evaluate(run, level, truncation, poses, used)
+                whole = pictured(run, start, level, truncation, model, poses, used)[1]
                 if back:
                     record = taken_back(record, model, poses, confidence)
-                    verdict = judge(run, start, truncation, schedule, model, record, known.misfit)
+                    verdict = judge(run, start, truncation, schedule, whole, record, known.misfit)
         history = (*history, record)
-        yield make_state(run, start, truncation, verdict, model, poses, history, rng)
+        yield make_state(run, start, truncation, verdict, whole, poses, history, rng)
+        del whole
         began = time.perf_counter()
         if schedule.binning != level.binning:
             grid = truncation.grid(poses.frame, last=schedule.last)
@@ -267,7 +272,9 @@ def _look_twice(
 ) -> tuple[IterationRecord, Known]:
     """Return the record with the errors that more looks tell of, and what is known by then."""
     shares = look_again(run, start, level, truncation, model, poses, confidence)
-    known = known.without(noise_share(run, start, level, truncation, model, poses, confidence))
+    used = start.taking_part(confidence)
+    coarse, whole = pictured(run, start, level, truncation, model, poses, used)
+    known = known.without(noise_share(run, start, coarse, truncation, whole, poses, confidence))
     wide = widened(known.errors, known.steady, shares)
     wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
     wide = poses.errors_on_detector(wide)

@@ -133,8 +133,10 @@ class AlignmentState:
 
     @property
     def binning(self) -> int:
-        """Binning of the images."""
-        return self.record.binning
+        """Binning of the images: coarser than the level's where the memory holds no finer ones."""
+        full, level = self.measured_geometry.n_columns, self.record.binning
+        wide = self.geometry.n_columns
+        return level if full // level == wide else full // wide
 
     @property
     def center(self) -> float:

@@ -76,11 +76,12 @@ def _reads(arguments: argparse.Namespace, job: Job) -> str:
 
 def _levels(run: Run) -> list[tuple[str, str]]:
     """Say what each level holds, and how long it takes."""
-    from ..start.held import finest_held, levels_of, memory_at, rows_at
+    from ..start.held import finest_held, levels_of, limits, memory_at, memory_for_slabs, rows_at
 
     whole, parameters = run.geometry, run.parameters
     rate = _rate(run, None)
-    finest, limited = finest_held(run)
+    finest, why = finest_held(run)
+    limited = limits(finest, why, by_slabs=memory_for_slabs(run, finest) > 0)
     said = []
     for binning in parameters.levels or levels_of(run):
         if binning < finest:

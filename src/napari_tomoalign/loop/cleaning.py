@@ -105,6 +105,16 @@ def cleaned(run: Run, start: Start) -> Start:
     if start.binning == (1, 1):
         known = None if start.weights is None else as_source(start.weights)
         full = replace(full, projections=as_source(start.projections), weights=known)
+    if start.for_slabs and notes:  # found at this binning, and only there
+        notes.append(
+            Finding(
+                "memory",
+                f"levels finer than binning {start.binning[1]} were not run: what is the "
+                "detector's was taken out of the images that the memory holds",
+            )
+        )
+        before = tuple(note for note in start.notes if note.kind != "memory")
+        start = replace(start, for_slabs=0, notes=before)
     return replace(start, outline=outline, notes=(*start.notes, *notes), full=full)
 
 

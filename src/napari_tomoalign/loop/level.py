@@ -16,6 +16,7 @@ from ..images.moving import rows_under
 from ..images.shifting import SplineStack, move_both, places_of
 from ..start.held import row_binning
 from ..start.prepare import Start
+from .bands import Bands
 from .poses import Poses
 
 __all__ = ["Level", "level_of"]
@@ -33,6 +34,12 @@ class Level:
         Of the columns.
     pixel : (2,) array
         Rows and columns of the full image that one pixel covers.
+    spline, weights : SplineStack, (n_angles, n_rows, n_columns) array or None
+        Of the images; None for the weights: all 1.
+    geometry : ScanGeometry
+        Of the images.
+    bands : Bands, optional
+        What is evaluated, where the memory does not hold the images: these are empty then.
     """
 
     binning: int
@@ -40,6 +47,7 @@ class Level:
     spline: SplineStack
     weights: Stack | None
     geometry: ScanGeometry
+    bands: Bands | None = None
 
     @classmethod
     def of(
@@ -99,6 +107,12 @@ class Level:
         rows: slice = slice(None),
     ) -> tuple[Stack, NDArray[Any]]:
         """Return rows of data and weights, moved by minus the shifts and turned to the frame."""
+        if self.bands is not None:
+            turning = None
+            if poses.turns is not None:
+                geometry = self.placed(poses)
+                turning = poses.turns, (geometry.row_center, geometry.center)
+            return self.bands.moved(poses.shifts / self.pixel, turning, rows, workers)
         back = -poses.shifts / self.pixel
         places = None if poses.turns is None else self._places(poses)
         return move_both(self.spline, self.weights, back, places, rows=rows, workers=workers)
@@ -117,4 +131,8 @@ class Level:
 
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
     """Return the scan at a binning; the geometry is that of the full images, with the grid."""
+    if binning < start.binning[1]:  # the memory does not hold it
+        coarse, none = geometry.binned(binning), np.zeros((0, 0, 0), np.float32)
+        bands, pixel = Bands.of(start, coarse, binning), np.full(2, float(binning))
+        return Level(binning, pixel, SplineStack.of(none), None, coarse, bands)
     return Level.of(start.projections, start.weights, geometry, binning, start.binning)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,12 @@ from ..images.scratch import rows_in_place
 from ..images.shifting import SplineStack
 from ..images.source import FlatSource
 from ..start.run import Run
+from .bands import Bands
 from .level import Level
 from .poses import Poses
 from .reconstructing import check_projections, reconstruct
 from .refinement import derivatives_of
-from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slabs_of
+from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slab_of, slabs_of
 from .truncation import Truncation
 
 __all__ = ["Evaluation", "Model", "evaluate"]
@@ -46,9 +49,12 @@ class Model:
     geometry : ScanGeometry
         Of the level, with the centre that was used.
     sums : Sums
-        Over the pixels of these images.
+        Over the pixels of these images; of a level that is evaluated by slabs (`Bands`), of all
+        slabs, where the images are those of some.
     poses : Poses
         At which the images were moved.
+    seen : (n_angles, 2) array, optional
+        How much of the information on rows and columns is in the images. None: all.
     """
 
     measured: Stack
@@ -58,6 +64,7 @@ class Model:
     geometry: ScanGeometry
     sums: Sums
     poses: Poses
+    seen: Array | None = None
 
     def backgrounds(self, trusted: NDArray[np.bool_]) -> Array:
         """Return, of each frame, the sum of squares of a background that the others do not have.
@@ -66,7 +73,7 @@ class Model:
         object nor a shift brings about. What the trusted frames have in common is the
         reconstruction's: filtered back projection clipped at 0 lifts all reprojections alike.
         """
-        n_rows, n_columns = self.geometry.n_rows, self.geometry.n_columns
+        n_rows, n_columns = self.measured.shape[1:]
         down, right = np.meshgrid(
             np.linspace(-1, 1, n_rows), np.linspace(-1, 1, n_columns), indexing="ij"
         )
@@ -146,6 +153,8 @@ class Evaluation:
         backend, algorithm = self.run.backend, self.run.algorithm
         if callable(algorithm) or not isinstance(backend, SlabBackend):
             return None
+        if self.level.bands is not None:
+            return None  # rows are read here
         if self.poses.turns is not None or self.run.parameters.unknowns:
             return None  # it displaces images, and neither turns nor derives them
         return backend if self._options is not None else None
@@ -228,6 +237,8 @@ def evaluate(
     """
     task, executor = Evaluation(run, level, truncation, poses, trusted, blur), run.executor
     n_rows, engine = level.geometry.n_rows, task.engine
+    if level.bands is not None:
+        return _in_bands(task, level.bands)
     if not poses.frame.has_vertical_axis:
         return _in_slabs(task, slabs_of(n_rows), None)
     if executor is not None and height is None:
@@ -299,6 +310,56 @@ def _in_slabs(
 ) -> Model:
     parts = in_order(task, slabs, executor)
     return next(parts) if len(slabs) == 1 else _joined(parts, slabs)
+
+
+def _in_bands(task: Evaluation, bands: Bands) -> Model:
+    """Return the model of some of the slabs, with the sums over all.
+
+    Where a slab ends whose neighbour is not there, pixels have no weight: what looks across rows
+    would take the next slab for it.
+    """
+    n_rows = task.level.geometry.n_rows
+    kept: list[Model] = []
+    slabs: list[slice] = []
+    total: Sums | None = None
+    for k, rows in enumerate(bands.rows):
+        part = task(slab_of(rows, n_rows))
+        total = part.sums if total is None else total + part.sums
+        if k in bands.kept:
+            kept.append(part)
+            slabs.append(rows)
+        del part
+    assert total is not None  # there is one slab at least
+    measured, weights, reprojected = (
+        np.concatenate([getattr(m, name) for m in kept], axis=1)
+        for name in ("measured", "weights", "reprojected")
+    )
+    counted = _beside(np.concatenate([np.arange(s.start, s.stop) for s in slabs]), n_rows)
+    detail = np.concatenate([_detail(m.reprojected) for m in kept], axis=1)
+    left = detail[:, counted].sum(axis=1) / np.maximum(detail.sum(axis=1), 1e-30)
+    weights[:, ~counted] = 0
+    shown = reduce(add, [m.sums for m in kept])
+    told, all_of = (
+        np.stack([sums.equations.normal[:, k, k] for k in (0, 1)], axis=1)
+        for sums in (shown, total)
+    )
+    seen = told / np.maximum(all_of, 1e-30) * left
+    volume = np.concatenate([m.volume for m in kept])
+    return Model(measured, weights, volume, reprojected, kept[0].geometry, total, task.poses, seen)
+
+
+def _detail(images: Stack) -> Array:
+    """Return how much images change along rows and along columns, in each row: (2, n_rows)."""
+    down, along = np.diff(images, axis=1, append=images[:, -1:]), np.diff(images, axis=2)
+    return np.stack([np.sum(c**2, axis=(0, 2), dtype=np.float64) for c in (down, along)])
+
+
+def _beside(rows: NDArray[np.intp], n_rows: int) -> NDArray[np.bool_]:
+    """Return which of some rows have all around them that are needed, or are at a border."""
+    there = np.zeros(n_rows + 2 * HALO, bool)
+    there[:HALO] = there[-HALO:] = there[rows + HALO] = True
+    around = np.lib.stride_tricks.sliding_window_view(there, 2 * HALO + 1)
+    return np.asarray(np.all(around, axis=1))[rows]
 
 
 def _joined(parts: Iterable[Model], slabs: Sequence[Slab]) -> Model:

@@ -56,7 +56,8 @@ class Schedule:
     def __init__(self, run: Run, start: Start) -> None:
         parameters, geometry = run.parameters, run.geometry
         levels = parameters.levels or levels_of(run)
-        levels = tuple(level for level in levels if level >= start.binning[1])
+        least = 1 if start.for_slabs else start.binning[1]
+        levels = tuple(level for level in levels if level >= least)
         self._levels = levels[-parameters.maxiter :]  # each level gets at least one iteration
         self._parameters = parameters
         self._valid = start.registered

@@ -19,7 +19,7 @@ from ..images.moments import image_moments, volume_moments
 from ..images.refining import SLOPE_HALO, NormalEquations, slopes
 from .refinement import Derivative
 
-__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "slabs_of"]
+__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "slab_of", "slabs_of"]
 
 BLURRED_MARGIN = 2
 """Pixels along the borders where the smoothing lacks its surroundings: 2.5 standard deviations.
@@ -55,9 +55,13 @@ def slabs_of(n_rows: int, height: int | None = None) -> tuple[Slab, ...]:
     slabs = []
     for first in range(0, n_rows, height):
         last = min(first + height, n_rows)
-        around = slice(max(first - HALO, 0), min(last + HALO, n_rows))
-        slabs.append(Slab(slice(first, last), around))
+        slabs.append(slab_of(slice(first, last), n_rows))
     return tuple(slabs)
+
+
+def slab_of(rows: slice, n_rows: int) -> Slab:
+    """Return some of the rows of images that have so many, with those around them."""
+    return Slab(rows, slice(max(rows.start - HALO, 0), min(rows.stop + HALO, n_rows)))
 
 
 @dataclass(frozen=True, eq=False)

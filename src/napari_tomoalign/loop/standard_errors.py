@@ -78,6 +78,8 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
         found = scatter_of(*windowed.images, workers=run.parameters.workers)
         unit[part] = found.unit * noise[part, None] / windowed.unit
         pixels[part], blocks[part] = found.pixels, found.blocks
+    if model.seen is not None:  # information adds up over the rows
+        unit, pixels, blocks = (np.sqrt(model.seen[which]) * e for e in (unit, pixels, blocks))
     # Where less remains than the noise, the reconstruction follows part of it, and of displacements
     # as well. One that followed whole directions (a projection) would leave that part of what a
     # known object tells; one that followed all directions alike would leave the answer as it is.

@@ -18,7 +18,7 @@ from ..images.source import ArraySource, Source, as_source, is_read_in_pieces
 from ..parameters import AlignmentParameters
 from ..results import Resume
 from .axis import Axis, geometry_of
-from .held import finest_held
+from .held import finest_held, memory_for_slabs
 from .lines import Lines, Values
 from .run import Loop, Run
 from .survey import read_blocks
@@ -74,7 +74,8 @@ def check(
         loop=loop,
     )
     finest, _ = finest_held(run)
-    if resume is not None and min(record.binning for record in resume.history) < finest:
+    gone = finest if resume is None else min(record.binning for record in resume.history)
+    if resume is not None and gone < finest and not memory_for_slabs(run, finest):
         raise ValueError(
             f"resume has gone on to binning {resume.history[-1].binning}, and the memory holds "
             f"binning {finest} at the finest: give more (memory=, --memory)"

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from .._memory import in_words
 from ..findings import Finding
+from ..geometry import ScanGeometry
 from ..io.limits import free_memory
 from .run import Run
 from .survey import read_blocks
 
-__all__ = ["choose_levels", "finest_held", "levels_of", "memory_at", "row_binning", "rows_at"]
+__all__ = [
+    "SLAB_SHARE",
+    "choose_levels",
+    "finest_held",
+    "levels_of",
+    "limits",
+    "memory_at",
+    "memory_for_slabs",
+    "row_binning",
+    "row_of_slab",
+    "rows_at",
+]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
 _FEWEST_ROWS = 16  # rows are not binned below this
@@ -17,7 +29,11 @@ _STACKS, _VOLUMES = 4.5, 2.0
 """Copies of the images and of the volume that an iteration holds: as held, as spline, as moved and
 as reprojected, with what a comparison takes; as reconstructed, and on a grid wider than the images
 (``tests/benchmarks/memory.py`` finds 3.9 of both)."""
+SLAB_SHARE = (
+    0.5  # of what is left for slabs takes the one at work, and those that are kept the rest
+)
 _WEIGHTED = 1.75  # copies more where pixels have weights: as held and as moved, less those of bytes
+_LEAST_ROWS = 32  # of a slab with those around it: with fewer, half of all work is done twice
 _BLOCKS = 8  # times a block of frames: as stored, as float32, masks, and what is made on the way
 
 
@@ -55,8 +71,8 @@ def rows_at(run: Run, binning: int) -> int:
     return row_binning(run.geometry.n_rows, binning) if run.independent_slices else binning
 
 
-def finest_held(run: Run) -> tuple[int, tuple[Finding, ...]]:
-    """Return the finest binning that the memory holds, 1 where all is held, and what to say of it.
+def finest_held(run: Run) -> tuple[int, str]:
+    """Return the finest binning that the memory holds, and why no finer one; empty: all is held.
 
     Raises
     ------
@@ -64,13 +80,9 @@ def finest_held(run: Run) -> tuple[int, tuple[Finding, ...]]:
         The memory does not hold the coarsest level; both numbers, and what to do.
     """
     levels = run.parameters.levels or levels_of(run)
-    memory = run.parameters.memory
-    assert not isinstance(memory, str)  # the parameters bring it into bytes
+    memory = _allowed(run)
     if memory is None:
-        free = free_memory()
-        if free is None:
-            return 1, ()
-        memory = free // _SHARE
+        return 1, ""
     for binning in (1, *reversed(levels)):
         coarser = [level for level in levels if level > binning]
         if memory_at(run, binning) <= memory and not any(level % binning for level in coarser):
@@ -83,16 +95,70 @@ def finest_held(run: Run) -> tuple[int, tuple[Finding, ...]]:
             f"(levels=({2 * levels[0]},)), or read fewer rows"
         )
     if binning <= levels[-1]:
-        return binning, ()
+        return binning, ""
     wanted = in_words(memory_at(run, levels[-1]))
-    return binning, (
-        Finding(
-            "memory",
-            f"levels finer than binning {binning} were not run: to hold binning {levels[-1]} takes "
-            f"{wanted}, and {in_words(memory)} may be taken; where the shifts "
-            "are not known well enough, give more memory",
-        ),
+    return (
+        binning,
+        f"to hold binning {levels[-1]} takes {wanted}, and {in_words(memory)} may be taken",
     )
+
+
+def limits(binning: int, why: str, *, by_slabs: bool) -> tuple[Finding, ...]:
+    """Return what to say of levels finer than the one that is held, and why it is: see above."""
+    if not why:
+        return ()
+    finer = f"levels finer than binning {binning}"
+    if by_slabs:
+        text = (
+            f"{finer} are run by slabs of rows, which takes longer, where the shifts are not known "
+            f"well enough without them: {why}"
+        )
+    else:
+        text = (
+            f"{finer} were not run: {why}; where the shifts are not known well enough, give more "
+            "memory"
+        )
+    return (Finding("memory", text),)
+
+
+def _allowed(run: Run) -> int | None:
+    """Return the bytes that a run may take; None: nobody says how many there are."""
+    memory = run.parameters.memory
+    assert not isinstance(memory, str)  # the parameters bring it into bytes
+    if memory is not None:
+        return memory
+    free = free_memory()
+    return None if free is None else free // _SHARE
+
+
+def memory_for_slabs(run: Run, held: int) -> int:
+    """Return the bytes left for slabs of rows of the levels finer than the one that is held.
+
+    0 where none is finer, where they are too few, and where rows cannot be evaluated by themselves:
+    slices that are not independent, what looks at whole images (a crop, a caller's own
+    reconstruction, a geometry that is refined), rows that are not binned as columns are.
+    """
+    levels = run.parameters.levels or levels_of(run)
+    finer = [level for level in levels if level < held]
+    memory = _allowed(run)
+    if not finer or memory is None or not run.independent_slices:
+        return 0
+    parameters = run.parameters
+    if parameters.projection_cropping is not None or callable(run.algorithm):
+        return 0
+    if parameters.unknowns or any(rows_at(run, level) != level for level in finer):
+        return 0
+    n, n_rows, n_columns = run.geometry.projections_shape
+    stack = 4 * n * (n_rows // rows_at(run, held)) * (n_columns // held)
+    left = memory - (1 + run.lines.weighs) * stack
+    least = _LEAST_ROWS * row_of_slab(run.geometry.binned(finer[-1]), run.lines.weighs)
+    return int(left) if left > least / SLAB_SHARE else 0
+
+
+def row_of_slab(geometry: ScanGeometry, weighs: bool) -> float:
+    """Return the bytes that the evaluation of a row of images takes."""
+    images = 4 * geometry.n_angles * geometry.n_columns
+    return images * (_STACKS + _WEIGHTED * weighs) + _VOLUMES * 4 * geometry.volume_width**2
 
 
 def memory_at(run: Run, binning: int) -> float:

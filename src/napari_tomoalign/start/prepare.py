@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from .borders import Borders, look_at_borders
 from .detector import Detector, look_at_detector
 from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
-from .held import finest_held, rows_at
+from .held import finest_held, limits, memory_for_slabs, rows_at
 from .looking import FullSize, Seen, look
 from .measurement import Measurement, gains_of, measurement_of
 from .outline import WOBBLE, Outline, look_at_outline
@@ -40,6 +41,10 @@ class Start:
         all 1.
     binning : (int, int)
         Of rows and columns: the finest that the memory holds.
+    for_slabs : int
+        Bytes that there are for slabs of rows of finer levels; 0: there are no finer ones.
+    folder : Path, optional
+        Where what does not fit in the memory may be written. None: among temporary files.
     full : Measured
         The same at full size, to be read piece by piece.
     geometry : ScanGeometry
@@ -70,6 +75,8 @@ class Start:
     projections: NDArray[np.float32]
     weights: NDArray[np.float32] | None
     binning: tuple[int, int]
+    for_slabs: int
+    folder: Path | None
     full: Measured
     geometry: ScanGeometry
     shifts: NDArray[np.float64]
@@ -101,7 +108,7 @@ def prepare(run: Run) -> Start:
         a memory that holds no level.
     """
     geometry = run.geometry
-    finest, limited = finest_held(run)
+    finest, why = finest_held(run)
     binning = (rows_at(run, finest), finest)
     seen = look(run.lines, binning, Measurement.plain(run.lines.shape), run.excluded)
     survey = seen.survey
@@ -118,6 +125,8 @@ def prepare(run: Run) -> Start:
     seen, measurement, borders, said = _measured(run, binning, seen, usable)
     survey = seen.survey
     outline = look_at_outline(survey, usable)
+    # What lies outside the images is known on the finest level only: by slabs it takes hours.
+    for_slabs = 0 if outline.truncated else memory_for_slabs(run, finest)
     estimate = _first_estimate(run, survey, usable)
     directions, few = _directions(run, outline, estimate)
     shifts = np.zeros((geometry.n_angles, 2))
@@ -132,6 +141,8 @@ def prepare(run: Run) -> Start:
         projections=seen.projections,
         weights=seen.weights,
         binning=binning,
+        for_slabs=for_slabs,
+        folder=run.folder,
         full=_full(run, seen, binning, measurement),
         geometry=geometry,
         shifts=shifts,
@@ -143,7 +154,7 @@ def prepare(run: Run) -> Start:
         noise=_noise_share(survey, usable),
         frame_noise=survey.noise,
         directions=directions,
-        notes=few_dark + said + few + limited,
+        notes=few_dark + said + few + limits(finest, why, by_slabs=for_slabs > 0),
         measurement=measurement,
         borders=borders,
         detector=look_at_detector(survey, usable, measurement.stuck),

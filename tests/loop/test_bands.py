@@ -1,0 +1,136 @@
+"""A level that the memory does not hold is evaluated by slabs of rows that are read for it."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_tomoalign import align, alignment_error, iterate_alignment
+from napari_tomoalign.loop.level import level_of
+from napari_tomoalign.loop.model import evaluate
+from napari_tomoalign.loop.poses import Poses
+from napari_tomoalign.loop.standard_errors import standard_errors
+from napari_tomoalign.loop.truncation import truncation_of
+from napari_tomoalign.results import Resume
+from napari_tomoalign.simulation import simulate
+from napari_tomoalign.start.prepare import prepare
+
+MEMORY = "8 MB"  # binning 2 takes 4 of them, full size 16
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.1], ids=["whole", "masked"])
+def scan(request):
+    return simulate(
+        64, 40, n_rows=160, noise=0.02, oversampling=1, masked_fraction=request.param, seed=3
+    )
+
+
+def evaluated(scan, memory, few=False, off=0.0):
+    """The full size at the true shifts, or off them: start, level, model and run."""
+    weights = scan.weights
+    run = iterate_alignment(
+        scan.projections, scan.angles, weights=weights, backend="builtin", memory=memory
+    )
+    start = prepare(run)
+    truncation = truncation_of(run, start)
+    level = level_of(start, 1, truncation.grid(start.geometry, last=True))
+    if few:
+        bands = replace(level.bands, kept=frozenset([0, 3, 4]))
+        level = replace(level, bands=bands)
+    shifts = scan.shifts + np.random.default_rng(0).uniform(-off, off, scan.shifts.shape)
+    poses = Poses(shifts, scan.geometry, turning=True)
+    model = evaluate(run, level, truncation, poses, np.arange(40) != 7)
+    return run, start, level, model
+
+
+def test_slabs_that_are_read_add_up_to_the_level_that_is_held(scan):
+    *_, held = evaluated(scan, "1 GB", off=0.3)
+    _, start, level, model = evaluated(scan, MEMORY, few=True, off=0.3)
+    assert start.binning == (2, 2)
+    assert len(level.bands.rows) >= 8
+    for mine, its in zip(model.sums.equations.solve(), held.sums.equations.solve(), strict=True):
+        np.testing.assert_allclose(mine, its, atol=2e-5)
+    np.testing.assert_allclose(model.sums.moments, held.sums.moments, rtol=1e-5, atol=1e-3)
+    rows = np.concatenate([np.arange(160)[level.bands.rows[k]] for k in (0, 3, 4)])
+    for name in ("measured", "reprojected"):
+        mine, its = getattr(model, name), getattr(held, name)[:, rows]
+        np.testing.assert_allclose(mine, its, atol=1e-4)
+    height = level.bands.rows[0].stop
+    assert not model.weights[:, height - 3 : height + 3].any()  # no neighbours
+    assert model.weights[:, 2 * height - 3 : 2 * height + 3].any()  # neighbours
+
+
+def test_errors_told_from_some_slabs_are_those_of_all(scan):
+    told = []
+    for memory, few in (("1 GB", False), (MEMORY, True)):
+        run, start, level, model = evaluated(scan, memory, few=few)
+        told.append(standard_errors(run, start, level, model, start.usable.astype(float)).errors)
+    ratio = np.nanmedian(told[1] / told[0], axis=0)
+    assert (ratio > 0.9).all()
+    assert (ratio < 1.3).all()  # gain and offset, told from fewer rows, take more of their slope
+
+
+def test_a_small_memory_gives_what_a_large_one_gives(scan, tmp_path):
+    options = {"weights": scan.weights, "backend": "builtin", "precision": 0, "scratch": tmp_path}
+    states = [
+        list(iterate_alignment(scan.projections, scan.angles, memory=memory, **options))
+        for memory in ("1 GB", MEMORY)
+    ]
+    large, small = (one[-1] for one in states)
+    assert small.record.binning == large.record.binning == 1
+    assert small.binning == 2  # the images are those that the memory holds
+    assert small.reconstruction.shape == (80, 32, 32)
+    assert any("run by slabs of rows" in words for words in small.diagnosis)
+    for state in (large, small):
+        error = alignment_error(
+            state.shifts, scan.shifts, scan.angles, centers=(state.center, scan.center)
+        )
+        stated = float(np.sqrt(np.mean(np.sum(state.record.standard_error**2, axis=1))))
+        assert error < 1.3 * stated
+    apart = alignment_error(
+        small.shifts, large.shifts, scan.angles, centers=(small.center, large.center)
+    )
+    assert apart < 0.3 * stated
+    del states
+    assert not list(tmp_path.iterdir())  # what was written for it is gone
+    # a run that is resumed there goes on there
+    few = align(scan.projections, scan.angles, memory=MEMORY, maxiter=7, progress=False, **options)
+    reached = Resume(few.history[:-1], dict(few.generator_state))
+    again = align(
+        scan.projections,
+        scan.angles,
+        memory=MEMORY,
+        maxiter=7,
+        progress=False,
+        resume=reached,
+        **options,
+    )
+    np.testing.assert_allclose(again.shifts, few.shifts, atol=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the high-water mark of Linux")
+def test_the_memory_stays_below_what_may_be_taken(tmp_path):
+    """A fresh process, in which all is compiled; full size would take 90 MB."""
+    code = f"""
+import resource
+import numpy as np
+from napari_tomoalign import align
+from napari_tomoalign.simulation import simulate
+options = {{"backend": "builtin", "progress": False, "precision": 0}}
+s = simulate(64, 40, n_rows=160, noise=0.02, oversampling=1)
+align(s.projections, s.angles, memory="{MEMORY}", **options)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+s = simulate(96, 36, n_rows=640, noise=0.02, oversampling=1)
+before = peak()
+found = align(s.projections, s.angles, memory="45 MB", **options)
+print(peak() - before, found.binning)
+"""
+    call = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    grown, binning = map(int, done.stdout.split())
+    assert binning == 1
+    assert grown < 45e6
