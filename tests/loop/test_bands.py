@@ -125,7 +125,7 @@ align(s.projections, s.angles, memory="{MEMORY}", **options)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 s = simulate(96, 36, n_rows=640, noise=0.02, oversampling=1)
 before = peak()
-found = align(s.projections, s.angles, memory="45 MB", **options)
+found = align(s.projections, s.angles, memory="45 MB", maxiter=2, **options)
 print(peak() - before, found.binning)
 """
     call = [sys.executable, "-W", "ignore", "-c", code]
