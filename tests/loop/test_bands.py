@@ -1,14 +1,17 @@
 """A level that the memory does not hold is evaluated by slabs of rows that are read for it."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
+from napari_tomoalign.io.errors import DiskFull
 from napari_tomoalign.loop.level import level_of
 from napari_tomoalign.loop.model import evaluate
 from napari_tomoalign.loop.poses import Poses
@@ -109,6 +112,14 @@ def test_a_small_memory_gives_what_a_large_one_gives(scan, tmp_path):
         **options,
     )
     np.testing.assert_allclose(again.shifts, few.shifts, atol=1e-6)
+
+
+def test_a_disk_without_room_for_them_is_said_before_they_are_written(scan, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1e6))
+    with pytest.raises(
+        DiskFull, match=r"images needs \d\.\d MB, but 1\.0 MB are free in .*make room"
+    ):
+        evaluated(scan, MEMORY)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the high-water mark of Linux")

@@ -6,6 +6,7 @@ lie in runs: read from the scan itself, a slab costs as much as the whole where 
 
 from __future__ import annotations
 
+import math
 import shutil
 import weakref
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ..geometry import ScanGeometry
 from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import move_rows
 from ..images.source import FlatSource, blocks_of
+from ..io.atomic import require_room
 from ..start.held import SLAB_SHARE, row_of_slab
 from ..start.prepare import Start
 
@@ -97,11 +99,18 @@ class _Folder:
 def _written(
     start: Start, geometry: ScanGeometry, binning: int, folder: Path
 ) -> tuple[FlatSource, FlatSource | None]:
-    """Read the scan once and write it binned."""
+    """Read the scan once and write it binned.
+
+    Raises
+    ------
+    DiskFull
+        There is no room.
+    """
     shape, kind = geometry.projections_shape, np.dtype(np.float32)
     images = FlatSource(folder / "images", 0, shape, kind)
     given = start.full.weights
     weights = None if given is None else FlatSource(folder / "weights", 0, shape, kind)
+    require_room(images.path, (1 + (given is not None)) * kind.itemsize * math.prod(shape))
     with images.path.open("wb") as first, (folder / "weights").open("wb") as second:
         for begin, end in blocks_of(start.full.projections.shape):
             block = np.asarray(start.full.projections.read(slice(begin, end)), np.float32)
