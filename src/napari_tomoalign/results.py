@@ -134,8 +134,10 @@ class AlignmentState:
     @property
     def binning(self) -> int:
         """Binning of the images: coarser than the level's where the memory holds no finer ones."""
-        full, level = self.measured_geometry.n_columns, self.record.binning
-        wide = self.geometry.n_columns
+        level, wide = self.record.binning, self.geometry.n_columns
+        full = wide * level  # where the full geometry is made of this one
+        if self.measured_geometry is not None:
+            full = self.measured_geometry.n_columns
         return level if full // level == wide else full // wide
 
     @property
