@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
@@ -16,6 +15,7 @@ from ._orthoslices import Orthoslices
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image
 
 __all__ = ["AlignmentLayers", "finest", "is_stack", "placement_of", "shown"]
 
@@ -243,6 +243,8 @@ class AlignmentLayers:
 
 def is_stack(layer: Any) -> bool:
     """Whether a layer can hold projections; what we made ourselves is not meant, bar copies."""
+    from napari.layers import Image
+
     image = isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb
     return image and role_in(layer.metadata) is None
 
