@@ -21,16 +21,13 @@ from .level import Level
 from .matching import find_geometry
 from .model import Model, evaluate
 from .poses import Poses
-from .refinement import in_pixels, lever
+from .refinement import Refined, in_pixels, lever
 from .standard_errors import Known
 from .truncation import Truncation
 from .verdict import uncertainty
-from .whole_steps import ask_axis
+from .whole_steps import LEAST, PROBE, ask_axis
 
 __all__ = ["geometry_errors", "known_to", "widened_by_shares"]
-
-_PROBE = 0.3  # pixels at the border: large against noise, small against detail
-_LEAST = 0.05  # no share is told to be smaller, as in `second_look`
 
 
 def known_to(run: Run, start: Start, record: IterationRecord) -> float:
@@ -43,18 +40,16 @@ def geometry_errors(
     run: Run, level: Level, model: Model, known: Known, confidence: Array
 ) -> Mapping[str, Array]:
     """Return the standard errors, radians, of what is unknown of a model's geometry."""
-    found = find_geometry(run, model, confidence, True)
-    if not found.errors:
+    if not run.parameters.unknowns:
         return {}
-    factor = _beyond_least_squares(run, level, model, known, confidence)
+    found = find_geometry(run, model, confidence, True)
+    factor = _beyond_least_squares(found, level, known)
     return {name: np.asarray(error * factor) for name, error in found.errors.items()}
 
 
-def _beyond_least_squares(
-    run: Run, level: Level, model: Model, known: Known, confidence: Array
-) -> float:
+def _beyond_least_squares(found: Refined, level: Level, known: Known) -> float:
     """Return how many times those of least squares the standard errors of shifts are."""
-    plain = find_geometry(run, model, confidence, True).equations.solve()[1]
+    plain = found.equations.solve()[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = known.errors / level.pixel / plain
     ratio = ratio[np.isfinite(ratio)]
@@ -72,20 +67,22 @@ def widened_by_shares(
     known: Known,
 ) -> Mapping[str, Array]:
     """Return the errors with what a known object's do not hold: ``1 / share`` of the variance."""
-    wide = dict(geometry_errors(run, level, model, known, confidence))
+    if not run.parameters.unknowns:
+        return {}
     used = start.taking_part(confidence)
     before = find_geometry(run, model, confidence, True)
+    factor = _beyond_least_squares(before, level, known)
+    wide = {name: np.asarray(error * factor) for name, error in before.errors.items()}
     counted = confidence >= TRUSTED
     up = np.where(np.arange(len(counted)) % 2 == 0, 1.0, -1.0)
     for name, error in wide.items():
         if name in OF_SCAN:
             continue
-        step = up * counted * _PROBE / lever(poses.geometry)
+        step = up * counted * PROBE / lever(poses.geometry)
         displaced = poses.with_geometry({name: poses.found(name) + step})
         there = evaluate(run, level, truncation, displaced, used)
         moves = find_geometry(run, there, confidence, True).moves
         back = np.vdot(before.moves[name] - moves[name], step) / np.vdot(step, step)
-        wide[name] = np.asarray(error / np.sqrt(np.clip(back, _LEAST, 1.0)))
+        wide[name] = np.asarray(error / np.sqrt(np.clip(back, LEAST, 1.0)))
     response = ask_axis(run, start, level, truncation, poses, confidence, before)
-    factor = _beyond_least_squares(run, level, model, known, confidence)
     return wide | {name: np.array(error * factor) for name, error in response.widened().items()}

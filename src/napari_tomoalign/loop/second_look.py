@@ -68,8 +68,7 @@ class Share:
         those stated.
         """
         more = self.basis**2 @ (1 / self.modes - 1 / self.rest)
-        usual = np.mean(1 / np.maximum(self.modes, _USUAL)) if len(self.modes) else 1.0
-        carried = float(usual)
+        carried = np.mean(1 / np.maximum(self.modes, _USUAL)) if len(self.modes) else 1.0
         variance = errors**2 * np.maximum(1 / self.rest + more, 1.0) + steady**2 * (carried**2 - 1)
         wide: Array = np.sqrt(variance)
         return wide

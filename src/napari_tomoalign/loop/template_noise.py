@@ -25,7 +25,7 @@ from .level import Level
 from .matching import AT_ONCE
 from .model import Evaluation, Model
 from .poses import Poses
-from .slabs import BLURRED_MARGIN, HALO, Slab, slabs_of
+from .slabs import BLURRED_MARGIN, Slab, slab_of, slabs_of
 from .truncation import Truncation
 
 __all__ = ["noise_share"]
@@ -72,8 +72,7 @@ def _middle(level: Level) -> Slab:
     if not level.geometry.has_vertical_axis or n_rows <= _ROWS:
         return slabs_of(n_rows)[0]
     first = (n_rows - _ROWS) // 2
-    around = slice(max(first - HALO, 0), min(first + _ROWS + HALO, n_rows))
-    return Slab(slice(first, first + _ROWS), around)
+    return slab_of(slice(first, first + _ROWS), n_rows)
 
 
 def _louder(spline: SplineStack, rows: slice, size: Array, rng: np.random.Generator) -> SplineStack:

@@ -28,14 +28,14 @@ from .poses import Poses
 from .refinement import LONGEST, Refined, lever
 from .truncation import Truncation
 
-__all__ = ["Response", "ask_axis"]
+__all__ = ["LEAST", "PROBE", "Response", "ask_axis", "longest"]
 
-_PROBE = 0.3  # pixels at the border: large against rounding, small against detail
+PROBE = 0.3  # pixels at the border: large against rounding, small against detail
 _BLUR = 1.6
 """Pixels by which what a lean changes is smoothed, twice as much as templates are: what a
 reconstruction follows of a lean is its fine detail (an iteration finds 0.14, 0.42, 0.09 of one, and
 0.09, 0.22, 0.03 with 0.8; 64^3, 60 angles, 2 % noise, binned by 2, three objects)."""
-_LEAST = 0.05  # no share is taken for smaller: of less, half is the noise of the images
+LEAST = 0.05  # no share is taken for smaller: of less, half is the noise of the images
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +62,13 @@ class Response:
         moves = self.found
         if self.names and self._sound and (np.abs(moves) < longest).all():
             turned, size, axes = np.linalg.svd(self.share)
-            moves = axes.T @ ((turned.T @ moves) / np.maximum(size, _LEAST))
+            moves = axes.T @ ((turned.T @ moves) / np.maximum(size, LEAST))
         cut = np.clip(moves, -longest, longest)
         return {name: np.array(move) for name, move in zip(self.names, cut, strict=True)}
 
     def widened(self) -> dict[str, float]:
         """Return the standard errors with what the reconstruction follows: ``1 / share``."""
-        share = np.clip(np.diagonal(self.share), _LEAST, 1.0) if self._sound else _LEAST
+        share = np.clip(np.diagonal(self.share), LEAST, 1.0) if self._sound else LEAST
         wide = self.errors / np.sqrt(share)
         return dict(zip(self.names, wide.tolist(), strict=True))
 
@@ -104,7 +104,7 @@ def ask_axis(
     blur: float | None = None
     if "axis_tilt" in names:
         run, blur = _unclipped(run), _BLUR
-    used, step = start.taking_part(confidence), _PROBE / lever(poses.geometry)
+    used, step = start.taking_part(confidence), PROBE / lever(poses.geometry)
 
     def ask(there: Poses) -> tuple[Array, Array]:
         model = evaluate(run, level, truncation, there, used, blur=blur)
