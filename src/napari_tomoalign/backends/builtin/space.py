@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from ...geometry import ScanGeometry
 from ...images._threads import threads
 from ..base import Frames
+from ..rays import rays_of
 from . import space_kernels
 from .operators import FusedOperator
 
 __all__ = ["SpaceOperator"]
 
 Array = NDArray[np.float32]
-
-
-_ACROSS = (1, 2), (2, 0), (1, 0)  # of a plane, for each axis that it lies across: its p and q
 
 
 class SpaceOperator(FusedOperator):
@@ -92,16 +90,11 @@ def _plan(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.intp]
     middle = np.array([geometry.row_center, geometry.volume_axis, geometry.volume_axis])
     place = np.array([geometry.row_center, geometry.center])
     plan = np.empty((geometry.n_angles, space_kernels.PLAN))
-    axes = np.argmax(np.abs(geometry.rays), axis=1)
-    for numbers, along, detector, ray in zip(
-        plan, axes, geometry.directions, geometry.rays, strict=True
-    ):
-        across = list(_ACROSS[along])
-        slope = ray[across] / ray[along]
-        # Per row and column, at one plane: along the detector, and back along the ray.
-        per_pixel = detector[:, across].T - np.outer(slope, detector[:, along])
-        origin = middle[across] - per_pixel @ place - slope * middle[along]
-        numbers[0:4] = origin[0], *per_pixel[0], slope[0]
-        numbers[4:8] = origin[1], *per_pixel[1], slope[1]
-        numbers[8] = 1 / abs(ray[along])
+    axes = np.empty(geometry.n_angles, np.intp)
+    for k, rays in enumerate(rays_of(geometry)):
+        origin = middle[rays.across] - rays.per_pixel @ place - rays.slope * middle[rays.along]
+        plan[k, 0:4] = origin[0], *rays.per_pixel[0], rays.slope[0]
+        plan[k, 4:8] = origin[1], *rays.per_pixel[1], rays.slope[1]
+        plan[k, 8] = rays.path
+        axes[k] = rays.along
     return plan, axes

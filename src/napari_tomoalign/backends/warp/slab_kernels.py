@@ -13,7 +13,7 @@ __all__ = ["N_SUMS", "add_lines", "add_up", "filter_lines", "move", "move_weight
 
 Doubles = wp.array(dtype=wp.float64, ndim=1)
 
-N_SUMS = 22  # of `add_up`, each projection
+N_SUMS = wp.constant(22)  # of `add_up`, each projection
 Sums = wp.types.vector(length=N_SUMS, dtype=wp.float64)
 
 
@@ -187,8 +187,8 @@ def add_up(
                         total[j * (j + 1) // 2 + m] += part * line[m]
                 total[14] += weight * difference * difference
                 total[15] += one
-    for s in range(22):
-        sums[(a * n_rows + r) * 22 + s] = total[s]
+    for s in range(N_SUMS):
+        sums[(a * n_rows + r) * N_SUMS + s] = total[s]
 
 
 @wp.kernel(enable_backward=False)
@@ -197,5 +197,5 @@ def add_lines(sums: Doubles, n_rows: int, total: Doubles) -> None:
     a, s = wp.tid()
     part = wp.float64(0.0)
     for r in range(n_rows):
-        part += sums[(a * n_rows + r) * 22 + s]
-    total[a * 22 + s] = part
+        part += sums[(a * n_rows + r) * N_SUMS + s]
+    total[a * N_SUMS + s] = part

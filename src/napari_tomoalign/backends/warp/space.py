@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
 from ..base import Frames, Operator
+from ..rays import rays_of
 from . import space_kernels
 from .arrays import DeviceArray, Shape
 from .operators import DeviceOperator, images_on, slices_from, volume_on
@@ -22,8 +23,6 @@ from .operators import DeviceOperator, images_on, slices_from, volume_on
 __all__ = ["DeviceSpaceOperator", "SpaceOperator", "operator_of"]
 
 Array = NDArray[np.float32]
-
-_ACROSS = (1, 2), (2, 0), (1, 0)  # of a plane, for each axis that it lies across: its p and q
 
 
 class DeviceSpaceOperator(Operator):
@@ -154,15 +153,10 @@ def _plan(geometry: ScanGeometry) -> tuple[NDArray[np.float64], NDArray[np.intp]
     See `space_kernels.PLAN`; the axes are 0, 1, 2 for z, y, x.
     """
     plan = np.empty((geometry.n_angles, space_kernels.PLAN))
-    axes = np.argmax(np.abs(geometry.rays), axis=1)
-    for numbers, along, detector, ray in zip(
-        plan, axes, geometry.directions, geometry.rays, strict=True
-    ):
-        across = list(_ACROSS[along])
-        slope = ray[across] / ray[along]
-        # Per row and column, at one plane: along the detector, and back along the ray.
-        per_pixel = detector[:, across].T - np.outer(slope, detector[:, along])
-        numbers[0:6] = *per_pixel[0], slope[0], *per_pixel[1], slope[1]
-        numbers[6] = 1 / abs(ray[along])
-        numbers[7:13] = detector[:, [along, *across]].ravel()
+    axes = np.empty(geometry.n_angles, np.intp)
+    for k, (rays, detector) in enumerate(zip(rays_of(geometry), geometry.directions, strict=True)):
+        plan[k, 0:6] = *rays.per_pixel[0], rays.slope[0], *rays.per_pixel[1], rays.slope[1]
+        plan[k, 6] = rays.path
+        plan[k, 7:13] = detector[:, [rays.along, *rays.across]].ravel()
+        axes[k] = rays.along
     return plan, axes

@@ -17,7 +17,7 @@ from .kernels import Flat, Whole
 
 __all__ = ["PLAN", "back_project_space", "project_space"]
 
-PLAN = 13
+PLAN = wp.constant(13)
 """Numbers for each projection: p per row, column and plane; the same of q; the path's length
 through a plane; the row per plane, p and q; the same of the column."""
 
@@ -74,7 +74,7 @@ def project_space(
     i_middle, p_middle, q_middle = middle[axes[0]], middle[axes[1]], middle[axes[2]]
     row = float(r) - middle[0]
     column = float(c) - center
-    k = a * 13
+    k = a * PLAN
     p_slope = plan[k + 2]
     q_slope = plan[k + 5]
     p_start = plan[k] * row + plan[k + 1] * column - p_slope * i_middle + p_middle
@@ -119,7 +119,7 @@ def back_project_space(
     for a in range(along.shape[0]):
         axes = _axes(along[a])
         i, p, q = place[axes[0]], place[axes[1]], place[axes[2]]
-        k = a * 13
+        k = a * PLAN
         row = plan[k + 7] * i + plan[k + 8] * p + plan[k + 9] * q
         column = plan[k + 10] * i + plan[k + 11] * p + plan[k + 12] * q
         rows = wp.abs(plan[k + 8]) + wp.abs(plan[k + 9])  # as far as a place away on either axis
