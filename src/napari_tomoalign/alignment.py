@@ -44,14 +44,13 @@ from numpy.typing import ArrayLike
 
 from ._executors import as_executor
 from ._signatures import spelled_out
-from ._typing import Array
 from .backends import Backend
 from .loop.cleaning import cleaned
 from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
-from .loop.level import Level, level_of
+from .loop.level import level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
-from .loop.model import Model, evaluate
-from .loop.outcome import make_record, make_state, pictured, result_from_state, taken_back
+from .loop.model import evaluate
+from .loop.outcome import make_record, make_state, result_from_state, taken_back
 from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import stepped
@@ -60,16 +59,17 @@ from .loop.retreat import beginnings, best_explained
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
 from .loop.standard_errors import Known, drift_error, standard_errors
+from .loop.standing import Standing
 from .loop.steps import find_moves, update
 from .loop.template_noise import noise_share
-from .loop.truncation import Truncation, truncation_of
+from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
 from .loop.verdict import judge
 from .loop.whole_steps import ask_axis, longest
 from .results import AlignmentResult, AlignmentState, IterationRecord, Resume, freeze
 from .start.axis import Axis
 from .start.checks import check
-from .start.prepare import Start, prepare
+from .start.prepare import prepare
 from .start.run import Run
 
 __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
@@ -188,7 +188,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     model = evaluate(run, level, truncation, poses, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
-        _, model = pictured(run, start, level, truncation, model, poses, used)
+        model = Standing(run, start, level, truncation, model, confidence).pictured.model
         ended = judge(run, start, truncation, schedule, model, history[-1], misfit)
         yield make_state(run, start, truncation, ended, model, poses, history, rng)
     while not schedule.finished:
@@ -224,13 +224,14 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         )
         schedule.feed(record)
         error = known_to(run, start, record)
+        at = Standing(run, start, level, truncation, model, confidence)
+        seen = at.pictured
         if schedule.rests and schedule.ends(error):
-            record, known = _look_twice(
-                run, start, level, truncation, model, poses, confidence, record, known
-            )
+            record, known = _look_twice(at, seen, record, known)
             error = known_to(run, start, record)
         schedule.settle(error)
-        verdict, whole = None, pictured(run, start, level, truncation, model, poses, used)[1]
+        verdict, whole = None, seen.model
+        del at, seen  # they hold the models
         if schedule.finished:
             if not schedule.rests:  # how far it is still to go is not known
                 nothing = freeze(np.full_like(known.errors, np.nan))
@@ -244,7 +245,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                 confidence = start.usable.astype(np.float64) if back else confidence
                 used = start.taking_part(confidence)
                 model = evaluate(run, level, truncation, poses, used)
-                whole = pictured(run, start, level, truncation, model, poses, used)[1]
+                whole = Standing(run, start, level, truncation, model, confidence).pictured.model
                 if back:
                     record = taken_back(record, model, poses, confidence)
                     verdict = judge(run, start, truncation, schedule, whole, record, known.misfit)
@@ -260,25 +261,18 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
 
 
 def _look_twice(
-    run: Run,
-    start: Start,
-    level: Level,
-    truncation: Truncation,
-    model: Model,
-    poses: Poses,
-    confidence: Array,
-    record: IterationRecord,
-    known: Known,
+    at: Standing, seen: Standing, record: IterationRecord, known: Known
 ) -> tuple[IterationRecord, Known]:
-    """Return the record with the errors that more looks tell of, and what is known by then."""
-    shares = look_again(run, start, level, truncation, model, poses, confidence)
-    used = start.taking_part(confidence)
-    coarse, whole = pictured(run, start, level, truncation, model, poses, used)
-    known = known.without(noise_share(run, start, coarse, truncation, whole, poses, confidence))
+    """Return the record with the errors that more looks tell of, and what is known by then.
+
+    ``seen`` is where the run stands, with whole images.
+    """
+    shares = look_again(at)
+    known = known.without(noise_share(seen))
     wide = widened(known.errors, known.steady, shares)
-    wide = np.hypot(wide, drift_error(start, level, model, known, confidence))
-    wide = poses.errors_on_detector(wide)
-    lies = widened_by_shares(run, start, level, truncation, model, poses, confidence, known)
+    wide = np.hypot(wide, drift_error(at.start, at.level, at.model, known, at.confidence))
+    wide = at.poses.errors_on_detector(wide)
+    lies = widened_by_shares(at, known)
     return replace(record, standard_error=freeze(wide), geometry_error=lies), known
 
 

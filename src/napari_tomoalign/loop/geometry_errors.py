@@ -19,11 +19,10 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .matching import find_geometry
-from .model import Model, evaluate
-from .poses import Poses
+from .model import Model
 from .refinement import Refined, in_pixels, lever
 from .standard_errors import Known
-from .truncation import Truncation
+from .standing import Standing
 from .verdict import uncertainty
 from .whole_steps import LEAST, PROBE, ask_axis
 
@@ -56,22 +55,13 @@ def _beyond_least_squares(found: Refined, level: Level, known: Known) -> float:
     return float(np.median(ratio)) if len(ratio) else np.nan
 
 
-def widened_by_shares(
-    run: Run,
-    start: Start,
-    level: Level,
-    truncation: Truncation,
-    model: Model,
-    poses: Poses,
-    confidence: Array,
-    known: Known,
-) -> Mapping[str, Array]:
+def widened_by_shares(at: Standing, known: Known) -> Mapping[str, Array]:
     """Return the errors with what a known object's do not hold: ``1 / share`` of the variance."""
+    run, poses, confidence = at.run, at.poses, at.confidence
     if not run.parameters.unknowns:
         return {}
-    used = start.taking_part(confidence)
-    before = find_geometry(run, model, confidence, True)
-    factor = _beyond_least_squares(before, level, known)
+    before = find_geometry(run, at.model, confidence, True)
+    factor = _beyond_least_squares(before, at.level, known)
     wide = {name: np.asarray(error * factor) for name, error in before.errors.items()}
     counted = confidence >= TRUSTED
     up = np.where(np.arange(len(counted)) % 2 == 0, 1.0, -1.0)
@@ -80,9 +70,8 @@ def widened_by_shares(
             continue
         step = up * counted * PROBE / lever(poses.geometry)
         displaced = poses.with_geometry({name: poses.found(name) + step})
-        there = evaluate(run, level, truncation, displaced, used)
-        moves = find_geometry(run, there, confidence, True).moves
+        moves = find_geometry(run, at.evaluated(displaced), confidence, True).moves
         back = np.vdot(before.moves[name] - moves[name], step) / np.vdot(step, step)
         wide[name] = np.asarray(error / np.sqrt(np.clip(back, LEAST, 1.0)))
-    response = ask_axis(run, start, level, truncation, poses, confidence, before)
+    response = ask_axis(run, at.start, at.level, at.truncation, poses, confidence, before)
     return wide | {name: np.array(error * factor) for name, error in response.widened().items()}

@@ -24,13 +24,13 @@ from ..results import (
 from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
-from .level import Level, level_of
+from .level import level_of
 from .model import Model, evaluate
 from .poses import Poses
 from .truncation import Truncation
 from .verdict import TAKEN_BACK, Verdict
 
-__all__ = ["make_record", "make_state", "pictured", "result_from_state", "taken_back"]
+__all__ = ["make_record", "make_state", "result_from_state", "taken_back"]
 
 
 def make_record(
@@ -103,22 +103,6 @@ def taken_back(
             for name, error in record.geometry_error.items()
         },
     )
-
-
-def pictured(
-    run: Run,
-    start: Start,
-    level: Level,
-    truncation: Truncation,
-    model: Model,
-    poses: Poses,
-    used: NDArray[np.bool_],
-) -> tuple[Level, Model]:
-    """Return a level and a model that has whole images: where some rows stand for all, coarser."""
-    if level.bands is None:
-        return level, model
-    level = level_of(start, start.binning[1], truncation.grid(poses.frame, last=True))
-    return level, evaluate(run, level, truncation, poses, used)
 
 
 def make_state(

@@ -11,7 +11,7 @@ under a rotation of the scan harmonics of the angle do not mix.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,9 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..results import TRUSTED, freeze
 from ..start.held import levels_of
-from ..start.prepare import Start
-from ..start.run import Run
-from .level import Level, level_of
+from .level import level_of
 from .matching import match
-from .model import Model, evaluate
-from .poses import Poses
-from .truncation import Truncation
+from .standing import Standing
 
 __all__ = ["Share", "look_again", "measure_shares", "widened"]
 
@@ -74,35 +70,26 @@ class Share:
         return wide
 
 
-def look_again(
-    run: Run,
-    start: Start,
-    level: Level,
-    truncation: Truncation,
-    model: Model,
-    poses: Poses,
-    confidence: Array,
-) -> tuple[Share, Share]:
+def look_again(at: Standing) -> tuple[Share, Share]:
     """Return the shares that are found of displaced rows and columns.
 
     Looked at on the finest level but one, where an iteration costs an eighth and trends are the
     same; on the level that the run ended at where that is as coarse.
     """
-    used = start.taking_part(confidence)
-    counted = start.registered & (confidence >= TRUSTED)
+    run, poses = at.run, at.poses
+    counted = at.start.registered & (at.confidence >= TRUSTED)
     drawn = np.flatnonzero(counted)
-    binning = max(levels_of(run)[-2:][0], start.binning[1])
-    known: Model | None = model
-    if binning > level.binning:
-        level = level_of(start, binning, truncation.grid(poses.frame, last=True))
-        known = None
+    binning = max(levels_of(run)[-2:][0], at.start.binning[1])
+    there, same = at, binning <= at.level.binning
+    if not same:
+        grid = at.truncation.grid(poses.frame, last=True)
+        there = replace(at, level=level_of(at.start, binning, grid))
 
     def find_moves(step: Array) -> Array:
-        displaced = poses.displaced(step * level.pixel)
-        seen = known if known is not None and not step.any() else None
-        seen = seen or evaluate(run, level, truncation, displaced, used)
+        known = same and not step.any()
+        seen = at.model if known else there.evaluated(poses.displaced(step * there.level.pixel))
         moves = np.zeros_like(step)
-        moves[drawn] = match(run, level, seen, drawn, confidence, True).shifts
+        moves[drawn] = match(run, there.level, seen, drawn, at.confidence, True).shifts
         return np.nan_to_num(moves)
 
     return measure_shares(find_moves, poses.geometry.angles, counted)

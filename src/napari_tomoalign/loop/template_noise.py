@@ -19,14 +19,12 @@ from .._typing import Array, Stack
 from ..images.filtering import counted_pixels, smooth
 from ..images.precision import information_of
 from ..images.shifting import SplineStack
-from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
 from .matching import AT_ONCE
-from .model import Evaluation, Model
-from .poses import Poses
+from .model import Evaluation
 from .slabs import BLURRED_MARGIN, Slab, slab_of, slabs_of
-from .truncation import Truncation
+from .standing import Standing
 
 __all__ = ["noise_share"]
 
@@ -34,27 +32,19 @@ _ROWS = 64  # of the level that are looked at: noise is alike in all, and this b
 _MOST = 0.9  # no share is told to be larger: what is left is uncertain by as much as it is
 
 
-def noise_share(
-    run: Run,
-    start: Start,
-    level: Level,
-    truncation: Truncation,
-    model: Model,
-    poses: Poses,
-    confidence: Array,
-) -> Array:
+def noise_share(at: Standing) -> Array:
     """Return the share of noise in the information on each shift, (n_angles, 2), 0 to 1.
 
     Of the rows in the middle of a large image, the noise of a pixel is taken for that of all.
     """
+    run, level, model, poses = at.run, at.level, at.model, at.poses
     slab = _middle(level)
-    noise = start.frame_noise / np.sqrt(np.prod(level.pixel))
+    noise = at.start.frame_noise / np.sqrt(np.prod(level.pixel))
     rng = np.random.default_rng(run.parameters.seed)
     louder = replace(
         level, spline=_louder(level.spline, level.rows_under(poses, slab.around), noise, rng)
     )
-    used = start.taking_part(confidence)
-    noisy = Evaluation(run, louder, truncation, poses, used)(slab)
+    noisy = Evaluation(run, louder, at.truncation, poses, at.used)(slab)
     window = level.window(run.parameters.projection_cropping, run.geometry)
     weights = model.weights * counted_pixels(model.measured.shape[1:], window, BLURRED_MARGIN)
     whole = _information(run, model.reprojected, weights)
