@@ -5,7 +5,7 @@ One iteration:
 1. move the **original** data by minus the current total shifts, in one interpolation, never
    wrapping round; what comes from outside has weight 0;
 2. reconstruct, from the frames that are trusted;
-3. reproject at every angle (`loop.model.evaluate` does these three);
+3. reproject at every angle (`loop.evaluating.evaluate` does these three);
 4. the reference is the measured data: absorbance, or the mean over channels (`start.checks`);
 5. draw a share of the projections, without replacement, from those that are not ignored;
 6. crop both and register each pair (`loop.matching`): by the weighted cross-correlation until
@@ -46,10 +46,10 @@ from ._executors import as_executor
 from ._signatures import spelled_out
 from .backends import Backend
 from .loop.cleaning import cleaned
+from .loop.evaluating import evaluate
 from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
 from .loop.level import level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
-from .loop.model import evaluate
 from .loop.outcome import make_record, make_state, result_from_state, taken_back
 from .loop.poses import Poses
 from .loop.probing import learn

@@ -20,8 +20,8 @@ from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.backends import BackendUnavailable, get_backend
 from napari_tomoalign.backends.builtin.space import SpaceOperator as BuiltinSpace
 from napari_tomoalign.geometry import ScanGeometry
+from napari_tomoalign.loop.evaluating import evaluate
 from napari_tomoalign.loop.level import level_of
-from napari_tomoalign.loop.model import evaluate
 from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.truncation import Whole
 from napari_tomoalign.simulation import simulate

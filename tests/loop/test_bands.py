@@ -12,8 +12,8 @@ import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign.io.errors import DiskFull
+from napari_tomoalign.loop.evaluating import evaluate
 from napari_tomoalign.loop.level import level_of
-from napari_tomoalign.loop.model import evaluate
 from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.standard_errors import standard_errors
 from napari_tomoalign.loop.truncation import truncation_of

@@ -11,8 +11,8 @@ from napari_tomoalign import iterate_alignment
 from napari_tomoalign._executors import in_order
 from napari_tomoalign.images.refining import NormalEquations
 from napari_tomoalign.loop import slabs as slabs_module
+from napari_tomoalign.loop.evaluating import Evaluation, evaluate
 from napari_tomoalign.loop.level import level_of
-from napari_tomoalign.loop.model import Evaluation, evaluate
 from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.slabs import slabs_of
 from napari_tomoalign.loop.truncation import truncation_of

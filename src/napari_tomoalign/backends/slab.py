@@ -2,7 +2,7 @@
 
 Without it, each step of a slab's evaluation would cross to that memory and back; and an engine that
 has more measurements than the loop sees would not know by how much to move them. Any engine may go
-without: the loop then takes the steps itself (`loop.model`, `loop.slabs`).
+without: the loop then takes the steps itself (`loop.evaluating`, `loop.slabs`).
 """
 
 from __future__ import annotations

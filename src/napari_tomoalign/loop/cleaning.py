@@ -23,9 +23,9 @@ from ..start.outline import look_at_outline
 from ..start.prepare import Start
 from ..start.run import Run
 from ..start.survey import blocks_of, take_survey
+from .evaluating import evaluate
 from .level import Level, level_of
 from .matching import match
-from .model import evaluate
 from .poses import Poses
 from .truncation import truncation_of
 

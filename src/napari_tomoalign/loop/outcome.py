@@ -24,8 +24,9 @@ from ..results import (
 from ..start.prepare import Start
 from ..start.run import Run
 from .diagnosis import diagnose
+from .evaluating import evaluate
 from .level import level_of
-from .model import Model, evaluate
+from .model import Model
 from .poses import Poses
 from .truncation import Truncation
 from .verdict import TAKEN_BACK, Verdict

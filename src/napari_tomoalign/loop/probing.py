@@ -9,9 +9,9 @@ from ..results import TRUSTED
 from ..start.held import levels_of
 from ..start.prepare import Start
 from ..start.run import Run
+from .evaluating import evaluate
 from .level import level_of
 from .matching import match
-from .model import evaluate
 from .poses import Poses
 from .schedule import Schedule
 from .truncation import Truncation

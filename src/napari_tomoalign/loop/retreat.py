@@ -15,8 +15,8 @@ from .._typing import Array
 from ..geometry.gauge import gauge_part
 from ..start.prepare import Start
 from ..start.run import Run
+from .evaluating import evaluate
 from .level import Level
-from .model import evaluate
 from .poses import Poses
 from .truncation import Truncation
 from .verdict import out_of_reach

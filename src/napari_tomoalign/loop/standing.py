@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..start.prepare import Start
 from ..start.run import Run
+from .evaluating import evaluate
 from .level import Level, level_of
-from .model import Model, evaluate
+from .model import Model
 from .poses import Poses
 from .truncation import Truncation
 

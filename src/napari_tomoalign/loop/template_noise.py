@@ -20,9 +20,9 @@ from ..images.filtering import counted_pixels, smooth
 from ..images.precision import information_of
 from ..images.shifting import SplineStack
 from ..start.run import Run
+from .evaluating import Evaluation
 from .level import Level
 from .matching import AT_ONCE
-from .model import Evaluation
 from .slabs import BLURRED_MARGIN, Slab, slab_of, slabs_of
 from .standing import Standing
 

@@ -21,9 +21,9 @@ from ..parameters import OF_SCAN
 from ..start.held import levels_of
 from ..start.prepare import Start
 from ..start.run import Run
+from .evaluating import evaluate
 from .level import Level, level_of
 from .matching import find_geometry
-from .model import evaluate
 from .poses import Poses
 from .refinement import LONGEST, Refined, lever
 from .truncation import Truncation

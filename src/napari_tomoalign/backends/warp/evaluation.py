@@ -1,7 +1,7 @@
 """A slab of rows evaluated where its memory is: moved, reconstructed, reprojected, compared.
 
-The built-in way, `loop.model.Evaluation` and `loop.slabs.compare`, step by step on one device; the
-slab crosses there once, as spline coefficients, and its images and sums come back.
+The built-in way, `loop.evaluating.Evaluation` and `loop.slabs.compare`, step by step on one device;
+the slab crosses there once, as spline coefficients, and its images and sums come back.
 """
 
 from __future__ import annotations
