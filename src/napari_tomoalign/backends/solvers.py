@@ -193,20 +193,23 @@ def ordered_subsets(
     True
     """
     n = len(angles)
+    order = np.argsort(np.mod(angles, np.pi), kind="stable")
+    if np.any(order != np.arange(n)):
+        A, measured = A.subset(order), measured[order]
+        weights = None if weights is None else weights[order]
     weighted, voxels = _scaling(A, weights)
     count = max(1, n // subset_size)
-    order = np.argsort(np.mod(angles, np.pi), kind="stable")
     parts = []
     for s in golden_order(count):
-        some = order[s::count]
-        share = np.float32(n / len(some))
-        parts.append((A.subset(some), measured[some], weighted[some] * share))
+        some = slice(s, None, count)  # a view: copies of the images would be half of the memory
+        share = n / len(range(s, n, count))
+        parts.append((A.subset(np.arange(n)[some]), measured[some], weighted[some], share))
     total = count * -(-num_iter // count)
     volume = np.zeros_like(measured, shape=A.domain_shape)
     point, gains = volume.copy(), _nesterov()
     for i in range(total):
-        part, data, weight = parts[i % count]
-        step = _step(part, point, data, weight, zero=i == 0)
+        part, data, weight, share = parts[i % count]
+        step = _step(part, point, data, weight, share, zero=i == 0)
         gain = next(gains) if i < total - 1 else 0.0
         volume, point = A.advance(step, voxels, point, volume, gain, non_negative)
     step = _step(A, point, measured, weighted, zero=False)
@@ -241,13 +244,18 @@ def _start(A: Operator, measured: Array, initial: Array | None) -> Array:
     return np.zeros_like(measured, shape=A.domain_shape) if initial is None else initial.copy()
 
 
-def _step(A: Operator, volume: Array, measured: Array, weighted: Array, *, zero: bool) -> Array:
-    """Return ``A^T R W (b - A x)``; where the volume is zero, it need not be projected."""
+def _step(
+    A: Operator, volume: Array, measured: Array, weighted: Array, share: float = 1.0, *, zero: bool
+) -> Array:
+    """Return ``share A^T R W (b - A x)``; where the volume is zero, it need not be projected."""
     if zero:
-        return A.T(measured * weighted)
-    residual = A(volume)
-    np.subtract(measured, residual, out=residual)
-    residual *= weighted
+        residual = measured * weighted
+    else:
+        residual = A(volume)
+        np.subtract(measured, residual, out=residual)
+        residual *= weighted
+    if share != 1:
+        residual *= np.float32(share)
     return A.T(residual)
 
 

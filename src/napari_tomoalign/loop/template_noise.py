@@ -28,7 +28,10 @@ from .standing import Standing
 
 __all__ = ["noise_share"]
 
-_ROWS = 64  # of the level that are looked at: noise is alike in all, and this bounds the memory
+# Of the level that are looked at: noise is alike in all, and this bounds the memory. Against 64 rows
+# stated errors change by 0 to 5 % on noisy foreign scans (rod, vial, porous at 50 photons), by 8 %
+# where the middle rows hold more than the others (smooth field).
+_ROWS = 16
 _MOST = 0.9  # no share is told to be larger: what is left is uncertain by as much as it is
 
 

@@ -212,4 +212,5 @@ class BuiltinBackend:
                     **settings,
                 )
                 out[rows] = volume[1:-1, 1:-1].transpose(2, 0, 1)
+                del volume  # make room for the next one
         return out

@@ -93,9 +93,9 @@ class DeviceArray(NDArrayOperatorsMixin):
         """Return a copy."""
         return DeviceArray(wp.clone(self.flat), self.shape)
 
-    def __getitem__(self, which: NDArray[np.intp]) -> DeviceArray:
+    def __getitem__(self, which: NDArray[np.intp] | slice) -> DeviceArray:
         """Return a copy of some of what the first axis counts, as NumPy indexes by integers."""
-        return self.take(which)
+        return self.take(np.arange(self.shape[0])[which])
 
     def max(self, initial: float) -> float:
         """Return the largest number, at least ``initial``."""
