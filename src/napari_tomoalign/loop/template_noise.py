@@ -28,7 +28,7 @@ from .standing import Standing
 
 __all__ = ["noise_share"]
 
-# Of the level that are looked at: noise is alike in all, and this bounds the memory. Against 64 rows
+# Of the level that are looked at: noise is alike in all, and this bounds the memory. With 64 rows
 # stated errors change by 0 to 5 % on noisy foreign scans (rod, vial, porous at 50 photons), by 8 %
 # where the middle rows hold more than the others (smooth field).
 _ROWS = 16
