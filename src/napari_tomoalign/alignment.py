@@ -188,9 +188,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     model = evaluate(run, level, truncation, poses, used)
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, model, confidence).misfit
-        model = Standing(run, start, level, truncation, model, confidence).pictured.model
-        ended = judge(run, start, truncation, schedule, model, history[-1], misfit)
-        yield make_state(run, start, truncation, ended, model, poses, history, rng)
+        seen = Standing(run, start, level, truncation, model, confidence).pictured
+        ended = judge(run, start, truncation, schedule, seen.model, history[-1], misfit)
+        yield make_state(seen, ended, history, rng)
     while not schedule.finished:
         drawn = draw(run, start, rng)
         found = match(run, level, model, drawn, confidence, schedule.captured)
@@ -230,28 +230,30 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             record, known = _look_twice(at, seen, record, known)
             error = known_to(run, start, record)
         schedule.settle(error)
-        verdict, whole = None, seen.model
-        del at, seen  # they hold the models
+        verdict = None
+        del at  # it holds the model
         if schedule.finished:
             if not schedule.rests:  # how far it is still to go is not known
                 nothing = freeze(np.full_like(known.errors, np.nan))
                 record = replace(record, standard_error=nothing)
-            verdict = judge(run, start, truncation, schedule, whole, record, known.misfit)
+            verdict = judge(run, start, truncation, schedule, seen.model, record, known.misfit)
             if verdict.astray and (places := beginnings(run, start, poses, confidence)):
-                del model, whole
+                del model, seen
                 far = verdict.far
                 best = best_explained(run, start, level, truncation, poses, places, far=far)
                 back, poses = best is not poses, best
                 confidence = start.usable.astype(np.float64) if back else confidence
                 used = start.taking_part(confidence)
                 model = evaluate(run, level, truncation, poses, used)
-                whole = Standing(run, start, level, truncation, model, confidence).pictured.model
+                seen = Standing(run, start, level, truncation, model, confidence).pictured
                 if back:
                     record = taken_back(record, model, poses, confidence)
-                    verdict = judge(run, start, truncation, schedule, whole, record, known.misfit)
+                    verdict = judge(
+                        run, start, truncation, schedule, seen.model, record, known.misfit
+                    )
         history = (*history, record)
-        yield make_state(run, start, truncation, verdict, whole, poses, history, rng)
-        del whole
+        yield make_state(seen, verdict, history, rng)
+        del seen  # it holds the model
         began = time.perf_counter()
         if schedule.binning != level.binning:
             grid = truncation.grid(poses.frame, last=schedule.last)

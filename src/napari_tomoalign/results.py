@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._on_demand import make_on_demand
 from .findings import Finding
 from .geometry import ScanGeometry
 from .parameters import AlignmentParameters
@@ -40,7 +41,9 @@ def _full_geometry(images: AlignmentState | AlignmentResult, angles: ArrayLike) 
 class AlignmentState:
     """Where the loop stands after an iteration. Stands alone and cannot be written to.
 
-    The images belong to ``shifts``. At a binned level they are smaller by ``binning``.
+    The images belong to ``shifts``. At a binned level they are smaller by ``binning``. Those that
+    an engine keeps on its device come from there when one of them is first read, or are made again
+    where the run has gone on.
 
     Attributes
     ----------
@@ -113,8 +116,8 @@ class AlignmentState:
     def without_images(self) -> AlignmentState:
         """Return the state without its images, to be kept."""
         none = np.zeros((0, 0, 0), np.float32)
-        kept = replace(self, measured=None, whole=None)
-        return replace(kept, reconstruction=none, projections=none, reference=none)
+        kept: dict[str, Any] = dict.fromkeys(_IMAGES, none)  # at once: none of them is made for it
+        return replace(self, measured=None, whole=None, **kept)
 
     @property
     def record(self) -> IterationRecord:
@@ -311,26 +314,9 @@ class AlignmentResult:
         return move(stack, shifts, order=order, crop=crop, turning=self.geometry.turning(ratio))
 
 
-class _MadeOnDemand:
-    """A field whose value may be a function, which is called when the field is first read."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        if instance is None:
-            return self
-        value = vars(instance)[self._name]
-        if callable(value):
-            value = vars(instance)[self._name] = value()
-        return value
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        vars(instance)[self._name] = value
-
-
-for _name in ("reconstruction", "projections", "reference"):
-    setattr(AlignmentResult, _name, _MadeOnDemand(_name))
+_IMAGES = ("reconstruction", "projections", "reference")
+make_on_demand(AlignmentState, *_IMAGES)
+make_on_demand(AlignmentResult, *_IMAGES)
 
 
 @dataclass(frozen=True, eq=False)

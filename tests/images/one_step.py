@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_tomoalign.images.refining import NormalEquations, guarded, slopes
+from napari_tomoalign.images.refining import NormalEquations, guarded, slopes, step_lowers
 
 
 def one_step(measured: np.ndarray, reprojected: np.ndarray, weights: np.ndarray):
@@ -10,7 +10,12 @@ def one_step(measured: np.ndarray, reprojected: np.ndarray, weights: np.ndarray)
     derivatives = [slopes(reprojected, axis) for axis in (1, 2)]
     equations = NormalEquations.of(measured, reprojected, weights, derivatives)
 
-    def pair(i: int) -> tuple[np.ndarray, ...]:
-        return tuple(images[i : i + 1] for images in (measured, reprojected, weights))
+    def lowers(which: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        images = measured, reprojected, weights
+        each = [
+            step_lowers(step, *(one[i : i + 1] for one in images))
+            for i, step in zip(which, steps, strict=True)
+        ]
+        return np.array(each)
 
-    return guarded(equations, pair)
+    return guarded(equations, lowers)

@@ -3,20 +3,26 @@
 Without it, each step of a slab's evaluation would cross to that memory and back; and an engine that
 has more measurements than the loop sees would not know by how much to move them. Any engine may go
 without: the loop then takes the steps itself (`loop.evaluating`, `loop.slabs`).
+
+What was made may stay there, too (`SlabKept`): an iteration then brings back sums, and those images
+that somebody looks at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import ScanGeometry
 
-__all__ = ["SlabBackend", "SlabDone", "SlabSums", "SlabWork"]
+__all__ = ["ImageName", "SlabBackend", "SlabDone", "SlabKept", "SlabSums", "SlabWork"]
+
+ImageName = Literal["measured", "weights", "reprojected"]
+"""The moved data, their weights moved alike, and what the reconstruction predicts of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +48,12 @@ class SlabWork:
     algorithm : str
     options : mapping
         Of the algorithm.
-    counted : (n_inner, n_columns) array of bool
+    window : tuple of slice
+        Rows and columns of whole images that are registered.
+    counted : (n_around, n_columns) array of bool
         Pixels that the normal equations count.
+    stays : bool
+        Each device has this slab only, so what is made of it may stay there.
     """
 
     coefficients: NDArray[np.float32]
@@ -55,7 +65,9 @@ class SlabWork:
     trusted: NDArray[np.bool_]
     algorithm: str
     options: Mapping[str, Any]
+    window: tuple[slice, slice]
     counted: NDArray[np.bool_]
+    stays: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +92,7 @@ class SlabSums:
     power: NDArray[np.float64]
     pixels: NDArray[np.float64]
     moments: NDArray[np.float64]
+    volume: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +115,48 @@ class SlabDone:
     sums: SlabSums | None
 
 
+class SlabKept(Protocol):
+    """What came of a slab, where it stays until nobody refers to it: images of its own rows."""
+
+    @property
+    def sums(self) -> SlabSums:
+        """Sums over the slab's own rows."""
+        ...
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Rows and columns of the window of whole images that is registered."""
+        ...
+
+    def images(self, name: ImageName, which: NDArray[np.intp] | None) -> NDArray[np.float32]:
+        """Return images of some projections, None: all, ``(n, n_inner, n_columns)``."""
+        ...
+
+    def volume(self) -> NDArray[np.float32]:
+        """Return the volume, ``(n_inner, volume_width, volume_width)``."""
+        ...
+
+    def cross(self) -> NDArray[np.float64]:
+        """Return the first sums that `images.precision.scatter_from` needs, (n_angles, 4, 5)."""
+        ...
+
+    def scatter(self, solution: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+        """Return the second, (n_angles, 3, 4, 4), at a solution (n_angles, 4).
+
+        Blocks are counted from the window's first row and column. Those that begin in the slab's
+        own rows are the slab's, and end in the rows around them.
+        """
+        ...
+
+    def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weighted squares of the difference of some projections, as is and after steps.
+
+        ``(n, 2)``: measured minus the template that it is registered with; and minus the template
+        moved by steps ``(n, 2)``.
+        """
+        ...
+
+
 @runtime_checkable
 class SlabBackend(Protocol):
     """A `Backend` that can evaluate whole slabs, ``n_devices`` of them at once."""
@@ -111,8 +166,8 @@ class SlabBackend(Protocol):
         """How many slabs it evaluates at once."""
         ...
 
-    def evaluate(self, work: SlabWork) -> SlabDone:
-        """Evaluate a slab.
+    def evaluate(self, work: SlabWork) -> SlabDone | SlabKept:
+        """Evaluate a slab; what was made of it stays only where the work says that it may.
 
         Raises
         ------

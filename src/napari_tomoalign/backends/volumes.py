@@ -15,7 +15,7 @@ from ..geometry import ScanGeometry
 from ..records import freeze
 from .base import Backend
 
-__all__ = ["check_volume", "volume_of"]
+__all__ = ["check_mass", "check_volume", "volume_of"]
 
 
 def volume_of(
@@ -95,7 +95,18 @@ def check_volume(volume: Stack, geometry: ScanGeometry) -> None:
             f"the reconstruction has shape {volume.shape}, expected (slice, y, x) = "
             f"{geometry.volume_shape}: see reconstruction_pipeline"
         )
-    if not np.isfinite(volume.sum(dtype=np.float64)):
+    check_mass(float(volume.sum(dtype=np.float64)))
+
+
+def check_mass(mass: float) -> None:
+    """Refuse a reconstruction by its sum.
+
+    Raises
+    ------
+    ValueError
+        Some values are not finite.
+    """
+    if not np.isfinite(mass):
         raise ValueError(
             "the reconstruction holds NaN or infinite values: another algorithm, or other "
             "reconstruction_pipeline_kwargs (fewer iterations, weaker regularisation), may help"

@@ -9,6 +9,8 @@ whatever the template was smoothed with, where a plain ``(D' D)^-1`` is that of 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +18,10 @@ import numpy as np
 
 from .._typing import Array, Stack
 
-__all__ = ["Scatter", "information_of", "scatter_of"]
+__all__ = ["BLOCK", "Scatter", "information_of", "scatter_from", "scatter_of"]
 
-_BLOCK = 8  # pixels: misfit that a rigid object does not leave is correlated over as many and more
+BLOCK = 8
+"""Pixels: misfit that a rigid object does not leave is correlated over as many and more."""
 _LEAST = 1e-10  # of a direction's own information: less is left where gain or offset explain it
 
 
@@ -68,11 +71,32 @@ def scatter_of(
         np.ascontiguousarray(a, np.float32) for a in (measured, template, model, weights)
     ]
     with threads(workers):
-        sums = cross(images[0], images[1], images[2], images[3])
-        inverse, solution = _solved(sums)
-        squares = scatter(images[0], images[1], images[2], images[3], solution, _BLOCK)
+        return scatter_from(
+            cross(images[0], images[1], images[2], images[3]),
+            lambda at: scatter(images[0], images[1], images[2], images[3], at, BLOCK),
+            (measured.shape[1], measured.shape[2]),
+        )
+
+
+def scatter_from(
+    sums: Array, squares_at: Callable[[Array], Array], shape: tuple[int, int]
+) -> Scatter:
+    """Return the standard errors from sums over pixels, wherever those were added up.
+
+    Parameters
+    ----------
+    sums : (n, 4, 5) array
+        Of the template's columns times the model's, and times the difference.
+    squares_at : callable
+        Solutions (n, 4) to outer products (n, 3, 4, 4) of the template's columns: alone, with what
+        then remains of the difference, and of its sums over blocks of ``BLOCK`` pixels each way.
+    shape : tuple of int
+        Rows and columns of the images.
+    """
+    inverse, solution = _solved(sums)
+    squares = squares_at(solution)
     covariance = np.einsum("nij,nvjk,nlk->nvil", inverse, squares, inverse)
-    n_blocks = np.prod([-(-size // _BLOCK) for size in measured.shape[1:]])
+    n_blocks = math.prod(-(-size // BLOCK) for size in shape)
     covariance[:, 2] *= n_blocks / max(n_blocks - 4, 1)  # four unknowns were fitted to the blocks
     diagonal = np.diagonal(covariance, axis1=2, axis2=3)[:, :, :2]
     errors = np.sqrt(np.maximum(diagonal, 0))

@@ -23,7 +23,7 @@ from .._typing import Array, Stack
 from ._pairs import Peaks, squared_difference
 from .shifting import SplineStack
 
-__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "guarded", "slopes"]
+__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "guarded", "slopes", "step_lowers"]
 
 SLOPE_HALO = 12
 """Rows around a slab that its slopes depend on: the spline's filter has the pole ``sqrt(3) - 2``,
@@ -148,9 +148,7 @@ def slopes(images: Stack, axis: int) -> Stack:
 
 def guarded(
     equations: NormalEquations,
-    pairs: Callable[[int], tuple[Stack, Stack, NDArray[Any]]],
-    *,
-    workers: int | None = None,
+    lowers: Callable[[NDArray[np.intp], Array], NDArray[np.bool_]],
 ) -> Peaks:
     """Return the steps, along rows and columns, that lower the weighted difference; the others: 0.
 
@@ -158,11 +156,9 @@ def guarded(
     ----------
     equations : NormalEquations
         Their derivative images are the slopes along rows and columns.
-    pairs : callable
-        An index to that pair of images and its weights, ``(1, n_rows, n_columns)`` each: asked for
-        where a step is so long that sums at no shift cannot say whether it lowers the difference.
-    workers : int, optional
-        Number of threads.
+    lowers : callable
+        Indices of pairs and a step of each, (n, 2), to whether it lowers the difference (see
+        `step_lowers`): asked where steps are so long that sums at no shift cannot say.
     """
     step = -equations.solve()[0][:, :2]
     length = np.hypot(*step.T)
@@ -170,24 +166,32 @@ def guarded(
     # To first order the difference falls along the step by as much as it rises along its opposite.
     falls = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step)) < 0
     step[~falls] = 0.0
-    for i in np.flatnonzero(np.hypot(*step.T) > LONG_STEP):
-        if not _lowers(step[i], *pairs(int(i)), workers=workers):
-            step[i] = 0.0
+    long = np.flatnonzero(np.hypot(*step.T) > LONG_STEP)
+    if len(long):
+        step[long[~lowers(long, step[long])]] = 0.0
     return Peaks(step, equations.coefficient())
 
 
-def _lowers(
+def step_lowers(
     step: Array,
     measured: Stack,
     reprojected: Stack,
     weights: NDArray[Any],
     *,
-    workers: int | None,
+    workers: int | None = None,
 ) -> bool:
     """Return whether a long step of one image lowers the weighted squares of the difference.
 
     Not for short ones: interpolating smooths the reprojection a little, which changes the
     difference as much as they do.
+
+    Parameters
+    ----------
+    step : (2,) array
+        Along rows and columns, pixels.
+    measured, reprojected, weights : (1, n_rows, n_columns) array
+    workers : int, optional
+        Number of threads.
     """
     moved = SplineStack(reprojected).moved(step[None], workers=workers)
     none = squared_difference(measured, reprojected, weights)

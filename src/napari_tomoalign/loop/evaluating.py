@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from .._executors import in_order, is_elsewhere
 from .._typing import Array, Stack
-from ..backends.slab import SlabBackend, SlabDone, SlabWork
-from ..backends.volumes import check_volume
+from ..backends.slab import SlabBackend, SlabDone, SlabKept, SlabSums, SlabWork
+from ..backends.volumes import check_mass, check_volume
 from ..images.filtering import counted_pixels
-from ..images.moments import volume_moments
 from ..images.refining import NormalEquations
 from ..images.scratch import rows_in_place
 from ..images.shifting import SplineStack
@@ -51,6 +50,8 @@ class Evaluation:
         Frames that take part in the reconstruction.
     blur : float, optional
         See `refinement.derivatives_of`.
+    stays : bool
+        An engine may keep what it makes: it has one slab for each of its devices.
     """
 
     run: Run
@@ -59,6 +60,7 @@ class Evaluation:
     poses: Poses
     trusted: NDArray[np.bool_]
     blur: float | None = None
+    stays: bool = False
 
     def __call__(self, slab: Slab) -> Model:
         """Move the original data, reconstruct from trusted frames, reproject, compare."""
@@ -117,6 +119,7 @@ class Evaluation:
         level, whole = self.level, self.level.placed(self.poses)
         window = level.window(self.run.parameters.projection_cropping, self.run.geometry)
         shape = whole.projections_shape[1:]
+        rows, columns = (slice(*part.indices(n)[:2]) for part, n in zip(window, shape, strict=True))
         return SlabWork(
             coefficients=level.spline.coefficients,
             weights=level.weights,
@@ -127,30 +130,38 @@ class Evaluation:
             trusted=self.trusted,
             algorithm=str(self.run.algorithm),
             options=self._options or {},
-            counted=counted_pixels(shape, window, BLURRED_MARGIN)[slab.rows],
+            window=(rows, columns),
+            counted=counted_pixels(shape, window, BLURRED_MARGIN)[slab.around],
+            stays=self.stays,
         )
 
-    def _from(self, done: SlabDone, slab: Slab) -> Model:
+    def _from(self, done: SlabDone | SlabKept, slab: Slab) -> Model:
         """Return what an engine made of a slab as the model of its rows."""
-        check_volume(done.volume, self.level.geometry.rows_of(slab.around))
-        if done.sums is None:
-            images = done.measured, done.weights, done.reprojected
-            sums = self._compared(*images, done.volume, slab)
-        else:
-            found = done.sums
-            sums = Sums(
-                NormalEquations(found.normal, found.right, found.squares, found.count),
-                found.difference,
-                found.power,
-                found.pixels,
-                found.moments,
-                volume_moments(done.volume[slab.inner], slab.rows.start),
-            )
         whole = self.level.placed(self.poses)
+        if not isinstance(done, SlabDone):
+            check_mass(float(done.sums.volume[0]))
+            return Model.of_kept((done,), whole, _sums_of(done.sums), self.poses)
+        check_volume(done.volume, self.level.geometry.rows_of(slab.around))
+        images = done.measured, done.weights, done.reprojected
+        sums = (
+            self._compared(*images, done.volume, slab) if done.sums is None else _sums_of(done.sums)
+        )
         weights = done.weights if self.level.weights is not None else done.weights.astype(np.uint8)
         seen = done.measured, weights, done.volume, done.reprojected
         made = Model(*seen, whole, sums, self.poses)
         return without_halo(made, slab)
+
+
+def _sums_of(found: SlabSums) -> Sums:
+    """Return an engine's sums as the loop has them."""
+    return Sums(
+        NormalEquations(found.normal, found.right, found.squares, found.count),
+        found.difference,
+        found.power,
+        found.pixels,
+        found.moments,
+        found.volume,
+    )
 
 
 def evaluate(
@@ -187,8 +198,10 @@ def evaluate(
         height = max(1, min(height, fits - 2 * HALO))
     with ThreadPoolExecutor(engine.n_devices) as devices:
         while True:
+            slabs = slabs_of(n_rows, height)
+            stays = len(slabs) <= engine.n_devices
             try:
-                return _in_slabs(task, slabs_of(n_rows, height), devices)
+                return _in_slabs(replace(task, stays=stays), slabs, devices)
             except MemoryError:
                 if height == 1:
                     raise

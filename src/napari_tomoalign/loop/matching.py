@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,11 @@ from ..geometry.gauge import gauge_part
 from ..images._pairs import Peaks
 from ..images.capturing import correlate
 from ..images.filtering import counted_pixels, smooth
-from ..images.refining import guarded
+from ..images.refining import guarded, step_lowers
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
+from .kept import lowers_there
 from .level import Level
 from .model import Model
 from .poses import Poses
@@ -63,12 +63,18 @@ def match(
     shifts = np.full((len(drawn), 2), np.nan)
     peak = np.empty(len(drawn))
 
-    def pair(i: int) -> tuple[Stack, Stack, NDArray[Any]]:
-        measured, template, _, weights = windows(run, level, model, refined[i : i + 1]).images
-        return measured, template, weights
+    def lowers(which: NDArray[np.intp], steps: Array) -> NDArray[np.bool_]:
+        if model.kept:
+            return lowers_there(model.kept, refined[which], steps)
+        return np.array(
+            [
+                _lowers(run, level, model, i, step)
+                for i, step in zip(refined[which], steps, strict=True)
+            ]
+        )
 
     equations = find_geometry(run, model, confidence, captured).equations
-    step = guarded(equations[refined], pair, workers=run.parameters.workers)
+    step = guarded(equations[refined], lowers)
     shifts[refine], peak[refine] = step.shifts, step.peak
     for first in range(0, len(others), AT_ONCE):
         part = others[first : first + AT_ONCE]
@@ -137,13 +143,19 @@ class Windows:
 def windows(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> Windows:
     """Crop some projections and smooth what they are registered with."""
     window = level.window(run.parameters.projection_cropping, run.geometry)
-    counted = counted_pixels(model.measured.shape[1:], window, BLURRED_MARGIN)
-    measured, reprojected = model.measured[which], model.reprojected[which]
+    measured, shares, reprojected = model.frames(which)
+    counted = counted_pixels(measured.shape[1:], window, BLURRED_MARGIN)
     unit = np.float32(np.exp2(np.round(np.log2(max(float(np.abs(measured).max()), 1e-30)))))
     images = measured / unit, smooth(reprojected) / unit, reprojected / unit
-    weights = np.asarray(model.weights[which] * counted, np.float32)
+    weights = np.asarray(shares * counted, np.float32)
     measured, template, reprojected, weights = (one[:, *window] for one in (*images, weights))
     return Windows((measured, template, reprojected, weights), float(unit))
+
+
+def _lowers(run: Run, level: Level, model: Model, i: int, step: Array) -> bool:
+    """Return whether a long step of one projection lowers the difference."""
+    measured, template, _, weights = windows(run, level, model, np.array([i])).images
+    return step_lowers(step, measured, template, weights, workers=run.parameters.workers)
 
 
 def _capture(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> tuple[Array, Array]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._on_demand import make_on_demand
 from .._typing import Array, Stack
+from ..backends.slab import ImageName, SlabKept
 from ..geometry import ScanGeometry
+from .kept import read
 from .poses import Poses
 from .slabs import Slab, Sums
 
 __all__ = ["Model", "joined", "without_halo"]
+
+
+_IMAGES: tuple[ImageName, ...] = ("measured", "weights", "reprojected")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +31,8 @@ class Model:
     Attributes
     ----------
     measured, weights, reprojected : (n_angles, n_rows, n_columns) array of float32
-        The data moved by minus the shifts, the weights moved alike, and the reprojections.
+        The data moved by minus the shifts, the weights moved alike, and the reprojections. Those
+        that an engine keeps are fetched when they are first read.
     volume : (n_rows, volume_width, volume_width) array of float32
     geometry : ScanGeometry
         Of the level, with the centre that was used.
@@ -35,6 +43,8 @@ class Model:
         At which the images were moved.
     seen : (n_angles, 2) array, optional
         How much of the information on rows and columns is in the images. None: all.
+    kept : tuple of SlabKept
+        Where the images are, if they are not here.
     """
 
     measured: Stack
@@ -45,6 +55,23 @@ class Model:
     sums: Sums
     poses: Poses
     seen: Array | None = None
+    kept: tuple[SlabKept, ...] = ()
+
+    @classmethod
+    def of_kept(
+        cls, kept: tuple[SlabKept, ...], geometry: ScanGeometry, sums: Sums, poses: Poses
+    ) -> Model:
+        """Return the model whose images an engine keeps, slab by slab."""
+        images: dict[str, Any] = {name: partial(read, kept, name) for name in _IMAGES}
+        images["volume"] = lambda: np.concatenate([slab.volume() for slab in kept])
+        return cls(**images, geometry=geometry, sums=sums, poses=poses, kept=kept)
+
+    def frames(self, which: NDArray[np.intp]) -> tuple[Stack, NDArray[Any], Stack]:
+        """Return measured, weights and reprojected of some projections."""
+        if not self.kept:
+            return self.measured[which], self.weights[which], self.reprojected[which]
+        measured, weights, reprojected = (read(self.kept, name, which) for name in _IMAGES)
+        return measured, weights, reprojected
 
     def backgrounds(self, trusted: NDArray[np.bool_]) -> Array:
         """Return, of each frame, the sum of squares of a background that the others do not have.
@@ -68,6 +95,9 @@ class Model:
         return squares
 
 
+make_on_demand(Model, *_IMAGES, "volume")
+
+
 def without_halo(made: Model, slab: Slab) -> Model:
     """Return the model of a slab's rows without those around them."""
     if slab.around == slab.rows:
@@ -86,6 +116,12 @@ def joined(parts: Iterable[Model], slabs: Sequence[Slab]) -> Model:
     """Return the model of whole images from those of slabs, as they come."""
     whole: Model | None = None
     for part, slab in zip(parts, slabs, strict=True):
+        if part.kept:
+            kept, sums = part.kept, part.sums
+            if whole is not None:
+                kept, sums = whole.kept + kept, whole.sums + sums
+            whole = Model.of_kept(kept, part.geometry, sums, part.poses)
+            continue
         if whole is None:
             n_rows = slabs[-1].rows.stop
             images = [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from .evaluating import evaluate
 from .level import level_of
 from .model import Model
 from .poses import Poses
+from .standing import Standing
 from .truncation import Truncation
 from .verdict import TAKEN_BACK, Verdict
 
@@ -107,28 +109,28 @@ def taken_back(
 
 
 def make_state(
-    run: Run,
-    start: Start,
-    truncation: Truncation,
+    at: Standing,
     verdict: Verdict | None,
-    model: Model,
-    poses: Poses,
     history: tuple[IterationRecord, ...],
     rng: np.random.Generator,
 ) -> AlignmentState:
-    """Return the state after the last record; a verdict makes it the final one."""
-    volume, reprojected, measured = _images(start, model)
+    """Return the state after the last record; a verdict makes it the final one.
+
+    ``at`` has whole images, see `Standing.pictured`.
+    """
+    run, start, truncation, model = at.run, at.start, at.truncation, at.model
+    shown = _when_read(at) if model.kept and verdict is None else _images(start, model)
     whole = None
     if history[-1].binning > 1 == max(start.binning):
-        whole = partial(_whole, run, start, truncation, poses, history[-1].confidence)
+        whole = partial(_whole, run, start, truncation, at.poses, at.confidence)
     findings: tuple[Finding, ...] = ()
     if verdict is not None:
         findings = diagnose(run, start, truncation, verdict, history)
     return AlignmentState(
         history=history,
-        reconstruction=volume,
-        projections=reprojected,
-        reference=measured,
+        reconstruction=shown[0],
+        projections=shown[1],
+        reference=shown[2],
         geometry=model.geometry.with_changes(volume_width=model.geometry.n_columns),
         parameters=run.parameters,
         backend=run.backend.name,
@@ -138,7 +140,7 @@ def make_state(
         findings=findings,
         generator_state=rng.bit_generator.state,
         measured=start.full,
-        measured_geometry=poses.geometry,
+        measured_geometry=at.poses.geometry,
         whole=whole,
     )
 
@@ -155,6 +157,30 @@ def _images(start: Start, model: Model) -> Images:
         freeze(-one if start.measurement.sign < 0 else one) for one in images
     )
     return volume, reprojected, measured
+
+
+def _when_read(at: Standing) -> tuple[Any, Any, Any]:
+    """Return functions that fetch the images that an engine keeps.
+
+    Whoever keeps the state must not keep the engine's memory: where the run has gone on by the time
+    that they are asked for, the model is evaluated again.
+    """
+    run, start, level, truncation = at.run, at.start, at.level, at.truncation
+    there, poses, used = ref(at.model), at.poses, at.used
+
+    def images() -> Images:
+        model = there()
+        if model is None:
+            model = evaluate(run, level, truncation, poses, used)
+        return _images(start, model)
+
+    return _each_of(images)
+
+
+def _each_of(images: Callable[[], Images]) -> tuple[Any, Any, Any]:
+    """Return functions for one image each, of which the first that is called makes all."""
+    made = cache(images)
+    return partial(_one_of, made, 0), partial(_one_of, made, 1), partial(_one_of, made, 2)
 
 
 def _whole(
@@ -195,8 +221,7 @@ def result_from_state(state: AlignmentState) -> AlignmentResult:
     """Return the result of a run that ended, or was stopped, at a state."""
     images: tuple[Any, ...] = state.reconstruction, state.projections, state.reference
     if state.whole is not None:
-        made = cache(state.whole)
-        images = tuple(partial(_one_of, made, k) for k in range(3))
+        images = _each_of(state.whole)
     return AlignmentResult(
         shifts=state.shifts,
         reconstruction=images[0],

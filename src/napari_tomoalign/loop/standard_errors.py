@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._typing import Array
-from ..images.precision import scatter_of
+from ..images.precision import Scatter, scatter_of
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
 from .distortion import measure_drift
+from .kept import scatter_there
 from .level import Level
 from .matching import AT_ONCE, windows
 from .model import Model
@@ -71,13 +73,8 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
         return Known(errors, 0.0, steady)
     # Noise is independent from pixel to pixel, so binning averages it.
     noise = start.frame_noise[which] / np.sqrt(np.prod(level.pixel))
-    unit, pixels, blocks = np.empty((3, len(which), 2))
-    for first in range(0, len(which), AT_ONCE):
-        part = slice(first, first + AT_ONCE)
-        windowed = windows(run, level, model, which[part])
-        found = scatter_of(*windowed.images, workers=run.parameters.workers)
-        unit[part] = found.unit * noise[part, None] / windowed.unit
-        pixels[part], blocks[part] = found.pixels, found.blocks
+    found = _scatter(run, level, model, which)
+    unit, pixels, blocks = found.unit * noise[:, None], found.pixels, found.blocks
     if model.seen is not None:  # information adds up over the rows
         unit, pixels, blocks = (np.sqrt(model.seen[which]) * e for e in (unit, pixels, blocks))
     # Where less remains than the noise, the reconstruction follows part of it, and of displacements
@@ -101,6 +98,20 @@ def standard_errors(run: Run, start: Start, level: Level, model: Model, confiden
     coarse = np.maximum(np.nan_to_num(pixels**2 - unit**2), 0) * (level.binning > 1)
     steady[which] = np.sqrt(coarse + shared) * level.pixel
     return Known(errors, float(np.hypot(*(np.sqrt(shared) * level.pixel))), steady)
+
+
+def _scatter(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> Scatter:
+    """Return what some projections tell of their shifts, of data in their own unit."""
+    if model.kept:
+        return scatter_there(model.kept, which)
+    unit, pixels, blocks = np.empty((3, len(which), 2))
+    for first in range(0, len(which), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        windowed = windows(run, level, model, which[part])
+        found = scatter_of(*windowed.images, workers=run.parameters.workers)
+        unit[part] = found.unit / windowed.unit
+        pixels[part], blocks[part] = found.pixels, found.blocks
+    return Scatter(unit, pixels, blocks)
 
 
 def drift_error(start: Start, level: Level, model: Model, known: Known, confidence: Array) -> Array:

@@ -30,6 +30,6 @@ def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: 
     confidence[model.sums.pixels < LEAST_OVERLAP * np.median(model.sums.pixels[start.usable])] = 0.0
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
-    pairs = start.frames.duplicates
-    confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
+    if pairs := start.frames.duplicates:
+        confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
     return confidence

@@ -60,9 +60,12 @@ class DeviceArray(NDArrayOperatorsMixin):
         wp.copy(out.flat.reshape(out.shape), moved)
         return out
 
-    def host(self, axes: tuple[int, int, int]) -> NDArray[np.float32]:
-        """Return a copy on the host with the axes in another order, as `numpy.transpose` has it."""
-        turned = self.flat.reshape(self.shape).transpose(axes)
+    def host(self, axes: tuple[int, int, int], last: slice = slice(None)) -> NDArray[np.float32]:
+        """Return a copy on the host with the axes in another order, as `numpy.transpose` has it.
+
+        ``last`` chooses some of what the last axis counts, here.
+        """
+        turned = self.flat.reshape(self.shape)[:, :, last].transpose(axes)
         values: NDArray[np.float32] = turned.contiguous().numpy()
         return values
 

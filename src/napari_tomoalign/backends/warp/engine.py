@@ -19,8 +19,8 @@ from .. import solvers
 from ..base import BackendUnavailable, Operator, check_vertical
 from ..builtin.engine import ITERATIVE, BuiltinBackend, resolve
 from ..filters import response
-from ..slab import SlabDone, SlabWork
-from . import kernels, slab_kernels, space_kernels
+from ..slab import SlabDone, SlabKept, SlabWork
+from . import kernels, precision_kernels, slab_kernels, space_kernels
 from .arrays import DeviceArray
 from .evaluation import evaluate_slab
 from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
@@ -55,7 +55,7 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> WarpBackend:
             )
         devices = devices or [wp.get_device("cpu")]
         for device in devices:
-            for module in (kernels, slab_kernels, space_kernels):
+            for module in (kernels, precision_kernels, slab_kernels, space_kernels):
                 wp.load_module(module, device=device)
     return WarpBackend(devices)
 
@@ -160,7 +160,7 @@ class WarpBackend(BuiltinBackend):
         """How many slabs it evaluates at once: one a device."""
         return len(self.devices)
 
-    def evaluate(self, work: SlabWork) -> SlabDone:
+    def evaluate(self, work: SlabWork) -> SlabDone | SlabKept:
         """Evaluate a slab on a device that is free (see `SlabBackend.evaluate`)."""
         self.check_options(work.algorithm, work.options)
         radius, solve = _solver(work.algorithm, work.geometry, work.options)

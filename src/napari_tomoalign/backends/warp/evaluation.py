@@ -1,7 +1,8 @@
 """A slab of rows evaluated where its memory is: moved, reconstructed, reprojected, compared.
 
 The built-in way, `loop.evaluating.Evaluation` and `loop.slabs.compare`, step by step on one device;
-the slab crosses there once, as spline coefficients, and its images and sums come back.
+the slab crosses there once, as spline coefficients, and sums come back; images where they cannot
+stay (`KeptSlab`).
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from ...images.filtering import smooth
-from ..slab import SlabDone, SlabSums, SlabWork
+from ..slab import SlabDone, SlabKept, SlabSums, SlabWork
 from . import slab_kernels
 from .arrays import DeviceArray
-from .operators import slices_from
+from .kept import KeptSlab, from_halves
+from .lines import added, slopes, smoothed
+from .operators import images_from, slices_from
 from .space import operator_of
 
 __all__ = ["evaluate_slab"]
 
-_POLE = np.sqrt(3.0) - 2.0  # of the cubic spline's filter (Unser 1999, doi 10.1109/79.799930)
-_SLOPE_TAPS = 16  # what lies further away counts by less than 3 * 0.268**16, 2e-9
-
 
 def evaluate_slab(
     work: SlabWork, radius: float, reconstruct: Callable[..., DeviceArray], device: Any
-) -> SlabDone:
+) -> SlabDone | SlabKept:
     """Evaluate a slab on a device.
 
     Parameters
@@ -48,13 +47,18 @@ def evaluate_slab(
         some = np.flatnonzero(work.trusted)
         volume = reconstruct(A.subset(some), measured.take(some), weights.take(some))
     reprojected = A.project(volume)
-    sums = _compared(work, measured, weights, reprojected, device)
+    template = smoothed(reprojected)
+    counted = wp.array(work.counted.T.ravel(), dtype=wp.float32, device=device)
+    images = (measured, weights, reprojected, template)
+    sums = _parts(_compared(work, images, counted, device), _volume_moments(work, volume))
+    if work.stays:
+        return KeptSlab(work, sums, *images, volume, counted, device)
     return SlabDone(
-        measured.host((0, 2, 1)),
-        weights.host((0, 2, 1)),
+        images_from(measured),
+        images_from(weights),
         slices_from(volume),
-        reprojected.host((0, 2, 1)),
-        _parts(sums),
+        images_from(reprojected),
+        sums,
     )
 
 
@@ -94,79 +98,34 @@ def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:
 
 
 def _compared(
-    work: SlabWork,
-    measured: DeviceArray,
-    weights: DeviceArray,
-    reprojected: DeviceArray,
-    device: Any,
+    work: SlabWork, images: tuple[DeviceArray, ...], counted: Any, device: Any
 ) -> NDArray[np.float64]:
-    """Return the sums over the slab's rows, (n_angles, N_SUMS)."""
-    n_angles, n_columns, n_around = measured.shape
-    blur = _smoothing_taps()
-    template = _filtered(reprojected, 1, blur, 1.0, mirror=False)
-    template = _filtered(template, 2, blur, 1.0, mirror=False)
-    taps = np.concatenate([[0.0], -3.0 * _POLE ** np.arange(1, _SLOPE_TAPS + 1)])
-    right = _filtered(template, 1, taps, -1.0, mirror=True)
-    down = _filtered(template, 2, taps, -1.0, mirror=True)
-    n_rows = work.inner.stop - work.inner.start
-    counted = wp.array(work.counted.T.ravel(), dtype=wp.float32, device=device)
-    lines = wp.empty(n_angles * n_rows * slab_kernels.N_SUMS, dtype=wp.float64, device=device)
-    total = wp.empty(n_angles * slab_kernels.N_SUMS, dtype=wp.float64, device=device)
-    images = (measured, weights, reprojected, template, down, right)
-    wp.launch(
-        slab_kernels.add_up,
-        (n_angles, n_rows),
-        [image.flat for image in images]
-        + [counted, n_columns, n_around, work.inner.start, n_rows]
-        + [work.around.start + work.inner.start],
-        [lines],
-        device=device,
-    )
-    wp.launch(
-        slab_kernels.add_lines,
-        (n_angles, slab_kernels.N_SUMS),
-        [lines, n_rows],
-        [total],
-        device=device,
-    )
-    sums: NDArray[np.float64] = total.numpy().reshape(n_angles, slab_kernels.N_SUMS)
-    return sums
+    """Return the sums over the slab's rows, (n_angles, N_SUMS).
+
+    Of images measured, of their weights, of the reprojected and of the smoothed ones.
+    """
+    template = images[-1]
+    n_angles, n_columns, n_around = template.shape
+    all_of = (*images, slopes(template, 2), slopes(template, 1))
+    first, n_rows = work.inner.start, work.inner.stop - work.inner.start
+    given = [image.flat for image in all_of] + [counted, n_columns, n_around]
+    given += [first, n_rows, work.around.start + first]
+    return added(slab_kernels.add_up, n_angles, n_rows, int(slab_kernels.N_SUMS), given, device)
 
 
-def _smoothing_taps() -> NDArray[np.float32]:
-    """Return the weights of `filtering.smooth` along a line, from the middle on."""
-    size = 33
-    spot = np.zeros((1, size, size), np.float32)
-    spot[0, size // 2, size // 2] = 1
-    line = smooth(spot)[0].sum(axis=1)[size // 2 :]
-    taps: NDArray[np.float32] = line[: int(np.flatnonzero(line)[-1]) + 1]
-    return taps
+def _volume_moments(work: SlabWork, volume: DeviceArray) -> NDArray[np.float64]:
+    """Return the mass of the slab's slices and its moments along slices, y and x."""
+    n, _, n_slices = volume.shape
+    first, n_rows = work.inner.start, work.inner.stop - work.inner.start
+    given = [volume.flat, n, n_slices, first, n_rows, work.around.start + first]
+    lines = added(slab_kernels.add_volume, n, n, 4, given, volume.device)
+    return np.asarray(lines.sum(axis=0))
 
 
-def _filtered(
-    images: DeviceArray, axis: int, taps: NDArray[Any], sign: float, *, mirror: bool
-) -> DeviceArray:
-    """Return images filtered along an axis (see `slab_kernels.filter_lines`)."""
-    filtered = DeviceArray.empty(images.shape, images.device)
-    apart = images.shape[2] if axis == 1 else 1
-    there = wp.array(taps, dtype=wp.float32, device=images.device)
-    wp.launch(
-        slab_kernels.filter_lines,
-        images.flat.size,
-        [images.flat, images.shape[axis], apart, there, sign, mirror],
-        [filtered.flat],
-        device=images.device,
-    )
-    return filtered
-
-
-def _parts(sums: NDArray[np.float64]) -> SlabSums:
+def _parts(sums: NDArray[np.float64], volume: NDArray[np.float64]) -> SlabSums:
     """Return the sums in their order in `slab_kernels.add_up` by name."""
-    normal = np.zeros((len(sums), 4, 4))
-    normal[:, *np.tril_indices(4)] = sums[:, :10]
-    normal[:, *np.triu_indices(4)] = normal.transpose(0, 2, 1)[:, *np.triu_indices(4)]
     return SlabSums(
-        normal=normal,
+        normal=from_halves(sums[:, :10]),
         right=sums[:, 10:14],
         squares=sums[:, 14],
         count=sums[:, 15],
@@ -174,4 +133,5 @@ def _parts(sums: NDArray[np.float64]) -> SlabSums:
         power=sums[:, 17],
         pixels=sums[:, 18],
         moments=sums[:, 19:22],
+        volume=volume,
     )

@@ -17,7 +17,14 @@ from . import kernels
 from .arrays import DeviceArray
 from .slabs import in_slabs
 
-__all__ = ["DeviceOperator", "RowOperator", "images_on", "slices_from", "volume_on"]
+__all__ = [
+    "DeviceOperator",
+    "RowOperator",
+    "images_from",
+    "images_on",
+    "slices_from",
+    "volume_on",
+]
 
 Array = NDArray[np.float32]
 
@@ -155,7 +162,7 @@ class RowOperator(Operator):
         def work(rows: slice, device: Any) -> None:
             slices = volume_on(device, volume[rows])
             images = self._on(slices.shape[2], device).project(slices)
-            out[:, rows] = images.host((0, 2, 1))
+            out[:, rows] = images_from(images)
 
         in_slabs(self._geometry, self._devices, 1, work)
         return out
@@ -197,7 +204,13 @@ def volume_on(device: Any, slices: NDArray[Any]) -> Any:
     return DeviceArray.of(slices.transpose(1, 2, 0), device)
 
 
-def slices_from(volume: Any) -> Array:
-    """Return a volume on the host: slice, y, x."""
-    slices: Array = volume.host((2, 0, 1))
+def images_from(images: Any, rows: slice = slice(None)) -> Array:
+    """Return images, or some of their rows, on the host: angle, row, column."""
+    found: Array = images.host((0, 2, 1), rows)
+    return found
+
+
+def slices_from(volume: Any, rows: slice = slice(None)) -> Array:
+    """Return a volume, or some of its slices, on the host: slice, y, x."""
+    slices: Array = volume.host((2, 0, 1), rows)
     return slices

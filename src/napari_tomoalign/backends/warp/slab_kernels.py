@@ -9,7 +9,16 @@ import warp as wp
 
 from .kernels import Flat
 
-__all__ = ["N_SUMS", "add_lines", "add_up", "filter_lines", "move", "move_weights"]
+__all__ = [
+    "N_SUMS",
+    "Doubles",
+    "add_lines",
+    "add_up",
+    "add_volume",
+    "filter_lines",
+    "move",
+    "move_weights",
+]
 
 Doubles = wp.array(dtype=wp.float64, ndim=1)
 
@@ -157,8 +166,9 @@ def add_up(
     """Add up over the columns what `loop.slabs.Sums` holds, row by row.
 
     Of images of ``n_around`` rows, ``n_rows`` from ``first`` on, which begin at ``first_row`` of
-    the whole images. In order: the lower half of the normal matrix (`NormalEquations`, 10),
-    its right-hand side (4), squares and count; difference, power and pixels; mass and moments.
+    the whole images; ``counted`` has all rows. In order: the lower half of the normal matrix
+    (`NormalEquations`, 10), its right-hand side (4), squares and count; difference, power and
+    pixels; mass and moments.
     """
     a, r = wp.tid()
     total = Sums()
@@ -175,7 +185,7 @@ def add_up(
             total[19] += weight * value
             total[20] += weight * value * wp.float64(first_row + r)
             total[21] += weight * value * wp.float64(c)
-            if counted[c * n_rows + r] > 0.0:
+            if counted[c * n_around + first + r] > 0.0:
                 line = wp.vec4d(
                     wp.float64(down[i]), wp.float64(right[i]), wp.float64(smoothed[i]), one
                 )
@@ -192,10 +202,32 @@ def add_up(
 
 
 @wp.kernel(enable_backward=False)
-def add_lines(sums: Doubles, n_rows: int, total: Doubles) -> None:
-    """Add up the rows' sums, always in the same order."""
+def add_lines(sums: Doubles, n_lines: int, n_sums: int, total: Doubles) -> None:
+    """Add up the lines' sums, always in the same order."""
     a, s = wp.tid()
     part = wp.float64(0.0)
+    for r in range(n_lines):
+        part += sums[(a * n_lines + r) * n_sums + s]
+    total[a * n_sums + s] = part
+
+
+@wp.kernel(enable_backward=False)
+def add_volume(
+    volume: Flat, n: int, n_slices: int, first: int, n_rows: int, first_row: int, sums: Doubles
+) -> None:
+    """Add up a volume's mass and its moments along slices, y and x, column by column of voxels.
+
+    Of ``n_rows`` slices from ``first`` on, which begin at ``first_row`` of the whole volume.
+    """
+    y, x = wp.tid()
+    mass = wp.float64(0.0)
+    moment = wp.float64(0.0)
     for r in range(n_rows):
-        part += sums[(a * n_rows + r) * N_SUMS + s]
-    total[a * N_SUMS + s] = part
+        value = wp.float64(volume[(y * n + x) * n_slices + first + r])
+        mass += value
+        moment += value * wp.float64(first_row + r)
+    at = (y * n + x) * 4
+    sums[at] = mass
+    sums[at + 1] = moment
+    sums[at + 2] = mass * wp.float64(y)
+    sums[at + 3] = mass * wp.float64(x)

@@ -18,7 +18,7 @@ from ..base import Frames, Operator
 from ..rays import rays_of
 from . import space_kernels
 from .arrays import DeviceArray, Shape
-from .operators import DeviceOperator, images_on, slices_from, volume_on
+from .operators import DeviceOperator, images_from, images_on, slices_from, volume_on
 
 __all__ = ["DeviceSpaceOperator", "SpaceOperator", "operator_of"]
 
@@ -123,8 +123,7 @@ class SpaceOperator(Operator):
 
     def project(self, volume: Array) -> Array:
         """Return ``A x``."""
-        images: Array = self._there.project(volume_on(self._device, volume)).host((0, 2, 1))
-        return images
+        return images_from(self._there.project(volume_on(self._device, volume)))
 
     def back_project(self, images: Array) -> Array:
         """Return ``A^T y``."""

@@ -1,0 +1,133 @@
+"""What was made of a slab, on the device that made it: sums over it, and images when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from ..slab import ImageName, SlabSums, SlabWork
+from . import precision_kernels, slab_kernels
+from .arrays import DeviceArray
+from .lines import added, coefficients
+from .operators import images_from, slices_from
+from .precision_kernels import N_CROSS, N_SCATTER
+
+__all__ = ["KeptSlab", "from_halves"]
+
+_AT_ONCE = 64  # images that are moved together: a small part of what the device has held before
+
+
+@dataclass(frozen=True, eq=False)
+class KeptSlab:
+    """A slab that stays on a device (see `SlabKept`).
+
+    Attributes
+    ----------
+    work : SlabWork
+    sums : SlabSums
+    measured, weights, reprojected, template, made : DeviceArray
+        Images, the smoothed reprojection, and the volume.
+    counted : warp.array
+        Pixels that count, column by column.
+    device : warp.Device
+    """
+
+    work: SlabWork
+    sums: SlabSums
+    measured: DeviceArray
+    weights: DeviceArray
+    reprojected: DeviceArray
+    template: DeviceArray
+    made: DeviceArray
+    counted: Any
+    device: Any
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Rows and columns of the window of whole images that is registered."""
+        rows, columns = self.work.window
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    def images(self, name: ImageName, which: NDArray[np.intp] | None) -> NDArray[np.float32]:
+        """Return images of some projections, of the slab's own rows."""
+        found: DeviceArray = getattr(self, name)
+        return images_from(found if which is None else found.take(which), self.work.inner)
+
+    def volume(self) -> NDArray[np.float32]:
+        """Return the volume's slices of the slab's own rows."""
+        return slices_from(self.made, self.work.inner)
+
+    def cross(self) -> NDArray[np.float64]:
+        """Return the sums of the template's columns times the model's and the difference."""
+        n, inner = len(self.work.back), self.work.inner
+        n_rows = inner.stop - inner.start
+        given = [*self._seen, inner.start, n_rows]
+        sums = added(precision_kernels.add_cross, n, n_rows, int(N_CROSS), given, self.device)
+        return sums.reshape(n, 4, 5)
+
+    def scatter(self, solution: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+        """Return outer products of the template's columns at a solution."""
+        n, first = len(solution), self.work.around.start
+        top = self.work.window[0].start - first  # of the window, in rows of the images here
+        inner = self.work.inner
+        before = max(0, -(-(inner.start - top) // block))  # blocks that others begin
+        end = min(inner.stop, self.work.window[0].stop - first)
+        begin = top + before * block
+        n_blocks = max(0, -(-(end - begin) // block))
+        there = wp.array(solution.ravel(), dtype=wp.float64, device=self.device)
+        given = [*self._seen, begin, n_blocks, block, there]
+        kernel = precision_kernels.add_scatter
+        sums = added(kernel, n, n_blocks, int(N_SCATTER), given, self.device)
+        return from_halves(sums.reshape(n, 3, 10))
+
+    def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weighted squares of the difference, as is and after steps."""
+        parts = range(0, len(which), _AT_ONCE)
+        ends = [slice(first, first + _AT_ONCE) for first in parts]
+        return np.concatenate([self._squares(which[part], steps[part]) for part in ends])
+
+    def _squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        work, n_columns, n_around = self.work, *self.template.shape[1:]
+        spline = coefficients(self.template.take(which))
+        moved = DeviceArray.empty(spline.shape, self.device)
+        shifts = wp.array(steps.ravel(), dtype=wp.float64, device=self.device)
+        first, n_rows = work.around.start, work.coefficients.shape[1]
+        wp.launch(
+            slab_kernels.move,
+            moved.shape,
+            [spline.flat, first, n_around, n_rows, n_columns, shifts, first, n_around],
+            [moved.flat],
+            device=self.device,
+        )
+        n_inner = work.inner.stop - work.inner.start
+        some = wp.array(which, dtype=wp.int32, device=self.device)
+        images = self.measured, self.weights, self.template, moved
+        given = [*(one.flat for one in images), self.counted, some, n_columns, n_around]
+        given += [work.inner.start, n_inner]
+        kernel = precision_kernels.add_squares
+        return added(kernel, len(which), n_inner, 2, given, self.device)
+
+    @property
+    def _seen(self) -> Iterator[Any]:
+        """What the kernels of precision begin with."""
+        images = self.measured, self.weights, self.reprojected, self.template
+        yield from (image.flat for image in images)
+        yield self.counted
+        yield from self.template.shape[1:]
+        (rows, columns), first = self.work.window, self.work.around.start
+        ends = rows.start - first, rows.stop - 1 - first, columns.start, columns.stop - 1
+        yield wp.vec4i(*ends)
+
+
+def from_halves(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return symmetric matrices of 4 by 4 from their lower halves, row by row (..., 10)."""
+    whole = np.zeros((*lower.shape[:-1], 4, 4))
+    rows, columns = np.tril_indices(4)
+    whole[..., rows, columns] = lower
+    whole[..., columns, rows] = lower
+    return whole

@@ -1,0 +1,47 @@
+"""Images that an engine keeps in its own memory: asked for sums over them, and for a few of them.
+
+Nothing else crosses in an iteration that refines; whole stacks come when somebody looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._typing import Array
+from ..backends.slab import ImageName, SlabKept
+from ..images.precision import BLOCK, Scatter, scatter_from
+
+__all__ = ["lowers_there", "read", "scatter_there"]
+
+Kept = Sequence[SlabKept]
+"""The slabs of whole images, from the first row to the last."""
+
+
+def read(kept: Kept, name: ImageName, which: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+    """Return images of one kind, whole: all of them, or some."""
+    return np.concatenate([slab.images(name, which) for slab in kept], axis=1)
+
+
+def scatter_there(kept: Kept, which: NDArray[np.intp]) -> Scatter:
+    """Return what some projections tell of their shifts (see `images.precision`)."""
+
+    def squares_at(solution: Array) -> Array:
+        of_all = np.zeros((n, 4))
+        of_all[which] = solution
+        return reduce(add, [slab.scatter(of_all, BLOCK) for slab in kept])[which]
+
+    sums = reduce(add, [slab.cross() for slab in kept])
+    n = len(sums)
+    return scatter_from(sums[which], squares_at, kept[0].window_shape)
+
+
+def lowers_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> NDArray[np.bool_]:
+    """Return whether steps of some projections lower the difference (see `step_lowers`)."""
+    squares = reduce(add, [slab.squares(which, steps) for slab in kept])
+    lower: NDArray[np.bool_] = squares[:, 1] < squares[:, 0]
+    return lower
