@@ -202,6 +202,8 @@ def test_planes_stand_in_for_the_volume_in_3d(viewer, layers, frames):
     ]
     assert not viewer.canvas.grid.enabled  # they cross in one view
     assert planes[0].plane.position == (5, 15.5, 15.5)
+    dark, bright = planes[0].colormap.map(np.array([0.0, 1.0]))
+    assert (dark[3], bright[3]) == (0, 1)  # what is dark hides nothing
     layers.show(frames(number=7))  # a run goes on
     assert planes[1].data[0, 0, 0, 0] == 8.0
     viewer.dims.ndisplay = 2

@@ -136,7 +136,7 @@ def test_an_iteration_put_back_is_shown_in_all_layers_and_in_the_words(
     evaluated(widget, qtbot, lambda: widget.result.slider.setValue(1))
     text = widget.verdict.headline.text()
     assert f"iteration 1 of {len(course.history)}" in text
-    assert "converged" not in text
+    assert "converged" not in text + widget.run_bar.status.text()
     first = course.history[0]
     for name in ("reference", "projections", "reconstruction"):
         own = viewer.layers[name].metadata["napari_tomoalign"]
@@ -242,6 +242,8 @@ def test_each_advice_is_something_to_click(change, label):
 
 
 def test_a_click_on_the_advice_does_it(widget, loop, run):
+    from qtpy.QtWidgets import QLabel
+
     loop.findings = (
         Finding("frames that do not fit", "projection 3, 17", {"excluded_subset": (3, 17)}),
         Finding("few angles", "measure more"),
@@ -250,6 +252,8 @@ def test_a_click_on_the_advice_does_it(widget, loop, run):
     widget.scan.fields["ignored_subset"].value = (3, 4)
     widget.scan.fields["excluded_subset"].value = (20,)
     run(widget)
+    shown = [label.text() for label in widget.verdict.findChildren(QLabel)]
+    assert "⚠ still moving: projection 5; raise “Iterations, at most”" in shown
     leave_out, more = widget.verdict.buttons()
     leave_out.click()
     more.click()

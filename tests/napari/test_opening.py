@@ -29,6 +29,7 @@ def unknown(tmp_path, phantom):
         file["measured/rotation"] = np.degrees(phantom.angles)
         file["measured/current"] = np.ones(7)
         file["light"] = np.ones((2, 32, 32))
+        file["dark_images"] = np.zeros((3, 32, 32))
         file["wrong"] = np.ones((2, 5, 5))
         file["note"] = "hello"
     return path
@@ -49,11 +50,15 @@ def accept(picker):
 
 def test_the_datasets_are_a_tree_with_shapes_and_telling_names_are_proposed(picker):
     top = [picker.tree.topLevelItem(i).text(0) for i in range(picker.tree.topLevelItemCount())]
-    assert sorted(top) == ["light", "measured", "wrong"]
+    assert sorted(top) == ["dark_images", "light", "measured", "wrong"]
     measured = picker.tree.topLevelItem(top.index("measured"))
     inside = {measured.child(i).text(0): measured.child(i).text(1) for i in range(3)}
     assert inside == {"images": "24 x 32 x 32", "rotation": "24", "current": "7"}
-    assert picker.chosen == {"data": "/measured/images", "angles_path": "/measured/rotation"}
+    assert picker.chosen == {
+        "data": "/measured/images",
+        "angles_path": "/measured/rotation",
+        "darks": "/dark_images",
+    }
     assert accept(picker).isEnabled()
 
 

@@ -86,10 +86,12 @@ def test_the_verdict_and_what_is_written_count_the_iterations_of_the_latest_run(
     advance(session, make_state, 1)
     advance(session, make_state, 2, last=True)
     assert len(session.course.history) == 5
-    assert headline(session.course).endswith("converged in 2 more")
+    assert headline(session.course).endswith("converged in 5")
     expected = "converged after 2 iterations; 3 iterations of earlier runs before"
     assert session.course.shown_state().message == expected
     assert session.course.outcome == f"C{expected[1:]}."
+    assert session.course.at(4).outcome == "Iteration 4 of 5 is on show."
+    assert session.course.nudged(0, (1, 0)).outcome == "Iteration 5 of 5 is on show, moved by hand."
 
 
 def test_a_spent_limit_starts_anew(session):

@@ -56,8 +56,16 @@ def test_another_scan_is_never_resumed(done, loop, run, viewer, phantom):
     other = viewer.add_image(phantom.projections * 2, metadata={"angles": phantom.angles})
     done.scan.layer.value = other
     assert not done.run_bar.goes_on  # another scan starts anew, unless one wants otherwise
+    assert "of the scan 'scan', not of 'Image'" in done.verdict.headline.text()
     done.run_bar.go_on(True)
     run(done)
+    assert "of the scan" not in done.verdict.headline.text()
+    assert [layer.name for layer in viewer.layers if layer.visible] == [
+        "Image",  # in the first cell; the other scan makes room
+        "reference",
+        "projections",
+        "reconstruction",
+    ]
     assert "resume" not in loop.arguments
     np.testing.assert_array_equal(loop.arguments["initial_shifts"], np.full((24, 2), (2, -2)))
 

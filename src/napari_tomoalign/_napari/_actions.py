@@ -142,7 +142,9 @@ class Actions(FileActions):
         elif then is not None:
             then()
         else:
-            self.run_bar.show_idle(self.session.course.outcome)
+            course = self.session.course
+            never = "Stopped before the first iteration was done."
+            self.run_bar.show_idle(course.outcome if course.history else never)
         self._allow()
 
     def _on_verified(self, verified: Verified | None, error: Exception | None) -> None:

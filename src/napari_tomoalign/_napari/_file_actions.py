@@ -186,6 +186,7 @@ class FileActions(Parts):
         made = [self._viewer.add_image(data, **attributes) for data, attributes, _ in layers]
         self.reset_choices()
         self.scan.layer.value = made[0]
+        self.show_scan()
         self.scan_opened.emit()
 
     def _return_to_session(self, images: AlignmentState | None = None) -> None:
@@ -211,6 +212,8 @@ class FileActions(Parts):
         """Show shifts that no run has just reached."""
         self._steered = True
         self.run_bar.go_on(True)
+        if not self.runner.is_running:
+            self.run_bar.show_idle(self.session.course.outcome)
         if not self.session.images_fit:
             self._evaluate()
         self._show_session()

@@ -69,7 +69,11 @@ class AlignmentLayers:
 
         A layer that was removed by hand since `begin` stays away.
         """
-        first = "reconstruction" in frames and "reconstruction" not in self._layers
+        known = self._layers.get("reconstruction")
+        first = "reconstruction" in frames and (
+            known is None
+            or _source_in(known.metadata) != _source_in(frames["reconstruction"].metadata)
+        )
         count = len(self._viewer.layers)
         for role in ROLES:
             if role not in frames:
@@ -140,7 +144,8 @@ class AlignmentLayers:
     def _refit(self, event: Any = None) -> None:
         """Show all cells of the grid whole: napari keeps the camera when they change."""
         if self._viewer.dims.ndisplay == 2:
-            self._viewer.fit_to_view()
+            shown = [layer for layer in self._viewer.layers if layer.visible]
+            self._viewer.fit_to_view(layers=shown or None)  # a hidden scan may be much larger
 
     def _contrast(self, role: str, frame: Frame) -> tuple[float, float]:
         """Reprojections are shown with the grey values of the data they are compared with."""
@@ -154,13 +159,21 @@ class AlignmentLayers:
         return grey_range(frame.data)
 
     def _arrange(self, frames: Mapping[str, Frame]) -> None:
-        """Show everything side by side, in the middle of the volume, with the sliders named."""
+        """Show everything side by side, in the middle of the volume, with the sliders named.
+
+        Other scans make room: they are a click on their eye away.
+        """
         dims = self._viewer.dims
         if dims.ndim != len(AXIS_LABELS):
             return
+        layers, source = self._viewer.layers, self._source
+        if source in layers:
+            for layer in filter(is_stack, layers):
+                layer.visible = layer is source
+            layers.move(layers.index(source), 0)  # the first cell
         dims.axis_labels = AXIS_LABELS
-        if self._source is not None:
-            _title(self._source)
+        if source is not None:
+            _title(source)
         volume = frames["reconstruction"]
         dims.set_point(0, volume.translate[0] + volume.scale[0] * (len(volume.data) // 2))
         self._viewer.canvas.grid.enabled = True
@@ -276,6 +289,11 @@ def placement_of(layer: Image, rotation_axis: RotationAxis = "vertical") -> Plac
     )
 
 
+def _source_in(metadata: Mapping[str, Any]) -> str:
+    """Return the name of the scan that one of our layers was made of."""
+    return str(metadata[KEY]["source"])
+
+
 def _keep_symmetric(event: Any) -> None:
     """Keep 0 in the middle of the difference's colours."""
     layer = event.source
@@ -296,7 +314,7 @@ def _update(layer: Image, frame: Frame) -> bool:
     Returns whether the data are finer than they were.
     """
     finer, coarser = frame.scale[-1] < layer.scale[-1], frame.scale[-1] > layer.scale[-1]
-    other = layer.metadata[KEY]["source"] != frame.metadata[KEY]["source"]
+    other = _source_in(layer.metadata) != _source_in(frame.metadata)
     if coarser:  # before the data, lest the world shrinks for a moment and the sliders jump
         _place(layer, frame)
     layer.data = shown(frame.data)

@@ -39,6 +39,9 @@ _PARTS = {  # argument of read_scan: (label, fewest axes, most axes)
 _WORDS = {
     "data": ("data", "proj", "image", "tomo"),
     "angles_path": ("angle", "theta", "rot", "tilt"),
+    "flats": ("flat", "white", "bright", "open"),
+    "darks": ("dark", "black"),
+    "keys": ("key",),
 }
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -100,15 +103,21 @@ class DatasetPicker(QDialog):
         return {name: part.value for name, part in self.parts.items() if part.value is not None}
 
     def _propose(self) -> None:
-        """Take what has a telling name and, of angles, as many as a stack is long."""
-        stacks = self._named("data")
-        if stacks:
-            self.parts["data"].value = max(stacks, key=lambda name: prod(self._shapes[name]))
-        data = self.parts["data"].value
-        for name in self._named("angles_path"):
-            if data is not None and self._shapes[name][0] in self._shapes[data]:
-                self.parts["angles_path"].value = name
-                return
+        """Take what has a telling name and a length that matches the largest stack of such a name.
+
+        White and dark fields may be called data, too: what is named as they are is no scan.
+        """
+        fields, named = {*self._named("flats"), *self._named("darks")}, self._named("data")
+        stacks = [name for name in named if name not in fields] or named
+        if not stacks:
+            return
+        self.parts["data"].value = max(stacks, key=lambda name: prod(self._shapes[name]))
+        for part in ("angles_path", "flats", "darks", "keys"):
+            for name in self._named(part):
+                self.parts[part].value = name
+                if name not in stacks and not self._fault():
+                    break
+                self.parts[part].value = None
 
     def _named(self, part: str) -> list[str]:
         return [

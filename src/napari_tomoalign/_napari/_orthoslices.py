@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils import Colormap
 
 from ._metadata import KEY
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Orthoslices"]
 
+# What is dark is clear, so that no plane hides what is bright behind it.
+_CLEAR = Colormap([[0, 0, 0, 0], [0.5, 0.5, 0.5, 0.8], [1, 1, 1, 1]], name="clear gray")
 _NORMALS = {"across the axis": (1, 0, 0), "along y": (0, 1, 0), "along x": (0, 0, 1)}
 
 
@@ -49,6 +52,7 @@ class Orthoslices:
                 plane={"position": (at, (height - 1) / 2, (width - 1) / 2), "normal": normal},
                 rendering="average",
                 blending="translucent",
+                colormap=_CLEAR,
                 scale=volume.scale * step,
                 translate=volume.translate,
                 units=volume.units,

@@ -58,7 +58,8 @@ class Parts(QWidget):
         self.reconstruction = ReconstructionForm()
         self.parameters = ParameterForm()
         self.result = ResultForm(viewer)
-        self.verdict, self.run_bar = VerdictPanel(), RunBar(KEYS)
+        labels = {name: field.label for name, field in self.fields.items()}
+        self.verdict, self.run_bar = VerdictPanel(labels), RunBar(KEYS)
         self._looked_at: Image | None = None
         self._row_read: tuple[Any, Any] = (None, None)
         self._redraw = QTimer(self)
@@ -103,6 +104,10 @@ class Parts(QWidget):
         """Unfold the result."""
         self._result_folding.expand(animate=False)
 
+    def show_scan(self) -> None:
+        """Scroll to what is said of the scan."""
+        self._scroll.verticalScrollBar().setValue(0)
+
     def show_plots(self) -> None:
         """Scroll to the plots, which the result begins with."""
         self._lay_out_result()
@@ -124,8 +129,11 @@ class Parts(QWidget):
         self.result.show_course(course)
         if hidden and course.is_result:
             QTimer.singleShot(0, self.show_plots)
-        words = ""
-        if course.is_result and not self.session.images_fit and not self.runner.is_running:
+        words, layer = "", self.scan.layer.value
+        of = "" if course.scan is None else course.scan.place.source
+        if course.is_result and layer is not None and not self._is_of(layer):
+            words = f"This is of the scan {of!r}, not of {layer.name!r}."
+        elif course.is_result and not self.session.images_fit and not self.runner.is_running:
             words = "The volume on show is not that of these shifts" + (
                 " yet: reconstructing …" if self.evaluator.is_running else "."
             )
@@ -182,6 +190,11 @@ class Parts(QWidget):
         layer = self.scan.layer.value
         if layer is not self._looked_at:
             self._looked_at = layer
-            scan = self.session.course.scan
-            own = layer is not None and scan is not None and scan.data is finest(layer)
+            own = layer is not None and self._is_of(layer)
             self.run_bar.go_on(own and self.session.course.is_result)
+            self._show_session()
+
+    def _is_of(self, layer: Image) -> bool:
+        """Whether the result belongs to the scan of a layer."""
+        scan = self.session.course.scan
+        return scan is not None and scan.data is finest(layer)

@@ -28,6 +28,7 @@ from ._session import Course
 __all__ = ["ConvergencePlot", "ShiftPlot", "SinogramPlot", "VerificationPlot"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
+_STILL = 0.05  # relative change of the residual that is not worth the height of the plot
 _HUES = {"dark": ("#4fc3f7", "#ffb74d", "#aed581"), "light": ("#0277bd", "#d84315", "#558b2f")}
 _STYLE: dict[str, Any] = {  # of matplotlib; points
     **{"font.size": 8, "axes.titlesize": 8, "lines.markersize": 3, "lines.linewidth": 1},
@@ -63,6 +64,11 @@ class _Plot(FigureCanvasQTAgg):
     def minimumSizeHint(self) -> QSize:
         """Return the least that the plot needs: a scrolled panel never squeezes it."""
         return QSize(200, self._height)
+
+    def draw_idle(self) -> None:
+        """Have it drawn when it is in view next, once, however often its size changes."""
+        self._stale = True
+        self.update()
 
     def paintEvent(self, event: Any) -> None:
         """Draw what has changed: Qt asks only where it is in view."""
@@ -199,6 +205,7 @@ class ConvergencePlot(_Plot):
         self._cursor = moves.axvline(0, color=self._text, linestyle=":", visible=False)
         moves.set_yscale("log")
         moves.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self._right.yaxis.set_major_locator(MaxNLocator(5))
         self._right.set_ylabel("residual", color=hue)
         self._right.tick_params(axis="y", colors=hue)
         lines = (self._largest, self._rms, self._tolerance, self._residual)
@@ -230,6 +237,9 @@ class ConvergencePlot(_Plot):
         for axes in (moves, self._right):
             _fit(axes)
             axes.set_xlim(0.5, max(5.5, len(course.history) + 0.5))
+        low, high = self._right.get_ylim()
+        if high - low < _STILL * high:  # else noise fills the plot, with numbers too long for it
+            self._right.set_ylim(low - _STILL * high / 2, high + _STILL * high / 2)
 
     def _mark_level(self, at: float, binning: int) -> None:
         """Say where a level begins, and its binning."""

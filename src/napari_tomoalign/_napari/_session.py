@@ -195,9 +195,12 @@ class Course:
 
     @property
     def outcome(self) -> str:
-        """How the latest run ended, in words."""
+        """How the latest run ended, or what of it is on show instead of its end, in words."""
         if self.state is None or not self.history:
-            return "Stopped before the first iteration was done."
+            return "Ready."
+        if not self.at_end:
+            said = f"Iteration {self.shown} of {len(self.history)}" if self.shown else "The start"
+            return f"{said} is on show{', moved by hand' if self.edited else ''}."
         if self.state.finished:
             return f"{self.message[:1].upper()}{self.message[1:]}."
         return f"Stopped after iteration {len(self.history)}; its shifts are kept."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
@@ -13,7 +16,7 @@ from ._forms import title_of
 from ._layout import SPACING, Scrolled, column, hint, tipped
 from ._session import Course
 
-__all__ = ["VerdictPanel", "headline", "label_of", "standard_error"]
+__all__ = ["VerdictPanel", "headline", "in_window_words", "label_of", "standard_error"]
 
 _TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
 
@@ -37,6 +40,13 @@ def label_of(finding: Finding, parameters: AlignmentParameters) -> str:
             listed = isinstance(value, tuple)
             words.append(f"{title_of(name)}: {', '.join(map(str, value)) if listed else value}")
     return ", ".join(words)
+
+
+def in_window_words(sentence: str, labels: Mapping[str, str]) -> str:
+    """Return a sentence with the window's labels in place of names that are no plain words."""
+    named = {"initial_shifts": "shifts (Load shifts…)"}
+    named |= {name: f"“{label}”" for name, label in labels.items()}
+    return re.sub(r"maxiter|[a-z]+(_[a-z]+)+", lambda word: named.get(word[0], word[0]), sentence)
 
 
 def headline(course: Course) -> str:
@@ -73,18 +83,21 @@ def _course_of(course: Course) -> str:
     if course.shown < count:
         return f"iteration {course.shown} of {count}"
     if state is not None and state.finished:
-        word = "converged" if state.converged else "not converged"
-        return f"{word} in {count - course.before}{' more' if course.before else ''}"
+        return f"{'converged' if state.converged else 'not converged'} in {count}"
     return f"iteration {count}"
 
 
 class VerdictPanel(QWidget):
-    """The verdict, the diagnosis with its buttons, and what one does next."""
+    """The verdict, the diagnosis with its buttons, and what one does next.
+
+    Sentences name what scripts know by name by the ``labels`` of the window.
+    """
 
     advised = Signal(object)  # a finding, whose change the user wants
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, labels: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._labels = labels
         self.headline = hint()
         self.headline.setStyleSheet("font-weight: bold;")
         self.verified = hint()
@@ -165,7 +178,7 @@ class VerdictPanel(QWidget):
     def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()
         layout = column(holder)
-        layout.addWidget(hint(f"⚠ {finding.sentence}"))
+        layout.addWidget(hint(f"⚠ {in_window_words(finding.sentence, self._labels)}"))
         if finding.change:
             button = QPushButton(label_of(finding, parameters))
             button.clicked.connect(lambda: self.advised.emit(finding))
