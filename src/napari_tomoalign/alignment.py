@@ -46,11 +46,10 @@ from ._executors import as_executor
 from ._signatures import spelled_out
 from .backends import Backend
 from .loop.cleaning import cleaned
-from .loop.evaluating import evaluate
 from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
 from .loop.level import level_of
 from .loop.matching import draw, find_geometry, match, pull_of_held
-from .loop.outcome import make_record, make_state, result_from_state, taken_back
+from .loop.outcome import make_record, make_state, result_from_state, taken_back, unsettled
 from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import stepped
@@ -177,77 +176,62 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     truncation = truncation_of(run, start)
     schedule = Schedule(run, start)
     rng = np.random.default_rng(run.parameters.seed)
-    poses = Poses.at_start(run, start)
-    confidence = start.usable.astype(np.float64)
+    poses, confidence = Poses.at_start(run, start), start.usable.astype(np.float64)
     history = replay(run, start, truncation, schedule, rng)
     if history:
         poses, confidence = Poses.of_record(run, history[-1]), history[-1].confidence
     level = level_of(start, schedule.binning, truncation.grid(poses.frame, last=schedule.last))
     began = time.perf_counter()
-    used = start.taking_part(confidence)
-    model = evaluate(run, level, truncation, poses, used)
+    at = Standing.of(run, start, level, truncation, poses, confidence)
     if schedule.finished:  # a run that had ended: what is missing are its images
-        misfit = standard_errors(run, start, level, model, confidence).misfit
-        seen = Standing(run, start, level, truncation, model, confidence).pictured
+        misfit = standard_errors(run, start, level, at.model, confidence).misfit
+        seen = at.pictured
         ended = judge(run, start, truncation, schedule, seen.model, history[-1], misfit)
         yield make_state(seen, ended, history, rng)
     while not schedule.finished:
+        model, captured = at.model, schedule.captured
         drawn = draw(run, start, rng)
-        found = match(run, level, model, drawn, confidence, schedule.captured)
-        pull = pull_of_held(run, start, level, model, poses, confidence, schedule.captured)
-        told = find_geometry(run, model, confidence, schedule.captured)
+        found = match(run, level, model, drawn, confidence, captured)
+        pull = pull_of_held(run, start, level, model, poses, confidence, captured)
+        told = find_geometry(run, model, confidence, captured)
         moves, notes = find_moves(run, start, level, model, found, drawn, poses, rng)
-        confidence = judge_frames(run, start, model, confidence, schedule.captured)
+        confidence = judge_frames(run, start, model, confidence, captured)
         learn(run, start, truncation, schedule, poses, confidence)
         axis = ask_axis(run, start, level, truncation, poses, confidence, told)
         turns = {**told.moves, **axis.whole(longest(poses))}
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         poses = stepped(update(run, start, poses, step, pull, confidence), turn)
-        used = start.taking_part(confidence)
-        del model  # make room for the next one
-        model = evaluate(run, level, truncation, poses, used)
-        known = standard_errors(run, start, level, model, confidence)
+        del model, at  # make room for the next one
+        at = Standing.of(run, start, level, truncation, poses, confidence)
+        known = standard_errors(run, start, level, at.model, confidence)
         record = make_record(
-            model,
-            iteration=len(history) + 1,
-            binning=level.binning,
-            poses=poses,
-            moves=moves,
+            at,
+            len(history) + 1,
+            drawn,
+            moves,
             gauge_free=schedule.gauge_free(moves, drawn, confidence),
-            drawn=drawn,
             standard_error=poses.errors_on_detector(known.errors),
-            confidence=confidence,
+            geometry_moves=turns,
+            geometry_error=geometry_errors(run, level, at.model, known, confidence),
             seconds=time.perf_counter() - began,
             notes=notes + told.notes,
-            geometry_moves=turns,
-            geometry_error=geometry_errors(run, level, model, known, confidence),
         )
         schedule.feed(record)
-        error = known_to(run, start, record)
-        at = Standing(run, start, level, truncation, model, confidence)
-        seen = at.pictured
+        error, seen, verdict = known_to(run, start, record), at.pictured, None
         if schedule.rests and schedule.ends(error):
             record, known = _look_twice(at, seen, record, known)
             error = known_to(run, start, record)
         schedule.settle(error)
-        verdict = None
-        del at  # it holds the model
         if schedule.finished:
-            if not schedule.rests:  # how far it is still to go is not known
-                nothing = freeze(np.full_like(known.errors, np.nan))
-                record = replace(record, standard_error=nothing)
+            record = record if schedule.rests else unsettled(record)
             verdict = judge(run, start, truncation, schedule, seen.model, record, known.misfit)
             if verdict.astray and (places := beginnings(run, start, poses, confidence)):
-                del model, seen
-                far = verdict.far
-                best = best_explained(run, start, level, truncation, poses, places, far=far)
-                back, poses = best is not poses, best
-                confidence = start.usable.astype(np.float64) if back else confidence
-                used = start.taking_part(confidence)
-                model = evaluate(run, level, truncation, poses, used)
-                seen = Standing(run, start, level, truncation, model, confidence).pictured
-                if back:
-                    record = taken_back(record, model, poses, confidence)
+                del at, seen  # they hold the model
+                end = poses, confidence, places
+                at = best_explained(run, start, level, truncation, *end, far=verdict.far)
+                seen = at.pictured
+                if at.poses is not poses:
+                    record = taken_back(record, at)
                     verdict = judge(
                         run, start, truncation, schedule, seen.model, record, known.misfit
                     )
@@ -256,10 +240,11 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         del seen  # it holds the model
         began = time.perf_counter()
         if schedule.binning != level.binning:
-            grid = truncation.grid(poses.frame, last=schedule.last)
-            level = level_of(start, schedule.binning, grid)
-            del model
-            model = evaluate(run, level, truncation, poses, used)
+            del at
+            level = level_of(
+                start, schedule.binning, truncation.grid(poses.frame, last=schedule.last)
+            )
+            at = Standing.of(run, start, level, truncation, poses, confidence)
 
 
 def _look_twice(

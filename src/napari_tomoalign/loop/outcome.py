@@ -33,42 +33,39 @@ from .standing import Standing
 from .truncation import Truncation
 from .verdict import TAKEN_BACK, Verdict
 
-__all__ = ["make_record", "make_state", "result_from_state", "taken_back"]
+__all__ = ["make_record", "make_state", "result_from_state", "taken_back", "unsettled"]
 
 
 def make_record(
-    model: Model,
-    *,
+    at: Standing,
     iteration: int,
-    binning: int,
-    poses: Poses,
-    moves: Array,
-    gauge_free: Array,
     drawn: NDArray[np.intp],
+    moves: Array,
+    *,
+    gauge_free: Array,
     standard_error: Array,
-    confidence: Array,
-    seconds: float,
-    notes: tuple[str, ...],
     geometry_moves: Mapping[str, Array],
     geometry_error: Mapping[str, Array],
+    seconds: float,
+    notes: tuple[str, ...],
 ) -> IterationRecord:
-    """Return the record of an iteration whose shifts the model belongs to.
+    """Return the record of an iteration that ended where the run stands.
 
     ``gauge_free`` are the moves that count, see `Schedule.gauge_free`.
     """
-    lengths = np.hypot(*gauge_free[drawn].T)
+    poses, lengths = at.poses, np.hypot(*gauge_free[drawn].T)
     return IterationRecord(
         iteration=iteration,
-        binning=binning,
+        binning=at.level.binning,
         center=poses.center,
         shifts=freeze(poses.shifts.copy()),
         moves=freeze(moves.copy()),
         drawn=freeze(drawn),
         largest_move=float(lengths.max()),
         rms_move=float(np.sqrt(np.mean(lengths**2))),
-        **_residuals(model, confidence),
+        **_residuals(at),
         standard_error=freeze(standard_error.copy()),
-        confidence=freeze(confidence.copy()),
+        confidence=freeze(at.confidence.copy()),
         seconds=seconds,
         notes=notes,
         geometry={name: freeze(poses.found(name)) for name in geometry_moves},
@@ -77,9 +74,9 @@ def make_record(
     )
 
 
-def _residuals(model: Model, confidence: Array) -> dict[str, Any]:
-    difference, power = model.sums.difference, model.sums.power
-    counted = confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
+def _residuals(at: Standing) -> dict[str, Any]:
+    difference, power = at.model.sums.difference, at.model.sums.power
+    counted = at.confidence >= TRUSTED  # a blank or foreign frame has no say in how the others fit
     if not counted.any():
         counted[:] = True
     return {
@@ -88,17 +85,20 @@ def _residuals(model: Model, confidence: Array) -> dict[str, Any]:
     }
 
 
-def taken_back(
-    record: IterationRecord, model: Model, poses: Poses, confidence: Array
-) -> IterationRecord:
-    """Return the last record of a run that goes back to where it began, and the model there."""
+def unsettled(record: IterationRecord) -> IterationRecord:
+    """Return the last record of a run that does not rest: how far it has to go is not known."""
+    return replace(record, standard_error=freeze(np.full_like(record.standard_error, np.nan)))
+
+
+def taken_back(record: IterationRecord, at: Standing) -> IterationRecord:
+    """Return the last record of a run that goes back to where it began, and stands there."""
+    poses = at.poses
     return replace(
-        record,
+        unsettled(record),
         center=poses.center,
         shifts=freeze(poses.shifts.copy()),
-        **_residuals(model, confidence),
-        standard_error=freeze(np.full_like(record.standard_error, np.nan)),
-        confidence=freeze(confidence.copy()),
+        **_residuals(at),
+        confidence=freeze(at.confidence.copy()),
         notes=(*record.notes, TAKEN_BACK),
         geometry={name: freeze(poses.found(name)) for name in record.geometry},
         geometry_error={

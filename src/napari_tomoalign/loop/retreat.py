@@ -18,6 +18,7 @@ from ..start.run import Run
 from .evaluating import evaluate
 from .level import Level
 from .poses import Poses
+from .standing import Standing
 from .truncation import Truncation
 from .verdict import out_of_reach
 
@@ -58,11 +59,12 @@ def best_explained(
     level: Level,
     truncation: Truncation,
     poses: Poses,
+    confidence: Array,
     places: Sequence[Poses],
     *,
     far: bool,
-) -> Poses:
-    """Return the poses, or of the places where they began the best, if they explain no more.
+) -> Standing:
+    """Stand at the poses, or of the places where they began at the best, if they explain no more.
 
     ``far`` says that shifts are so long that little of the images is left to contradict them.
     """
@@ -82,5 +84,6 @@ def best_explained(
     noise = min(start.noise, _SURE * end)
     least = _NO_BETTER_FAR if far else _NO_BETTER
     if end**2 - noise**2 < least**2 * (min(begun) ** 2 - noise**2):
-        return poses
-    return places[int(np.argmin(begun))]
+        return Standing.of(run, start, level, truncation, poses, confidence)
+    best, usable = places[int(np.argmin(begun))], start.usable.astype(np.float64)
+    return Standing.of(run, start, level, truncation, best, usable)

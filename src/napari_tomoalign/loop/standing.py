@@ -42,6 +42,20 @@ class Standing:
     model: Model
     confidence: Array
 
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        start: Start,
+        level: Level,
+        truncation: Truncation,
+        poses: Poses,
+        confidence: Array,
+    ) -> Standing:
+        """Return where a run stands at some poses: the model is evaluated there."""
+        model = evaluate(run, level, truncation, poses, start.taking_part(confidence))
+        return cls(run, start, level, truncation, model, confidence)
+
     @property
     def poses(self) -> Poses:
         """At which the model was evaluated."""
