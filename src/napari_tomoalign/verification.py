@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._typing import Array
+from ._typing import Array, Stack
 from .alignment import align, iterate_alignment
 from .backends import Backend
 from .geometry import ScanGeometry
@@ -18,6 +18,7 @@ from .images.filtering import fill_ignored
 from .images.shifting import shift_stack, shift_weights
 from .parameters import AlignmentParameters
 from .results import TRUSTED, AlignmentState
+from .start.run import Run
 
 __all__ = ["Verification", "verify"]
 
@@ -158,17 +159,8 @@ def verify(
     """
     if not 0 < jitter < np.inf:
         raise ValueError(f"jitter must be above 0 px and finite, got {jitter}")
-    used = result.parameters
-    if isinstance(used, AlignmentParameters):
-        used = {field.name: getattr(used, field.name) for field in fields(used)}
-    lies = result.geometry
-    views: dict[str, Any] = {
-        "angles": lies.angles if lies.rotations is None else None,
-        "rotations": lies.rotations,
-        "in_plane": lies.in_plane,
-    }
-    stands = {"axis_angle": lies.axis_angle, "axis_tilt": lies.axis_tilt}
-    settings: dict[str, Any] = {**used, **stands, **parameters}
+    geometry, views = result.geometry, _views(result.geometry)
+    settings = {**_settings(result), **parameters}
     run = iterate_alignment(
         projections,
         **views,
@@ -176,30 +168,10 @@ def verify(
         backend=result.backend if backend is None else backend,
         **settings,
     )
-    if run.geometry.n_angles != len(result.shifts):
-        raise ValueError(
-            f"the result has {len(result.shifts)} projections, the scan {run.geometry.n_angles}: "
-            "pass the scan that the result belongs to"
-        )
-    subset = run.valid & (result.confidence >= TRUSTED)
-    if subset.sum() < _FEWEST:
-        raise ValueError(
-            f"{subset.sum()} of {len(subset)} projections are registered and fit, at least "
-            f"{_FEWEST} are needed: fewer can be anywhere, for where the object lies is free; "
-            "ignore fewer, or see why they do not fit"
-        )
+    subset = _scored(run, result)
     rng = np.random.default_rng(seed)
     injected = rng.uniform(-jitter, jitter, result.shifts.shape) * run.parameters.directions
-    images, weighted = run.lines.weighted()
-    if weighted is not None:
-        images = fill_ignored(images, weighted)  # garbage would spread as the images are moved
-    displaced = shift_stack(images, injected - result.shifts, workers=settings["workers"])
-    known = shift_weights(
-        weighted,
-        injected - result.shifts,
-        run.geometry.projections_shape,
-        workers=settings["workers"],
-    )
+    displaced, known = _moved(run, injected - result.shifts)
     settings["transmission"] = False  # the run has taken -log already
     again = align(
         displaced,
@@ -212,14 +184,60 @@ def verify(
         **settings,
     )
     nothing = np.zeros_like(injected)
+    seen = injected, geometry.directions, subset
     centers = (result.center, result.center)
     noise = float(np.sqrt(np.nanmean(np.sum(result.standard_error[subset] ** 2, axis=1))))
     return Verification(
-        injected=remove_gauge(injected, lies.directions),
-        recovered=remove_gauge(again.shifts, lies.directions),
-        error=alignment_error(again, injected, lies.directions, subset, centers=centers),
-        error_before=alignment_error(nothing, injected, lies.directions, subset, centers=centers),
+        injected=remove_gauge(injected, geometry.directions),
+        recovered=remove_gauge(again.shifts, geometry.directions),
+        error=alignment_error(again, *seen, centers=centers),
+        error_before=alignment_error(nothing, *seen, centers=centers),
         noise=noise,
         subset=subset,
         converged=again.converged,
     )
+
+
+def _views(geometry: ScanGeometry) -> dict[str, Any]:
+    """Return from where each projection was seen, as `align` is told it."""
+    return {
+        "angles": geometry.angles if geometry.rotations is None else None,
+        "rotations": geometry.rotations,
+        "in_plane": geometry.in_plane,
+    }
+
+
+def _settings(result: Aligned) -> dict[str, Any]:
+    """Return the parameters of a run, with the axis that it found."""
+    used = result.parameters
+    if isinstance(used, AlignmentParameters):
+        used = {field.name: getattr(used, field.name) for field in fields(used)}
+    geometry = result.geometry
+    return {**used, "axis_angle": geometry.axis_angle, "axis_tilt": geometry.axis_tilt}
+
+
+def _scored(run: Run, result: Aligned) -> NDArray[np.bool_]:
+    """Return the projections that take part in the run and were trusted in the result."""
+    if run.geometry.n_angles != len(result.shifts):
+        raise ValueError(
+            f"the result has {len(result.shifts)} projections, the scan {run.geometry.n_angles}: "
+            "pass the scan that the result belongs to"
+        )
+    subset = np.asarray(run.valid & (result.confidence >= TRUSTED))
+    if subset.sum() < _FEWEST:
+        raise ValueError(
+            f"{subset.sum()} of {len(subset)} projections are registered and fit, at least "
+            f"{_FEWEST} are needed: fewer can be anywhere, for where the object lies is free; "
+            "ignore fewer, or see why they do not fit"
+        )
+    return subset
+
+
+def _moved(run: Run, shifts: Array) -> tuple[Stack, NDArray[Any] | None]:
+    """Return a run's images and their weights, moved in one interpolation."""
+    images, weights = run.lines.weighted()
+    if weights is not None:
+        images = fill_ignored(images, weights)  # garbage would spread as the images are moved
+    workers = run.parameters.workers
+    moved = shift_stack(images, shifts, workers=workers)
+    return moved, shift_weights(weights, shifts, run.geometry.projections_shape, workers=workers)

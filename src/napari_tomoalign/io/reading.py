@@ -26,7 +26,7 @@ from .formats.foreign import advice
 from .lazy import LazyProjections
 from .limits import require_memory
 from .planning import planned
-from .preparation import Counts
+from .preparation import Counts, Preparation
 from .raw import RawScan, ReadOptions, sensible
 from .scan import Scan
 from .selection import (
@@ -179,10 +179,7 @@ def read_scan(
     >>> load(scan).projections.dtype
     dtype('float32')
     """
-    given = {"angles": angles, "first_last": first_last, "angles_from_names": angles_from_names}
-    named = [name for name, value in given.items() if value is not None and value is not False]
-    if len(named) > 1:
-        raise ValueError(f"both {' and '.join(named)} were given; give one of them")
+    named = _one_way(angles=angles, first_last=first_last, angles_from_names=angles_from_names)
     own = None if angles is None else own_angles(angles, angle_unit)
     options = ReadOptions(
         data=data,
@@ -191,7 +188,7 @@ def read_scan(
         darks=darks,
         keys=keys,
         n_angles=None if own is None else len(own[0]),
-        angles_known=bool(named),
+        angles_known=named,
         angle_unit=angle_unit,
         angle_axis=angle_axis,
         inflate=inflate,
@@ -202,28 +199,9 @@ def read_scan(
     raw = _opened([Path(one) for one in paths], options)
     found, words = angles_of(raw, own, first_last, angles_from_names, paths[0])
     found, words = one_each(found, words, raw, angles_from_start, paths[0])
-    axis = checked_axis(rotation_axis or raw.rotation_axis or "vertical")
-    rotations = None if named else raw.rotations
-    if rotations is not None and axis != raw.rotation_axis:
-        raise ValueError(
-            f"{paths[0]} holds a rotation for each projection, of images whose rows lie as "
-            f"rotation_axis={raw.rotation_axis!r} says, got {axis!r}: leave rotation_axis out"
-        )
+    axis, rotations = _seen_from(raw, rotation_axis, named, paths[0])
     preparation, lines = planned(raw, normalise, transmission, background)
-    advice_in = [line for line in lines if "give " in line]
-    projections = LazyProjections(
-        raw.stack,
-        preparation,
-        axis,
-        binning=checked_binning(binning),
-        rows=checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
-        channels=picked_channels(channels, raw),
-    )
-    if 0 in projections.shape[:3]:
-        raise ValueError(
-            f"binning {binning} leaves nothing of images of {raw.stack.shape[1:3]} pixels; take a "
-            "smaller one"
-        )
+    projections = _projections(raw, preparation, axis, binning, rows, channels)
     scan = Scan(
         projections=projections,  # type: ignore[arg-type]  # behaves as an array
         angles=found,
@@ -237,12 +215,59 @@ def read_scan(
             "angles": words,
         },
         preparation=(*raw.notes, *_lost_words(raw), *lines, *cut_words(projections, rows)),
-        remarks=(*_order_words(raw), *_lost_words(raw), *raw.notes, *advice_in),
+        remarks=(*_order_words(raw), *_lost_words(raw), *raw.notes, *_advice_in(lines)),
         initial_shifts=_turned_shifts(raw.initial_shifts, axis, binning),
         true_shifts=_turned_shifts(raw.true_shifts, axis, binning),
         rotations=rotations,
     )
     return scan if lazy else load(scan)
+
+
+def _one_way(**ways: Any) -> bool:
+    """Say whether angles are given in one of the ways; refuse several."""
+    named = [name for name, value in ways.items() if value is not None and value is not False]
+    if len(named) > 1:
+        raise ValueError(f"both {' and '.join(named)} were given; give one of them")
+    return bool(named)
+
+
+def _seen_from(
+    raw: RawScan, asked: RotationAxis | None, angles_given: bool, path: PathLike
+) -> tuple[RotationAxis, NDArray[np.float64] | None]:
+    """Return the direction of the axis, and the file's rotations where they count."""
+    axis = checked_axis(asked or raw.rotation_axis or "vertical")
+    rotations = None if angles_given else raw.rotations
+    if rotations is not None and axis != raw.rotation_axis:
+        raise ValueError(
+            f"{path} holds a rotation for each projection, of images whose rows lie as "
+            f"rotation_axis={raw.rotation_axis!r} says, got {axis!r}: leave rotation_axis out"
+        )
+    return axis, rotations
+
+
+def _projections(
+    raw: RawScan,
+    preparation: Preparation,
+    axis: RotationAxis,
+    binning: int,
+    rows: Rows,
+    channels: Sequence[int | str] | None,
+) -> LazyProjections:
+    """Return the projections as they are asked for, to be read when they are indexed."""
+    projections = LazyProjections(
+        raw.stack,
+        preparation,
+        axis,
+        binning=checked_binning(binning),
+        rows=checked_rows(rows, raw.stack.shape[1 if axis == "vertical" else 2]),
+        channels=picked_channels(channels, raw),
+    )
+    if 0 in projections.shape[:3]:
+        raise ValueError(
+            f"binning {binning} leaves nothing of images of {raw.stack.shape[1:3]} pixels; take a "
+            "smaller one"
+        )
+    return projections
 
 
 def load(scan: Scan) -> Scan:
@@ -341,6 +366,11 @@ def _lost_words(raw: RawScan) -> tuple[str, ...]:
     runs = np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1)
     named = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:20])
     return (f"{lost.size} frames were never written, or not whole: {named}; weight 0",)
+
+
+def _advice_in(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return what was planned that the user may want otherwise."""
+    return tuple(line for line in lines if "give " in line)
 
 
 def _order_words(raw: RawScan) -> tuple[str, ...]:
