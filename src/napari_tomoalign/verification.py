@@ -80,6 +80,18 @@ class Verification:
         """What is left of the injected shifts: ``error`` over ``error_before``."""
         return self.error / max(self.error_before, 1e-30)
 
+    def scored(
+        self, directions: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what was injected and what came back of the projections that are scored.
+
+        They differ by what is scored: what the object's position does not account for, seen along
+        the geometry's ``directions``, see `ScanGeometry`.
+        """
+        injected, views = self.injected[self.subset], directions[self.subset]
+        difference = self.recovered[self.subset] - injected
+        return injected, injected + remove_gauge(difference, views)
+
     @property
     def recovered_well(self) -> bool:
         """Whether less than a tenth of what was injected is left."""

@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 
-import numpy as np
 import pytest
 
 INSTALL = 'pip install "napari-tomoalign[test]"'
@@ -73,14 +72,6 @@ def quiet_pool():
 
 
 @pytest.fixture
-def phantom():
-    """A scan small enough to be aligned in a moment."""
-    from napari_tomoalign.simulation import simulate
-
-    return simulate(32, 24, jitter=1.5, drift=1.0)
-
-
-@pytest.fixture
 def viewer(make_napari_viewer):
     return make_napari_viewer()
 
@@ -118,11 +109,11 @@ def widget(viewer, stack, qtbot):
 
 
 @pytest.fixture
-def loop(monkeypatch):
+def loop(monkeypatch, make_state):
     """A stand-in for the loop: says what reached it, and yields what it is told to."""
     from napari_tomoalign._napari import _run
 
-    stand_in = Loop()
+    stand_in = Loop(make_state)
     monkeypatch.setattr(_run, "iterate_alignment", stand_in)
     return stand_in
 
@@ -130,7 +121,8 @@ def loop(monkeypatch):
 class Loop:
     """Yields states of a still alignment; counts them, and may fail at one of them."""
 
-    def __init__(self):
+    def __init__(self, make_state):
+        self.make_state = make_state
         self.arguments = {}
         self.states = 3
         self.error = None
@@ -153,53 +145,19 @@ class Loop:
             self.done = number
             last = number == self.states
             findings = self.findings if last else ()
-            yield make_state(projections, angles, number, last=last, findings=findings)
+            yield self.make_state(projections, angles, number, last=last, findings=findings)
 
 
-@pytest.fixture(name="make_state")
-def make_state_fixture():
-    return make_state
+@pytest.fixture
+def line_in():
+    """Draw a plot and return its line of a label."""
 
+    def find(plot, label):
+        plot.lay_out()
+        lines = [line for axes in plot.figure.axes for line in axes.get_lines()]
+        return next(line for line in lines if line.get_label() == label)
 
-def make_state(projections, angles, number=1, *, last=False, binning=1, fill=None, findings=()):
-    """Return a state as the loop would; shifts grow with the number, so that they tell."""
-    from napari_tomoalign import AlignmentParameters, AlignmentState, IterationRecord, ScanGeometry
-
-    n, n_rows, n_columns = (len(angles), *(size // binning for size in projections.shape[1:]))
-    geometry = ScanGeometry(np.asarray(angles), n_rows, n_columns, (n_columns - 1) / 2)
-    images = np.full(geometry.projections_shape, number if fill is None else fill, np.float32)
-    records = tuple(
-        IterationRecord(
-            iteration=i,
-            binning=binning,
-            center=(projections.shape[2] - 1) / 2,
-            shifts=np.full((n, 2), (i, -i), dtype=float),
-            moves=np.ones((n, 2)),
-            drawn=np.arange(n),
-            largest_move=1.0 / i,
-            rms_move=0.5 / i,
-            residual=0.1 / i,
-            residuals=np.full(n, 0.1),
-            standard_error=np.full((n, 2), 0.01),
-            confidence=np.ones(n),
-            seconds=0.01,
-        )
-        for i in range(1, number + 1)
-    )
-    return AlignmentState(
-        history=records,
-        reconstruction=np.full(geometry.volume_shape, 1.0 + number, np.float32),
-        projections=images,
-        reference=images + 1,
-        geometry=geometry,
-        parameters=AlignmentParameters(),
-        backend="builtin",
-        converged=last,
-        finished=last,
-        message=f"converged after {number} iterations" if last else f"iteration {number}",
-        findings=findings,
-        generator_state={"number": number},
-    )
+    return find
 
 
 @pytest.fixture

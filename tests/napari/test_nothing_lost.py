@@ -1,5 +1,8 @@
 """What was found stays: a run that fails, undo and redo, the result's own axis, any iteration."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -286,3 +289,19 @@ def test_the_verdict_stays_in_view(done):
     assert text == "± 0.014 px (RMS) · 24 of 24 trusted · axis at 15.5 · converged in 4"
     assert not done._scroll.isAncestorOf(done.verdict)
     assert not done._scroll.isAncestorOf(done.run_bar)
+
+
+def test_a_session_is_the_viewers_and_goes_with_it():
+    from napari_tomoalign._napari._parts import session_of
+
+    class Viewer:
+        """Stands in for napari's, which napari itself keeps for a while."""
+
+    viewer = Viewer()
+    session = session_of(viewer)
+    assert session_of(viewer) is session
+    assert session_of(Viewer()) is not session
+    gone = weakref.ref(session)
+    del viewer, session
+    gc.collect()
+    assert gone() is None

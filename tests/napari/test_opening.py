@@ -6,13 +6,9 @@ import pytest
 
 from napari_tomoalign import align
 from napari_tomoalign._napari._opening import DatasetPicker, datasets_of
-from napari_tomoalign._napari._request import RunRequest
-from napari_tomoalign._napari._runs import read_run
-from napari_tomoalign.alignment import iterate_alignment
-from napari_tomoalign.cli import main
-from napari_tomoalign.io import write_result, write_scan
+from napari_tomoalign.io import write_result
 from napari_tomoalign.io.scan import Scan
-from napari_tomoalign.simulation import simulate
+from napari_tomoalign.steering import read_run
 
 
 @pytest.fixture
@@ -108,48 +104,3 @@ def test_a_run_without_its_scan_is_shown_and_asks_for_it(
         widget.verdict.verify.click()
     assert "are recovered" in widget.verdict.verified.text()
     assert widget.session.course.has_scan
-
-
-def test_a_run_of_some_rows_that_were_binned_finds_its_scan_again(tmp_path, phantom):
-    axis, run = "horizontal", tmp_path / "run"
-    scan = write_scan(
-        tmp_path / "scan.h5",
-        np.swapaxes(phantom.projections, 1, 2),
-        phantom.angles,
-        rotation_axis=axis,
-    )
-    words = "--rows 4:28 --binning 2 --maxiter 1 --backend builtin --no-progress"
-    assert main(["align", str(scan), "-o", str(run), *words.split()]) in (0, 3)
-    course = read_run(run).course
-    assert course.has_scan
-    binned = phantom.projections[:, 4:28].reshape(24, 12, 2, 16, 2).mean(axis=(2, 4))
-    np.testing.assert_allclose(course.scan.load().projections, binned, atol=1e-5)
-    np.testing.assert_allclose(course.scan.data, np.swapaxes(binned, 1, 2), atol=1e-5)
-    assert course.scan.options["rows"] == "4:28"
-    assert course.scan.options["binning"] == 2
-
-
-def test_a_run_by_rotations_is_gone_on_with_by_them(tmp_path):
-    scan = simulate(20, 10, axis_angle=8.0, noise=0.01, jitter=0.5, drift=0.5, seed=1)
-    rotations, turns = scan.geometry.orientations, np.linspace(-0.002, 0.002, 10)
-    result = align(
-        scan.projections,
-        None,
-        rotations=rotations,
-        in_plane=turns,
-        backend="builtin",
-        progress=False,
-        maxiter=2,
-    )
-    file = write_scan(tmp_path / "scan.h5", scan.projections, scan.angles)
-    source = Scan(scan.projections, result.angles, rotations=rotations, source={"file": str(file)})
-    write_result(tmp_path / "run", result, source)
-    opened = read_run(tmp_path / "run")
-    (layer,) = opened.scan
-    np.testing.assert_allclose(layer[1]["metadata"]["rotations"], rotations)
-    before = opened.course.request
-    anew = RunRequest(before.scan, None, "builtin", before.parameters.with_changes(maxiter=3))
-    _, request = opened.course.going_on(anew)
-    run = iterate_alignment(scan.projections, **request.arguments())
-    np.testing.assert_allclose(run.geometry.orientations, result.geometry.orientations)
-    np.testing.assert_allclose(next(iter(run)).history[0].shifts, result.history[0].shifts)

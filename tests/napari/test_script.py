@@ -6,11 +6,9 @@ import sys
 import threading
 
 import numpy as np
-import pytest
 
 from napari_tomoalign import align, show_in
 from napari_tomoalign.cli import main
-from napari_tomoalign.simulation import simulate
 
 
 def test_a_script_is_watched(viewer, phantom):
@@ -123,73 +121,9 @@ def test_the_command_runs_without_a_viewer():
     subprocess.run([sys.executable, "-c", COMMAND], check=True, timeout=120, env=environment)
 
 
-@pytest.fixture(scope="module")
-def aligned():
-    """A scan of 20 rows, and what came of it."""
-    scan = simulate(32, 24, jitter=1.5, drift=1.0)
-    return align(scan.projections[:, :20], scan.angles, progress=False)
-
-
-@pytest.fixture
-def finished(phantom, aligned, tmp_path):
-    """A finished run in a folder, and its result; pixels of 0.5 um."""
-    from napari_tomoalign.io import write_result, write_scan
-    from napari_tomoalign.io.scan import Scan
-
-    def make(rotation_axis="vertical", suffix=".h5", scan_file=False):
-        source = {}
-        if scan_file:
-            path = write_scan(
-                tmp_path / "scan.h5",
-                phantom.projections[:, :20],
-                phantom.angles,
-                pixel_size=0.5,
-                pixel_unit="um",
-            )
-            source = {"file": str(path)}
-        scan = Scan(
-            phantom.projections[:, :20],
-            phantom.angles,
-            pixel_size=0.5,
-            pixel_unit="um",
-            rotation_axis=rotation_axis,
-            source=source,
-        )
-        write_result(tmp_path / "run", aligned, scan, suffix=suffix)
-        return tmp_path / "run", aligned
-
-    return make
-
-
-@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
-@pytest.mark.parametrize("suffix", [".h5", ".tif", ".mrc"])
-def test_a_finished_run_is_read(finished, phantom, axis, suffix):
-    from napari_tomoalign._napari._runs import read_run
-    from napari_tomoalign.backends import get_backend
-    from napari_tomoalign.images.shifting import shift_stack
-
-    folder, result = finished(axis, suffix)
-    opened = read_run(folder)
-    course, images = opened.course, opened.images
-    # TIFF and MRC have no place for the column of the axis: there it is in the middle.
-    center = result.center if suffix == ".h5" else (phantom.projections.shape[2] - 1) / 2
-    aligned = shift_stack(phantom.projections[:, :20], -result.shifts - (0, result.center - center))
-    np.testing.assert_allclose(images.reference, aligned, atol=1e-4)
-    assert images.geometry.center == pytest.approx(center)
-    volume = get_backend("builtin").reconstruct(aligned, images.geometry, algorithm="fbp")
-    np.testing.assert_allclose(images.reconstruction, volume, atol=0.01 * volume.max())
-    expected = get_backend("builtin").operator(images.geometry)(images.reconstruction)
-    np.testing.assert_allclose(images.projections, expected, atol=1e-3)
-    np.testing.assert_allclose(course.scan.place.scale, (1, 0.5, 0.5))
-    assert course.scan.rotation_axis == axis
-    np.testing.assert_array_equal(course.shifts, result.shifts)
-    assert len(course.history) == len(result.history)
-    assert course.state.parameters == result.parameters
-
-
 def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qtbot, tmp_path):
-    from napari_tomoalign._napari._runs import read_run
     from napari_tomoalign._napari._widget import AlignmentWidget
+    from napari_tomoalign.steering import read_run
 
     folder, result = finished(scan_file=True)
     widget = AlignmentWidget(viewer)
@@ -220,31 +154,6 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
     )
     np.testing.assert_array_equal(read_run(again).course.shifts, widget.session.course.shifts)
     widget.close_down()
-
-
-@pytest.mark.parametrize("name", ["axis_angle", "axis_tilt"])
-def test_an_axis_that_is_not_upright_comes_back_with_its_run(phantom, tmp_path, name):
-    from napari_tomoalign._napari._runs import read_run
-    from napari_tomoalign.io import write_result
-    from napari_tomoalign.io.scan import Scan
-    from napari_tomoalign.io.settings import read_settings, write_settings
-
-    data, angle = phantom.projections, np.deg2rad(5.0)
-    told = {name: angle, "levels": (1,), "maxiter": 1, "backend": "builtin"}
-    result = align(data, phantom.angles, **told, progress=False)
-    write_result(tmp_path / "run", result, Scan(data, phantom.angles))
-    opened = read_run(tmp_path / "run")
-    assert getattr(opened.course.request.parameters, name) == pytest.approx(angle)
-    images = opened.images
-    assert getattr(images.measured_geometry, name) == pytest.approx(angle)
-    np.testing.assert_allclose(images.reference, result.reference, atol=1e-4)
-    np.testing.assert_allclose(images.geometry.directions, result.geometry.upright.directions)
-    missed = np.std(result.projections - result.reference)
-    assert np.std(images.projections - images.reference) < 1.3 * missed
-    settings = write_settings(
-        tmp_path / "run.toml", {}, result.parameters.to_dict(), overwrite=False
-    )
-    assert read_settings(settings)[name] == pytest.approx(5.0)  # as it is typed
 
 
 def test_view_says_what_is_missing(tmp_path, capsys):

@@ -245,15 +245,21 @@ def test_what_is_aligned_is_not_moved_again(done, viewer, told):
     assert any("no binning explains" in text for text in told())
 
 
-def test_the_plots_grow(done, viewer):
+def test_the_plots_grow(done, line_in):
     shifts, convergence = done.result.shifts, done.result.convergence
-    for plot in (shifts, convergence):
-        plot._redraw()
-    np.testing.assert_array_equal(convergence._largest.get_xdata(), [1, 2, 3, 4])
-    np.testing.assert_allclose(convergence._largest.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
-    np.testing.assert_array_equal(shifts._row.get_ydata(), np.full(24, 4.0))
-    np.testing.assert_array_equal(shifts._column.get_ydata(), np.full(24, -4.0))
-    assert convergence._axes[0].get_yscale() == "log"
+    largest, row, column = (
+        line_in(plot, label)
+        for plot, label in (
+            (convergence, "largest move"),
+            (shifts, "row ± error"),
+            (shifts, "column ± error"),
+        )
+    )
+    np.testing.assert_array_equal(largest.get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_allclose(largest.get_ydata(), [1, 1 / 2, 1 / 3, 1 / 4])
+    np.testing.assert_array_equal(row.get_ydata(), np.full(24, 4.0))
+    np.testing.assert_array_equal(column.get_ydata(), np.full(24, -4.0))
+    assert largest.axes.get_yscale() == "log"
 
 
 def test_the_plots_follow_the_theme(done, viewer):
@@ -261,7 +267,7 @@ def test_the_plots_follow_the_theme(done, viewer):
 
     for theme in ("light", "dark"):
         viewer.theme = theme
-        face = done.result.shifts._figure.get_facecolor()
+        face = done.result.shifts.figure.get_facecolor()
         expected = np.array(get_theme(theme).background.as_rgb_tuple()) / 255
         np.testing.assert_allclose(face[:3], expected, atol=0.01)
 

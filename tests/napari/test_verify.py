@@ -5,7 +5,7 @@ from time import sleep
 import numpy as np
 import pytest
 
-from napari_tomoalign import Verification
+from napari_tomoalign import ScanGeometry, Verification
 from napari_tomoalign._napari import _verify
 
 ENDLESS = 10_000
@@ -77,14 +77,14 @@ class TestInAModel:
         return widget
 
     def test_known_shifts_come_back_and_no_layer_is_changed(
-        self, viewer, stack, widget, run, verify
+        self, viewer, stack, widget, run, verify, line_in
     ):
         run(widget)
         before = {layer.name: (layer.data, layer.data.copy()) for layer in viewer.layers}
         shifts, history = widget.session.course.shifts.copy(), widget.session.course.history
         verify(widget)
         assert "Verified: shifts of this scan are recovered: of " in widget.verdict.verified.text()
-        row, column = widget.result.verification._points
+        row, column = (line_in(widget.result.verification, name) for name in ("row", "column"))
         for points in (row, column):
             injected, recovered = points.get_data()
             assert len(injected) == 24
@@ -210,14 +210,14 @@ class TestInAModel:
         np.testing.assert_array_equal(check.arguments["result"].shifts, np.full((24, 2), (2, -2)))
 
     def test_a_horizontal_axis_is_turned_in_and_out(
-        self, viewer, widget, phantom, check, loop, run, verify
+        self, viewer, widget, phantom, check, loop, run, verify, line_in
     ):
         viewer.layers["scan"].data = np.swapaxes(phantom.projections, 1, 2)[:, :, :30]
         widget.scan.fields["rotation_axis"].value = "horizontal"
         run(widget)
         verify(widget)
         np.testing.assert_array_equal(check.arguments["projections"], phantom.projections[:, :30])
-        row, column = widget.result.verification._points
+        row, column = (line_in(widget.result.verification, name) for name in ("row", "column"))
         assert np.ptp(row.get_xdata()) == 4  # the loop's columns
         assert np.ptp(column.get_xdata()) == 2
 
@@ -232,14 +232,19 @@ class TestInAModel:
         run(done)
         assert picture.isHidden()
 
-    def test_the_picture_has_the_colours_of_the_shifts_and_follows_the_theme(self, viewer, done):
+    def test_the_picture_has_the_colours_of_the_shifts_and_follows_the_theme(
+        self, viewer, done, check, verify, line_in
+    ):
+        verify(done)
         plots, picture = done.result.shifts, done.result.verification
         seen = []
         for theme in ("light", "dark"):
             viewer.theme = theme
-            assert picture._figure.get_facecolor() == plots._figure.get_facecolor()
-            colours = [points.get_color() for points in picture._points]
-            assert colours == [plots._row.get_color(), plots._column.get_color()]
+            assert picture.figure.get_facecolor() == plots.figure.get_facecolor()
+            colours = [line_in(picture, name).get_color() for name in ("row", "column")]
+            assert colours == [
+                line_in(plots, f"{name} ± error").get_color() for name in ("row", "column")
+            ]
             seen.append(colours)
         assert seen[0] != seen[1]
 
@@ -253,9 +258,9 @@ def test_only_what_is_scored_is_in_the_picture():
     recovered[5] += 40
     scored = np.arange(12) != 5
     verification = Verification(injected, recovered, 0.0, 1.0, 0.0, scored, converged=True)
-    seen = _verify._as_shown(verification, angles, "vertical")
-    np.testing.assert_allclose(seen.injected, injected[scored])
-    np.testing.assert_allclose(seen.recovered, injected[scored], atol=1e-9)
+    known, found = verification.scored(ScanGeometry(angles, 8, 8, 3.5).directions)
+    np.testing.assert_allclose(known, injected[scored])
+    np.testing.assert_allclose(found, injected[scored], atol=1e-9)
 
 
 def test_closing_the_window_meanwhile_ends_the_thread(

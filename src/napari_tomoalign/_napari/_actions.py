@@ -15,13 +15,12 @@ from qtpy.QtCore import QTimer
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
+from ..steering import Course, RunRequest
+from ..verification import Verification
 from ._background import text_of, told
 from ._file_actions import FileActions
 from ._frames import Frame
 from ._layers import finest
-from ._request import RunRequest
-from ._session import Course
-from ._verify import Verified
 
 __all__ = ["Actions"]
 
@@ -147,7 +146,7 @@ class Actions(FileActions):
             self.run_bar.show_idle(course.outcome if course.history else never)
         self._allow()
 
-    def _on_verified(self, verified: Verified | None, error: Exception | None) -> None:
+    def _on_verified(self, verified: Verification | None, error: Exception | None) -> None:
         if error is not None:
             self.run_bar.show_idle("The verification ended with an error.")
             show_error(text_of(error))

@@ -12,9 +12,9 @@ from qtpy.QtCore import QObject
 from ..backends import get_backend
 from ..report.comparing import slice_at
 from ..results import AlignmentState
+from ..steering import ScanSource
 from ._background import in_background
 from ._layers import finest, shown
-from ._request import ScanSource
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -11,10 +11,9 @@ from ..images.applying import move
 from ..parameters import AlignmentParameters
 from ..report.comparing import with_images
 from ..results import AlignmentState
+from ..steering import Course, ScanSource
 from ._background import Task, WorkFailed
 from ._frames import Frame, frames_of, moved_frame
-from ._request import ScanSource
-from ._session import Course
 
 __all__ = ["Evaluator", "evaluate"]
 

@@ -18,6 +18,7 @@ from ..images.applying import move
 from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..parameters import OF_SCAN
 from ..results import AlignmentState
+from ..steering import Course, OpenedRun, ScanSource, film_of, read_run, save_run
 from ._background import in_background, text_of, told
 from ._evaluation import evaluate
 from ._frames import frames_of
@@ -25,10 +26,7 @@ from ._layers import finest
 from ._metadata import KEY, is_aligned
 from ._parameter_form import RECONSTRUCTION
 from ._parts import Parts
-from ._readers import open_scan
-from ._request import ScanSource
-from ._runs import OpenedRun, film_of, read_run, save_run
-from ._session import Course
+from ._readers import open_scan, scan_layers
 from ._writer import write_state
 
 if TYPE_CHECKING:
@@ -142,8 +140,10 @@ class FileActions(Parts):
 
     def show_run(self, opened: OpenedRun) -> None:
         """Show a run that was read: its layers, plots and history; verify and go on work."""
-        if opened.scan:
-            self._show_scan(list(opened.scan))
+        scan = opened.course.scan
+        if opened.scan is not None and scan is not None:
+            ((_, attributes, kind),) = scan_layers(opened.scan, scan.place.source)
+            self._show_scan([(scan.data, attributes, kind)])
         self.session.do(f"opening of {opened.folder.name}", opened.course)
         self._return_to_session(opened.images)
         self._show_session()

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import RotationAxis, turn_projections
+from ..geometry import turn_projections
 from ..results import AlignmentState, freeze
+from ..steering import Placement
 from ._metadata import KEY, provenance
 
 __all__ = [
     "AXIS_LABELS",
     "ROLES",
     "Frame",
-    "Placement",
     "frames_of",
     "grey_range",
     "moved_frame",
@@ -34,45 +34,6 @@ ROLES = ("reference", "projections", "difference", "reconstruction")
 
 _HEADROOM = 0.15
 _SAMPLES = 200_000  # values looked at for the contrast, however large the data
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the scan's layer lies in the world, in the order (angle, row, column).
-
-    Attributes
-    ----------
-    scale, translate : tuple of float
-        Of the layer's pixels.
-    units : tuple of str
-        Of the world's axes.
-    rotation_axis : {"vertical", "horizontal"}
-        Direction of the axis in the layer's images.
-    source : str
-        Name of the layer.
-    shape : tuple of int, optional
-        (rows, columns) of the layer's images. None where they are not known; the images of a
-        binned level then are taken to be binned alike in rows and columns.
-    """
-
-    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
-    translate: tuple[float, ...] = (0.0, 0.0, 0.0)
-    units: tuple[str, ...] = ("pixel", "pixel", "pixel")
-    rotation_axis: RotationAxis = "vertical"
-    source: str = ""
-    shape: tuple[int, ...] | None = None
-
-    def pixels(self, images: tuple[int, ...], binning: int) -> tuple[tuple[float, float], ...]:
-        """Return size and first middle of the pixels of smaller images, for rows and columns.
-
-        ``images`` is their shape, and ``binning`` counts where the layer's shape is not known.
-        """
-        places = []
-        for axis in (0, 1):
-            many = binning if self.shape is None else self.shape[axis] // images[axis]
-            scale = self.scale[1 + axis]
-            places.append((scale * many, self.translate[1 + axis] + scale * (many - 1) / 2))
-        return tuple(places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
-from ._frames import AXIS_LABELS, ROLES, Frame, Placement, grey_range, sampled
+from ..steering import Placement
+from ._frames import AXIS_LABELS, ROLES, Frame, grey_range, sampled
 from ._metadata import KEY, role_in
 from ._orthoslices import Orthoslices
 
@@ -143,9 +144,18 @@ class AlignmentLayers:
 
     def _refit(self, event: Any = None) -> None:
         """Show all cells of the grid whole: napari keeps the camera when they change."""
-        if self._viewer.dims.ndisplay == 2:
-            shown = [layer for layer in self._viewer.layers if layer.visible]
-            self._viewer.fit_to_view(layers=shown or None)  # a hidden scan may be much larger
+        viewer = self._viewer
+        if viewer.dims.ndisplay == 3:
+            return
+        viewer.fit_to_view()
+        ends = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
+        if ends:  # what is hidden may be much larger; napari, told so, would keep a list for ever
+            shown, camera = (
+                np.array((np.min(ends, (0, 1)), np.max(ends, (0, 1)))),
+                viewer.scene.camera,
+            )
+            camera.center = (camera.center[0], *shown.mean(axis=0))
+            camera.zoom *= np.min(np.ptp(viewer.layers.extent.world[:, -2:], 0) / np.ptp(shown, 0))
 
     def _contrast(self, role: str, frame: Frame) -> tuple[float, float]:
         """Reprojections are shown with the grey values of the data they are compared with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from magicgui.widgets.bases import ValueWidget
@@ -12,6 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..parameters import AlignmentParameters
+from ..steering import Session
 from ._blink import Blink
 from ._drawing import Drawing
 from ._evaluation import Evaluator
@@ -23,17 +25,18 @@ from ._result_form import ResultForm
 from ._run import Runner
 from ._run_bar import RunBar
 from ._scan_form import ScanForm
-from ._session import session_of
 from ._verdict import VerdictPanel
 from ._verify import Verifier
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image
 
     import napari
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "session_of"]
 
+_SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 _DRAW_EVERY = 40  # ms between two updates of the layers, so that the window stays at hand
 
 
@@ -168,8 +171,8 @@ class Parts(QWidget):
             self._row_read = seen, before
         coarse = min(row * aligned.shape[axis] // data.shape[axis], aligned.shape[axis] - 1)
         after = aligned[:, coarse] if axis == 1 else aligned[:, :, coarse]
-        across = "column" if axis == 1 else "row"
-        self.result.sinograms.show_rows(self._row_read[1], after, row, across)
+        label = f"column, at row {row}" if axis == 1 else f"row, at column {row}"
+        self.result.sinograms.show_what(before=self._row_read[1], after=after, label=label)
 
     def _allow(self) -> None:
         """Let the user do with the result what is possible now."""
@@ -198,3 +201,8 @@ class Parts(QWidget):
         """Whether the result belongs to the scan of a layer."""
         scan = self.session.course.scan
         return scan is not None and scan.data is finest(layer)
+
+
+def session_of(viewer: ViewerModel) -> Session:
+    """Return the session of a viewer: it outlives the dock and ends with the viewer."""
+    return _SESSIONS.setdefault(viewer, Session())

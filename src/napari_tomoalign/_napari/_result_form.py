@@ -14,12 +14,12 @@ from ._keys import KEYS
 from ._layers import is_stack
 from ._layout import column, form, hint, row, small_button, tipped
 from ._metadata import is_aligned
-from ._plots import ConvergencePlot, ShiftPlot, SinogramPlot, VerificationPlot
+from ._plots import convergence_plot, shift_plot, sinogram_plot, verification_plot
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from ._session import Course
+    from ..steering import Course
 
 __all__ = ["ResultForm"]
 
@@ -29,6 +29,22 @@ _ARROWS = {  # (rows, columns) on the screen
     (0, -1): ("←", "left"),
     (0, 1): ("→", "right"),
 }
+_BUTTONS = {
+    "Save shifts…": "Write the shifts on show to a file that says what they mean",
+    "Load shifts…": "Read shifts from a file; the next run starts at them",
+    "Open run…": "Open the folder of a run that was saved, here or by the command line",
+    "Film…": "Make a film of the alignment, iteration by iteration",
+    "Apply": "Move that layer by the shifts on show, into a new layer",
+    "Blink": f"While it is held: the slice as it would be without the alignment ({KEYS['Blink']})",
+}
+_CHECKS = {
+    "Freeze": "The projection in view keeps its shift: it joins the ignored ones, is no longer "
+    f"registered and still takes part in the reconstruction ({KEYS['Freeze']})",
+    "Show the difference": "A layer of the aligned data minus the reprojections",
+    "Planes in 3-D": "In 3-D, show three planes through the slice in view in place of the volume; "
+    "with Shift held the mouse moves one",
+    "New layers on the next run": "Leave the layers of this run, and add new ones on the next",
+}
 
 
 class ResultForm(QWidget):
@@ -37,23 +53,20 @@ class ResultForm(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.empty = hint("Nothing was aligned yet: what a run finds appears here.")
-        self.shifts = ShiftPlot(viewer.theme)
-        self.convergence = ConvergencePlot(viewer.theme)
-        self.sinograms = SinogramPlot(viewer.theme)
-        self.verification = VerificationPlot(viewer.theme)
+        self.shifts, self.convergence = shift_plot(viewer.theme), convergence_plot(viewer.theme)
+        self.verification = verification_plot(viewer.theme)
+        self.sinograms = sinogram_plot(viewer.theme)
         self._plots = self.shifts, self.convergence, self.verification, self.sinograms
-        for plot in self._plots:
-            plot.hide()
         self.slider = tipped(
             QSlider(Qt.Orientation.Horizontal),
             "Put the shifts of an iteration back; Run then goes on from there",
         )
-        self.number = QLabel("0 / 0")
-        self.in_view = hint("No projection in view.")
-        self.freeze = tipped(
-            QCheckBox("Freeze"),
-            "The projection in view keeps its shift: it joins the ignored ones, is no longer "
-            f"registered and still takes part in the reconstruction ({KEYS['Freeze']})",
+        self.number, self.in_view = QLabel("0 / 0"), hint("No projection in view.")
+        self.save, self.load, self.open_run, self.film, self.apply, self.blink = (
+            tipped(QPushButton(text), tip) for text, tip in _BUTTONS.items()
+        )
+        self.freeze, self.difference, self.planes, self.new_layers = (
+            tipped(QCheckBox(text), tip) for text, tip in _CHECKS.items()
         )
         self.arrows = {
             move: small_button(text, f"Move the projection in view {word}")
@@ -64,46 +77,15 @@ class ResultForm(QWidget):
         self.step.setValue(0.5)
         self.step.setSingleStep(0.5)
         self.step.setSuffix(" px")
-        self.save = tipped(
-            QPushButton("Save shifts…"),
-            "Write the shifts on show to a file that says what they mean",
-        )
-        self.load = tipped(
-            QPushButton("Load shifts…"), "Read shifts from a file; the next run starts at them"
-        )
-        self.open_run = tipped(
-            QPushButton("Open run…"),
-            "Open the folder of a run that was saved, here or by the command line",
-        )
-        self.film = tipped(
-            QPushButton("Film…"), "Make a film of the alignment, iteration by iteration"
-        )
         self.other = LayerChooser(
             viewer,
             lambda layer: is_stack(layer) and not is_aligned(layer.metadata),
             nullable=False,
             tooltip="Another layer of the same scan: another channel, or another binning",
         )
-        self.apply = tipped(
-            QPushButton("Apply"), "Move that layer by the shifts on show, into a new layer"
-        )
-        self.difference = tipped(
-            QCheckBox("Show the difference"),
-            "A layer of the aligned data minus the reprojections",
-        )
-        self.blink = tipped(
-            QPushButton("Blink"),
-            f"While it is held: the slice as it would be without the alignment ({KEYS['Blink']})",
-        )
-        self.planes = tipped(
-            QCheckBox("Planes in 3-D"),
-            "In 3-D, show three planes through the slice in view in place of the volume; with "
-            "Shift held the mouse moves one",
-        )
-        self.new_layers = tipped(
-            QCheckBox("New layers on the next run"),
-            "Leave the layers of this run, and add new ones on the next",
-        )
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         layout = form()
         layout.addRow("Iteration", row(self.slider, self.number))
         layout.addRow(self.in_view)
@@ -117,6 +99,7 @@ class ResultForm(QWidget):
         outer = column(self)
         for widget in (self.empty, *self._plots):
             outer.addWidget(widget)
+            widget.setVisible(widget is self.empty)
         outer.addLayout(layout)
 
     def show_course(self, course: Course) -> None:
@@ -125,15 +108,18 @@ class ResultForm(QWidget):
             self.slider.setRange(0, len(course.history))
             self.slider.setValue(course.shown)
         self.number.setText(f"{course.shown} / {len(course.history)}")
-        self.shifts.show_course(course)
-        self.convergence.show_course(course)
+        for plot in (self.shifts, self.convergence):
+            plot.show_what(course=course)
         for plot in (self.shifts, self.convergence, self.sinograms):
             plot.setVisible(course.is_result)
         self.empty.setVisible(not course.is_result)
         verified = course.verified
         self.verification.setVisible(verified is not None)
-        if verified is not None:
-            self.verification.show_shifts(verified.injected, verified.recovered)
+        if verified is not None and course.state is not None and course.scan is not None:
+            pair = verified.scored(course.state.measured_geometry.directions)
+            axis = course.scan.rotation_axis
+            injected, recovered = (turn_projections(each, axis) for each in pair)
+            self.verification.show_what(injected=injected, recovered=recovered)
 
     def show_projection(self, index: int | None, course: Course, *, frozen: bool) -> None:
         """Show the projection in view, if any; a course may be of fewer."""
@@ -151,7 +137,7 @@ class ResultForm(QWidget):
                 f"column {shift[1]:+.3f}{errors[1]} px{known}"
             )
         self.in_view.setText(text)
-        self.shifts.show_angle(angle)
+        self.shifts.show_what(course=course, angle=angle)
         with QSignalBlocker(self.freeze):
             self.freeze.setChecked(frozen and angle is not None)
 

@@ -12,9 +12,9 @@ from qtpy.QtCore import QObject, Signal
 
 from ..alignment import iterate_alignment
 from ..results import AlignmentState
+from ..steering import RunRequest, ScanSource
 from ._background import Task, WorkFailed
 from ._frames import Frame, frames_of
-from ._request import RunRequest, ScanSource
 
 __all__ = ["Arrival", "Runner"]
 

@@ -15,13 +15,13 @@ from qtpy.QtWidgets import QWidget
 from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
+from ..steering import ScanSource
 from ._forms import LayerChooser, in_degrees, widgets_of
 from ._layers import finest, is_stack, placement_of
 from ._layout import column, form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
 from ._parameter_form import SCAN
 from ._regions import cropping_from, mask_from
-from ._request import ScanSource
 
 __all__ = ["FIRST_LAST", "FROM_FILE", "FROM_LAYER", "UNKNOWN", "ScanForm", "ScanSettings"]
 

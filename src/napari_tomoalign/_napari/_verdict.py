@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..findings import Finding
 from ..parameters import AlignmentParameters
-from ..results import TRUSTED, IterationRecord
+from ..steering import Course
 from ._forms import title_of
 from ._layout import SPACING, Scrolled, column, hint, tipped
-from ._session import Course
 
-__all__ = ["VerdictPanel", "headline", "in_window_words", "label_of", "standard_error"]
+__all__ = ["VerdictPanel", "in_window_words", "label_of"]
 
 _TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
 
@@ -47,44 +45,6 @@ def in_window_words(sentence: str, labels: Mapping[str, str]) -> str:
     named = {"initial_shifts": "shifts (Load shifts…)"}
     named |= {name: f"“{label}”" for name, label in labels.items()}
     return re.sub(r"maxiter|[a-z]+(_[a-z]+)+", lambda word: named.get(word[0], word[0]), sentence)
-
-
-def headline(course: Course) -> str:
-    """Return the verdict on the shifts on show, in one line."""
-    record = course.record
-    if record is None:
-        where = f"Shifts from {course.origin}: " if course.origin else ""
-        return f"{where}not aligned yet" if where or course.history else ""
-    error = standard_error(record)
-    trusted = int(np.count_nonzero(record.confidence >= TRUSTED))
-    parts = [
-        "± not known" if np.isnan(error) else f"± {error:.3f} px (RMS)",
-        f"{trusted} of {len(record.confidence)} trusted",
-        f"axis at {record.center:.1f}",
-        _course_of(course),
-    ]
-    return " · ".join(parts)
-
-
-def standard_error(record: IterationRecord) -> float:
-    """Return the standard error of a shift, RMS of the trusted, rows and columns together."""
-    errors = record.standard_error[record.confidence >= TRUSTED]
-    known = np.isfinite(errors)
-    if not known.any():
-        return np.nan
-    squares = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
-    return float(np.sqrt(squares.sum()))
-
-
-def _course_of(course: Course) -> str:
-    state, count = course.state, len(course.history)
-    if course.edited:
-        return f"moved by hand after iteration {course.shown}"
-    if course.shown < count:
-        return f"iteration {course.shown} of {count}"
-    if state is not None and state.finished:
-        return f"{'converged' if state.converged else 'not converged'} in {count}"
-    return f"iteration {count}"
 
 
 class VerdictPanel(QWidget):
@@ -129,7 +89,7 @@ class VerdictPanel(QWidget):
 
     def show_course(self, course: Course, words: str = "") -> None:
         """Show the verdict on what is on show, and words on what the layers do not show yet."""
-        text = headline(course)
+        text = course.headline
         self.headline.setText(f"{text}\n{words}" if words else text)
         self.headline.setVisible(bool(text or words))
         verified = course.verified

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from weakref import WeakMethod
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ..alignment import result_from_state
-from ..geometry import RotationAxis, turn_projections
-from ..geometry.gauge import remove_gauge
 from ..results import AlignmentState
+from ..steering import ScanSource
 from ..verification import Verification, verify
 from ._background import Task
-from ._request import ScanSource
 
-__all__ = ["Verified", "Verifier"]
-
-
-@dataclass(frozen=True, eq=False)
-class Verified:
-    """The verdict, and the shifts as a picture shows them.
-
-    Attributes
-    ----------
-    message : str
-        The verdict in words.
-    injected, recovered : (n_scored, 2) array
-        (row, column) of the images as measured, pixels. They differ by what is scored: what the
-        object's position does not account for.
-    """
-
-    message: str
-    injected: NDArray[np.float64]
-    recovered: NDArray[np.float64]
+__all__ = ["Verifier"]
 
 
 class Verifier(Task):
@@ -78,7 +55,7 @@ def _verify(
     state: AlignmentState,
     source: ScanSource,
     passed: WeakMethod[Callable[[AlignmentState], bool]],
-) -> Verified:
+) -> Verification:
     """Verify the shifts of a state; away from the GUI thread."""
 
     def callback(state: AlignmentState) -> bool:
@@ -86,27 +63,10 @@ def _verify(
         return tell is not None and tell(state)
 
     scan = source.load()
-    verification = verify(
+    return verify(
         result_from_state(state),
         scan.projections,
         weights=scan.weights,
         callback=callback,
         progress=False,
-    )
-    views = state.measured_geometry.directions
-    return _as_shown(verification, views, source.rotation_axis)
-
-
-def _as_shown(
-    verification: Verification, views: NDArray[np.float64], rotation_axis: RotationAxis
-) -> Verified:
-    """Return the scored shifts, the object's position taken out as the score takes it."""
-    scored = verification.subset
-    injected = verification.injected[scored]
-    difference = verification.recovered[scored] - injected
-    recovered = injected + remove_gauge(difference, views[scored])
-    return Verified(
-        message=verification.message,
-        injected=turn_projections(injected, rotation_axis),
-        recovered=turn_projections(recovered, rotation_axis),
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..io import ShiftsFile, export_shifts, write_shifts
 from ..results import AlignmentState
+from ..steering import ScanSource
 from ._metadata import KEY
-from ._request import ScanSource
 
 __all__ = ["write_shifts_of_layer", "write_state"]
 

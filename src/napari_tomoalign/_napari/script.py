@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..results import AlignmentState
-from ._frames import Frame, Placement, frames_of
+from ..steering import Placement
+from ._frames import Frame, frames_of
 from ._layers import AlignmentLayers, placement_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._runs import read_run
+from ..steering import read_run
 
 __all__ = ["view"]
 

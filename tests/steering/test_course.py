@@ -1,17 +1,12 @@
-"""What is found, shown, gone on from and taken back; no Qt."""
+"""What is found, shown, gone on from and taken back."""
 
-import gc
-import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import AlignmentParameters
-from napari_tomoalign._napari._frames import Placement
-from napari_tomoalign._napari._request import RunRequest, ScanSource
-from napari_tomoalign._napari._session import Course, Session, session_of
-from napari_tomoalign._napari._verdict import headline
+from napari_tomoalign.steering import Course, Placement, RunRequest, ScanSource, Session
 
 ANGLES = np.linspace(0, 3, 6)
 SCAN = ScanSource(np.zeros((6, 8, 8)), ANGLES, Placement())
@@ -86,7 +81,7 @@ def test_the_verdict_and_what_is_written_count_the_iterations_of_the_latest_run(
     advance(session, make_state, 1)
     advance(session, make_state, 2, last=True)
     assert len(session.course.history) == 5
-    assert headline(session.course).endswith("converged in 5")
+    assert session.course.headline.endswith("converged in 5")
     expected = "converged after 2 iterations; 3 iterations of earlier runs before"
     assert session.course.shown_state().message == expected
     assert session.course.outcome == f"C{expected[1:]}."
@@ -181,17 +176,3 @@ def test_images_fit_only_the_shifts_they_were_made_at(session):
     assert session.images_fit
     session.course = session.course.nudged(1, (0.1, 0))
     assert not session.images_fit
-
-
-def test_a_session_is_the_viewers_and_goes_with_it():
-    class Viewer:
-        """Stands in for napari's, which napari itself keeps for a while."""
-
-    viewer = Viewer()
-    session = session_of(viewer)
-    assert session_of(viewer) is session
-    assert session_of(Viewer()) is not session
-    gone = weakref.ref(session)
-    del viewer, session
-    gc.collect()
-    assert gone() is None

@@ -1,4 +1,4 @@
-"""What a run is asked to do, and the scan behind a layer; worked out away from the GUI thread."""
+"""A scan as it is steered: an array that may be lazy, its masks, and where it lies."""
 
 from __future__ import annotations
 
@@ -13,16 +13,54 @@ from ..geometry import RotationAxis, turn_projections
 from ..images.absorbance import absorbance
 from ..io.scan import Scan
 from ..parameters import AlignmentParameters
-from ._frames import Placement
 
-__all__ = ["RunRequest", "ScanSource"]
+__all__ = ["Placement", "ScanSource"]
 
 Mask = Callable[[tuple[int, int, int]], NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where the scan's layer lies in the world, in the order (angle, row, column).
+
+    Attributes
+    ----------
+    scale, translate : tuple of float
+        Of the layer's pixels.
+    units : tuple of str
+        Of the world's axes.
+    rotation_axis : {"vertical", "horizontal"}
+        Direction of the axis in the layer's images.
+    source : str
+        Name of the layer.
+    shape : tuple of int, optional
+        (rows, columns) of the layer's images. None where they are not known; the images of a
+        binned level then are taken to be binned alike in rows and columns.
+    """
+
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
+    translate: tuple[float, ...] = (0.0, 0.0, 0.0)
+    units: tuple[str, ...] = ("pixel", "pixel", "pixel")
+    rotation_axis: RotationAxis = "vertical"
+    source: str = ""
+    shape: tuple[int, ...] | None = None
+
+    def pixels(self, images: tuple[int, ...], binning: int) -> tuple[tuple[float, float], ...]:
+        """Return size and first middle of the pixels of smaller images, for rows and columns.
+
+        ``images`` is their shape, and ``binning`` counts where the layer's shape is not known.
+        """
+        places = []
+        for axis in (0, 1):
+            many = binning if self.shape is None else self.shape[axis] // images[axis]
+            scale = self.scale[1 + axis]
+            places.append((scale * many, self.translate[1 + axis] + scale * (many - 1) / 2))
+        return tuple(places)
+
+
 @dataclass(frozen=True, eq=False)
 class ScanSource:
-    """A scan as the widget knows it: nothing is read or copied before `load`.
+    """A scan as a viewer knows it: nothing is read or copied before `load`.
 
     Attributes
     ----------
@@ -107,43 +145,3 @@ class ScanSource:
         data = turn_projections(np.asarray(self.data), self.rotation_axis)
         logarithm = parameters.transmission and parameters.use_absorbances
         return absorbance(data)[0] if logarithm else data
-
-
-@dataclass(frozen=True, eq=False)
-class RunRequest:
-    """Everything a run needs.
-
-    Attributes
-    ----------
-    scan : ScanSource
-        What is aligned.
-    asked_center : float, optional
-        Column of the axis (the row, where the axis is horizontal), as the user gave it.
-    backend : str
-        By name.
-    parameters : AlignmentParameters
-        Of the loop.
-    start : mapping
-        ``initial_shifts``, with the ``center`` that goes with them and what was found of the
-        geometry, or ``resume``, or nothing.
-    """
-
-    scan: ScanSource
-    asked_center: float | None
-    backend: str
-    parameters: AlignmentParameters
-    start: Mapping[str, Any] = field(default_factory=dict)
-
-    def is_same(self, other: RunRequest) -> bool:
-        """Whether scan, centre and engine are the same."""
-        asked, others = ((one.asked_center, one.backend) for one in (self, other))
-        return asked == others and self.scan.is_same(other.scan)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the keyword arguments of `iterate_alignment`, the data apart."""
-        values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
-        scan = self.scan
-        views = {"angles": scan.angles if scan.rotations is None else None}
-        told = {"center": self.asked_center, "backend": self.backend}
-        turned = {"rotations": scan.rotations, "in_plane": scan.in_plane}
-        return {**values, **told, **views, **turned, **self.start}

@@ -1,15 +1,10 @@
-"""What has been found, what is on show, and the way back to what was; no Qt.
-
-A `Course` is a value: what was found so far and which of it is on show, without images. A session
-holds the present one and those to which undo and redo lead.
-"""
+"""What a run is asked to do, what has been found, and which of it is on show: values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +12,55 @@ from numpy.typing import NDArray
 from ..geometry import ScanGeometry
 from ..images.applying import Turning
 from ..parameters import AlignmentParameters
-from ..results import AlignmentState, IterationRecord, Resume
-from ._request import RunRequest, ScanSource
+from ..results import TRUSTED, AlignmentState, IterationRecord, Resume
+from ..verification import Verification
+from .scan_source import ScanSource
 
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
-    from ._verify import Verified
-
-__all__ = ["Course", "Session", "session_of"]
-
-_UNDO = 100  # steps back that are kept; each is a few numbers a projection
+__all__ = ["Course", "RunRequest"]
 
 
 def _no_shifts() -> NDArray[np.float64]:
     return np.zeros((0, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class RunRequest:
+    """Everything a run needs.
+
+    Attributes
+    ----------
+    scan : ScanSource
+        What is aligned.
+    asked_center : float, optional
+        Column of the axis (the row, where the axis is horizontal), as the user gave it.
+    backend : str
+        By name.
+    parameters : AlignmentParameters
+        Of the loop.
+    start : mapping
+        ``initial_shifts``, with the ``center`` that goes with them and what was found of the
+        geometry, or ``resume``, or nothing.
+    """
+
+    scan: ScanSource
+    asked_center: float | None
+    backend: str
+    parameters: AlignmentParameters
+    start: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_same(self, other: RunRequest) -> bool:
+        """Whether scan, centre and engine are the same."""
+        asked, others = ((one.asked_center, one.backend) for one in (self, other))
+        return asked == others and self.scan.is_same(other.scan)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments of `iterate_alignment`, the data apart."""
+        values = {name: getattr(self.parameters, name) for name in self.parameters.to_dict()}
+        scan = self.scan
+        views = {"angles": scan.angles if scan.rotations is None else None}
+        told = {"center": self.asked_center, "backend": self.backend}
+        turned = {"rotations": scan.rotations, "in_plane": scan.in_plane}
+        return {**values, **told, **views, **turned, **self.start}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +91,7 @@ class Course:
         Its images are at hand as they were measured; not of a run that was opened without them.
     request, state : RunRequest, AlignmentState, or None
         Of the latest run; the state without its images.
-    verified : Verified or None
+    verified : Verification or None
         Of the shifts on show.
     settings : mapping
         Of the forms, by the field's name, which undo brings back: those that were changed for it.
@@ -84,7 +113,7 @@ class Course:
     has_scan: bool = True
     request: RunRequest | None = None
     state: AlignmentState | None = None
-    verified: Verified | None = None
+    verified: Verification | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -205,6 +234,27 @@ class Course:
             return f"{self.message[:1].upper()}{self.message[1:]}."
         return f"Stopped after iteration {len(self.history)}; its shifts are kept."
 
+    @property
+    def headline(self) -> str:
+        """The verdict on the shifts on show, in one line; empty where nothing was aligned."""
+        record, count = self.record, len(self.history)
+        if record is None:
+            where = f"Shifts from {self.origin}: " if self.origin else ""
+            return f"{where}not aligned yet" if where or count else ""
+        trusted = record.confidence >= TRUSTED
+        error = _standard_error(record.standard_error[trusted])
+        if self.edited:
+            ended = f"moved by hand after iteration {self.shown}"
+        elif self.shown < count:
+            ended = f"iteration {self.shown} of {count}"
+        elif self.state is not None and self.state.finished:
+            ended = f"{'converged' if self.state.converged else 'not converged'} in {count}"
+        else:
+            ended = f"iteration {count}"
+        known = "± not known" if np.isnan(error) else f"± {error:.3f} px (RMS)"
+        fit = f"{np.count_nonzero(trusted)} of {len(trusted)} trusted"
+        return f"{known} · {fit} · axis at {record.center:.1f} · {ended}"
+
     def shown_state(self) -> AlignmentState | None:
         """Return a state with the shifts on show, for writing; it has no images."""
         record = self.record
@@ -262,72 +312,10 @@ class Course:
         return goes_on and before == parameters
 
 
-class Session:
-    """The present course of a viewer, the latest state whose images are known, and the way back."""
-
-    def __init__(self) -> None:
-        self.course = Course()
-        self.images: AlignmentState | None = None
-        self._undo: list[tuple[str, Course]] = []
-        self._redo: list[tuple[str, Course]] = []
-        self._expected: tuple[str, Course] | None = None
-
-    def do(self, what: str, course: Course) -> None:
-        """Put a course in place of the present one, to which undo leads back."""
-        self._undo = [*self._undo[1 - _UNDO :], (what, self.course)]
-        self._redo = []
-        self.course = course
-
-    def expect(self, what: str, course: Course) -> None:
-        """Put a course in place when the next iteration comes: a run may fail before it."""
-        self._expected = (what, course)
-
-    def add(self, record: IterationRecord, generator_state: Mapping[str, Any]) -> None:
-        """Take an iteration in and put it on show."""
-        expected, self._expected = self._expected, None
-        if expected is not None:
-            self.do(*expected)
-        self.course = self.course.with_iteration(record, generator_state)
-
-    @property
-    def undoes(self) -> str:
-        """What undo would take back; empty where there is nothing."""
-        return self._undo[-1][0] if self._undo else ""
-
-    @property
-    def redoes(self) -> str:
-        """What redo would bring back; empty where there is nothing."""
-        return self._redo[-1][0] if self._redo else ""
-
-    def undo(self) -> None:
-        """Go back to the course before the latest change."""
-        self._go(self._undo, self._redo)
-
-    def redo(self) -> None:
-        """Take back the latest undo."""
-        self._go(self._redo, self._undo)
-
-    def _go(self, there: list[tuple[str, Course]], back: list[tuple[str, Course]]) -> None:
-        if there:
-            what, course = there.pop()
-            back.append((what, self.course))
-            self.course = course
-
-    @property
-    def images_fit(self) -> bool:
-        """Whether the images that are known belong to the shifts on show."""
-        images, course = self.images, self.course
-        return (
-            images is not None
-            and images.center == course.center
-            and images.binning == (1 if course.record is None else course.record.binning)
-            and np.array_equal(images.shifts, course.shifts)
-        )
-
-
-_SESSIONS: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
-
-
-def session_of(viewer: ViewerModel) -> Session:
-    """Return the session of a viewer: it outlives the dock and ends with the viewer."""
-    return _SESSIONS.setdefault(viewer, Session())
+def _standard_error(errors: NDArray[np.float64]) -> float:
+    """Return the standard error of a shift, RMS of projections, rows and columns together."""
+    known = np.isfinite(errors)
+    if not known.any():
+        return np.nan
+    squares = np.sum(errors**2, axis=0, where=known) / np.maximum(known.sum(axis=0), 1)
+    return float(np.sqrt(squares.sum()))

@@ -1,10 +1,9 @@
-"""A run as a thing: written as the command line writes it, and brought back; without Qt."""
+"""A run as a thing: written as the command line writes it, and brought back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,26 +11,25 @@ from ..alignment import result_from_state
 from ..geometry import turn_projections
 from ..io import ShiftsFile, folder_lock, write_result
 from ..io.finished import FinishedRun, read_finished
+from ..io.scan import Scan
 from ..io.settings import OF_READING, SETTINGS, write_settings
 from ..report import compare, write_film, write_report
 from ..report.comparing import last_state, with_images
 from ..results import AlignmentResult, AlignmentState
-from ._frames import Placement
-from ._readers import scan_layers
-from ._request import RunRequest, ScanSource
-from ._session import Course
+from .course import Course, RunRequest
+from .scan_source import Placement, ScanSource
 
-__all__ = ["OpenedRun", "film_of", "read_run", "result_of", "save_run"]
+__all__ = ["OpenedRun", "film_of", "read_run", "save_run"]
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedRun:
-    """A finished run, its images, and its scan as layer data; empty where that is gone."""
+    """A finished run, its images, and its scan where that was read for it."""
 
     folder: Path
     course: Course
     images: AlignmentState
-    scan: tuple[Any, ...]
+    scan: Scan | None
 
 
 def result_of(
@@ -114,9 +112,9 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     """
     run = read_finished(folder)
     file, images = run.shifts, last_state(run)
-    layers: tuple[Any, ...] = ()
+    read: Scan | None = None
     if scan is None or not _fits(scan, file):
-        scan, layers = _scan_of(run)
+        scan, read = _scan_of(run)
     has_scan = scan is not None
     if scan is None:  # the run can be looked at, but there is no scan to go on with
         stack = turn_projections(run.aligned, file.rotation_axis)
@@ -134,7 +132,7 @@ def read_run(folder: Path, scan: ScanSource | None = None) -> OpenedRun:
     )
     if file.history:
         course = course.with_state(images, scan).at(len(file.history))
-    return OpenedRun(folder, course, images, layers)
+    return OpenedRun(folder, course, images, read)
 
 
 def _fits(scan: ScanSource, file: ShiftsFile) -> bool:
@@ -147,27 +145,23 @@ def _fits(scan: ScanSource, file: ShiftsFile) -> bool:
     )
 
 
-def _scan_of(run: FinishedRun) -> tuple[ScanSource | None, tuple[Any, ...]]:
+def _scan_of(run: FinishedRun) -> tuple[ScanSource | None, Scan | None]:
     """Read the scan again from where it was, if it is still there and of the run's size."""
     read = run.read_scan()
     if read is None:
-        return None, ()
-    path = run.shifts.source["file"]
-    layers = tuple(scan_layers(read, Path(path).stem))
-    rotations = run.shifts.rotations
-    if rotations is not None:
-        layers[0][1]["metadata"]["rotations"] = rotations
-    place = _place_of(run.shifts, layers[0][1]["name"])
-    options = {name: value for name, value in run.settings.items() if name in OF_READING}
+        return None, None
+    path, rotations = run.shifts.source["file"], run.shifts.rotations
     scan = ScanSource(
-        layers[0][0],
+        turn_projections(read.projections, read.rotation_axis),
         run.shifts.angles,
-        place,
+        _place_of(run.shifts, Path(path).stem),
         file=path,
-        options=options,
+        options={name: value for name, value in run.settings.items() if name in OF_READING},
         rotations=rotations,
     )
-    return (scan, layers) if _fits(scan, run.shifts) else (None, ())
+    if not _fits(scan, run.shifts):
+        return None, None
+    return scan, read if rotations is None else replace(read, rotations=rotations)
 
 
 def _place_of(file: ShiftsFile, name: str) -> Placement:

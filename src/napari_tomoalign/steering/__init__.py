@@ -1,0 +1,18 @@
+"""An alignment that is steered by hand: what is asked, what was found, the way back; no toolkit."""
+
+from .course import Course, RunRequest
+from .run_files import OpenedRun, film_of, read_run, save_run
+from .scan_source import Placement, ScanSource
+from .session import Session
+
+__all__ = [
+    "Course",
+    "OpenedRun",
+    "Placement",
+    "RunRequest",
+    "ScanSource",
+    "Session",
+    "film_of",
+    "read_run",
+    "save_run",
+]
