@@ -16,7 +16,7 @@ sys.path.insert(0, str(CASES))
 import foreign  # noqa: E402
 
 
-@pytest.mark.parametrize("rows", [64, 24], ids=["all rows", "rows in the middle"])
+@pytest.mark.parametrize("rows", [64, 24], ids=["all rows", "bands"])
 def test_nothing_is_stated_below_the_bound_of_the_true_object(rows, monkeypatch):
     """Few photons and few angles of a smooth object: half of the squared slopes are noise."""
     monkeypatch.setattr(template_noise, "_ROWS", rows)

@@ -23,49 +23,59 @@ from ..start.run import Run
 from .evaluating import Evaluation
 from .level import Level
 from .matching import AT_ONCE
-from .slabs import BLURRED_MARGIN, Slab, slab_of, slabs_of
+from .slabs import BLURRED_MARGIN, Slab
 from .standing import Standing
 
 __all__ = ["noise_share"]
 
-# Of the level that are looked at: noise is alike in all, and this bounds the memory. With 64 rows
-# stated errors change by 0 to 5 % on noisy foreign scans (rod, vial, porous at 50 photons), by 8 %
-# where the middle rows hold more than the others (smooth field).
-_ROWS = 16
+# Bands of rows that are looked at, from the first row to the last, one after the other: that bounds
+# the memory. Noise is not alike in all rows: where values may not be negative there is less of it
+# beside the object. Of the middle band alone, 10 % noise on the object of `simulate` (64^3, 60
+# angles) states 0.20 px in place of 0.14.
+_BANDS, _ROWS = 4, 16
 _MOST = 0.9  # no share is told to be larger: what is left is uncertain by as much as it is
 
 
 def noise_share(at: Standing) -> Array:
     """Return the share of noise in the information on each shift, (n_angles, 2), 0 to 1.
 
-    Of the rows in the middle of a large image, the noise of a pixel is taken for that of all.
+    Of a large image some bands of rows are looked at, and a pixel's noise there is taken for that
+    of all.
     """
-    run, level, model, poses = at.run, at.level, at.model, at.poses
-    slab = _middle(level)
-    noise = at.start.frame_noise / np.sqrt(np.prod(level.pixel))
-    rng = np.random.default_rng(run.parameters.seed)
-    louder = replace(
-        level, spline=_louder(level.spline, level.rows_under(poses, slab.around), noise, rng)
-    )
-    noisy = Evaluation(run, louder, at.truncation, poses, at.used)(slab)
+    run, level, model = at.run, at.level, at.model
     window = level.window(run.parameters.projection_cropping, run.geometry)
     weights = model.weights * counted_pixels(model.measured.shape[1:], window, BLURRED_MARGIN)
+    rng = np.random.default_rng(run.parameters.seed)
+    own, pixels = np.zeros((len(weights), 2)), np.zeros(len(weights))
+    for slab in _bands(level):
+        rows = slab.rows
+        change = _reprojected(at, slab, rng) - model.reprojected[:, rows]
+        own += _information(run, change, weights[:, rows])
+        pixels += np.sum(weights[:, rows], axis=(1, 2))
+    own *= (np.sum(weights, axis=(1, 2)) / np.maximum(pixels, 1.0))[:, None]
     whole = _information(run, model.reprojected, weights)
-    change = noisy.reprojected - model.reprojected[:, slab.rows]
-    own = _information(run, change, weights[:, slab.rows])
-    pixels = [np.sum(part, axis=(1, 2)) for part in (weights, weights[:, slab.rows])]
-    own *= (pixels[0] / np.maximum(pixels[1], 1.0))[:, None]
     share: Array = np.clip(own / np.maximum(whole, 1e-30), 0.0, _MOST)
     return share
 
 
-def _middle(level: Level) -> Slab:
-    """Return the rows that are looked at."""
+def _bands(level: Level) -> list[Slab]:
+    """Return the rows that are looked at; none around them, for nothing is compared."""
     n_rows = level.geometry.n_rows
     if not level.geometry.has_vertical_axis or n_rows <= _ROWS:
-        return slabs_of(n_rows)[0]
-    first = (n_rows - _ROWS) // 2
-    return slab_of(slice(first, first + _ROWS), n_rows)
+        return [Slab(slice(0, n_rows), slice(0, n_rows))]
+    many = min(_BANDS, n_rows // _ROWS)
+    firsts = [round((k + 0.5) * n_rows / many - _ROWS / 2) for k in range(many)]
+    bands = [slice(first, first + _ROWS) for first in firsts]
+    return [Slab(rows, rows) for rows in bands]
+
+
+def _reprojected(at: Standing, slab: Slab, rng: np.random.Generator) -> Stack:
+    """Return the reprojections of a slab of the data with as much noise again."""
+    level, poses = at.level, at.poses
+    noise = at.start.frame_noise / np.sqrt(np.prod(level.pixel))
+    spline = _louder(level.spline, level.rows_under(poses, slab.around), noise, rng)
+    louder = replace(level, spline=spline)
+    return Evaluation(at.run, louder, at.truncation, poses, at.used)(slab).reprojected
 
 
 def _louder(spline: SplineStack, rows: slice, size: Array, rng: np.random.Generator) -> SplineStack:
@@ -73,7 +83,7 @@ def _louder(spline: SplineStack, rows: slice, size: Array, rng: np.random.Genera
     known = spline.coefficients[:, rows]
     noise = rng.standard_normal(known.shape, np.float32)
     noise *= size.astype(np.float32)[:, None, None]
-    added = np.zeros_like(spline.coefficients)
+    added = np.zeros(spline.coefficients.shape, np.float32)  # takes no memory where it stays 0
     np.add(known, SplineStack(noise).coefficients, out=added[:, rows])
     return SplineStack.of(added)
 
