@@ -37,3 +37,11 @@ def test_zingers_are_no_stripes():
     hit = rng.random(scan.projections.shape) < 0.002
     images = np.where(hit, scan.projections - scan.projections.max(), scan.projections)
     assert suspected(images) == Detector(striped=False, hit=True)
+
+
+def test_what_ten_flat_fields_leave_is_too_little_to_move_frames():
+    scan = simulate(32, 400, noise=0.02, seed=2)
+    noise = 0.02 * scan.projections.max()
+    pattern = np.random.default_rng(0).normal(size=(32, 32))
+    assert suspected(scan.projections + 0.3 * noise * pattern) == Detector(striped=False, hit=False)
+    assert suspected(scan.projections + noise * pattern) == Detector(striped=True, hit=False)
