@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from .base import Operator
 from .filters import filtered
 
-__all__ = ["angular_weights", "fbp", "golden_order", "gradient", "ordered_subsets", "sirt"]
+__all__ = [
+    "angular_weights",
+    "fbp",
+    "golden_order",
+    "gradient",
+    "nesterov",
+    "ordered_subsets",
+    "sirt",
+]
 
 Array = NDArray[np.float32]
 
@@ -139,7 +147,7 @@ def gradient(
     """
     weighted, voxels = _scaling(A, weights)
     volume = _start(A, measured, initial)
-    point, gains = volume.copy(), _nesterov()
+    point, gains = volume.copy(), nesterov()
     for i in range(num_iter):
         step = _step(A, point, measured, weighted, zero=initial is None and i == 0)
         volume, point = A.advance(step, voxels, point, volume, next(gains), non_negative)
@@ -206,7 +214,7 @@ def ordered_subsets(
         parts.append((A.subset(np.arange(n)[some]), measured[some], weighted[some], share))
     total = count * -(-num_iter // count)
     volume = np.zeros_like(measured, shape=A.domain_shape)
-    point, gains = volume.copy(), _nesterov()
+    point, gains = volume.copy(), nesterov()
     for i in range(total):
         part, data, weight, share = parts[i % count]
         step = _step(part, point, data, weight, share, zero=i == 0)
@@ -216,8 +224,8 @@ def ordered_subsets(
     return A.advance(step, voxels, point, volume, 0.0, non_negative)[0]
 
 
-def _nesterov() -> Iterator[float]:
-    """Yield by how much each step is extrapolated."""
+def nesterov() -> Iterator[float]:
+    """Yield by how much each step is extrapolated: Beck and Teboulle 2009, equation 4.2."""
     momentum = 1.0
     while True:
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2

@@ -19,7 +19,7 @@ from ..start.prepare import Start
 from .bands import Bands
 from .poses import Poses
 
-__all__ = ["Level", "level_of"]
+__all__ = ["Level", "level_of", "rows_binned"]
 
 _TAPS = 2  # rows on either side that a cubic spline is made of
 
@@ -62,9 +62,7 @@ class Level:
 
         Its images are binned by ``before`` already.
         """
-        rows = binning
-        if geometry.has_vertical_axis:
-            rows = row_binning(geometry.n_rows, binning) // before[0] * before[0]
+        rows = rows_binned(geometry, binning, before)
         more = rows // before[0], binning // before[1]
         if weights is None:
             binned, binned_weights = bin_stack(projections, *more), None
@@ -127,6 +125,13 @@ class Level:
         pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
         turns = np.zeros(geometry.n_angles) if poses.turns is None else poses.turns
         return places_of(poses.shifts / self.pixel, turns, pivot, pixel)
+
+
+def rows_binned(geometry: ScanGeometry, binning: int, before: tuple[int, int]) -> int:
+    """Return by how much a level bins rows, in images that are binned already."""
+    if not geometry.has_vertical_axis:
+        return binning
+    return row_binning(geometry.n_rows, binning) // before[0] * before[0]
 
 
 def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
