@@ -132,7 +132,7 @@ def test_zingers(share):
 
 
 def test_rings():
-    scan = foreign.make("porous", rings=0.2, seed=SEEDS[0])
+    scan = foreign.make("porous", rings=0.2, seed=SEEDS[1])
     result, _, _, both = run(scan)
-    assert both < 0.15  # 0.5 with them
+    assert both < 0.02  # 0.5 with them
     assert any("stripes" in found for found in result.diagnosis)
