@@ -1,5 +1,6 @@
 """How much memory there is, how it is said, and that a run takes no more."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -158,3 +159,24 @@ print(peak() - before, result.binning)
     grown, binning = map(int, done.stdout.split())
     assert binning == 4
     assert grown < 40e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the high-water mark of Linux")
+def test_runs_leave_no_memory_behind():
+    """Two threads; a run has left 2 MB behind, under one of numba's threading layers."""
+    code = """
+import resource
+from napari_tomoalign import align
+from napari_tomoalign.simulation import simulate
+s = simulate(24, 12, oversampling=1)
+for run in range(20):
+    if run == 5:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    align(s.projections, s.angles, backend="builtin", progress=False, maxiter=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    call = [sys.executable, "-W", "ignore", "-c", code]
+    more = {"NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(call, capture_output=True, text=True, env={**os.environ, **more})
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * 1024 < 8 * 2**20  # of 30

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign.cli import main
-from napari_tomoalign.io import read_shifts
+from napari_tomoalign.io import read_scan, read_shifts
 
 QUICK = ["--backend", "builtin", "--no-progress"]
 
@@ -136,17 +136,19 @@ def test_a_second_run_into_a_folder_is_refused_by_name_of_the_first(
     assert not [name for name in os.listdir(directory) if name.startswith(".")]
 
 
-@pytest.mark.parametrize("option", ["--initial-shifts", "--truth"])
-def test_shifts_that_are_read_are_not_replaced(
+@pytest.mark.parametrize("option", ["--initial-shifts", "--truth", "--angles"])
+def test_what_is_read_beside_the_scan_is_not_replaced(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
-    shifts = tmp_path / "shifts.csv"
-    shifts.write_bytes(scan.with_name("scan_shifts.csv").read_bytes())
-    before = shifts.read_bytes()
-    words = ["align", str(scan), "-o", str(tmp_path), option, str(shifts), "--overwrite", *QUICK]
+    read = tmp_path / "shifts.csv"
+    read.write_bytes(scan.with_name("scan_shifts.csv").read_bytes())
+    if option == "--angles":
+        read.write_text("\n".join(map(str, np.linspace(0, 170, read_scan(scan).angles.size))))
+    before = read.read_bytes()
+    words = ["align", str(scan), "-o", str(tmp_path), option, str(read), "--overwrite", *QUICK]
     assert main(words) == 2
     assert "is what is read, so it is not replaced" in capsys.readouterr().err
-    assert shifts.read_bytes() == before
+    assert read.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.png", "run.toml", "aligned.mrc"])
