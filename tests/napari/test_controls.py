@@ -1,5 +1,6 @@
 """Every control does what it says: change it, and see what reaches the loop."""
 
+import threading
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -465,7 +466,38 @@ def test_the_readers_remarks_are_shown(viewer, widget):
 
 def test_the_row_in_view_is_read_once(widget, loop, run, monkeypatch):
     seen = []
-    monkeypatch.setattr(widget.result.sinograms, "show_rows", lambda row, *_: seen.append(row))
+    monkeypatch.setattr(
+        widget.result.sinograms, "show_what", lambda before, **_: seen.append(before)
+    )
     widget.show()
     run(widget)
     assert seen[-1] is seen[-2]  # a scan on disk is slow to read
+
+
+def test_a_row_on_disk_is_read_in_the_background(viewer, widget, loop, run, phantom, qtbot):
+    threads = []
+
+    class OnDisk:
+        shape, ndim, dtype = phantom.projections.shape, 3, phantom.projections.dtype
+
+        def __len__(self):
+            return len(phantom.projections)
+
+        def __getitem__(self, key):
+            if isinstance(key, tuple) and key[0] == slice(None):  # of all images
+                threads.append(threading.current_thread())
+            return phantom.projections[key]
+
+        def __array__(self, dtype=None, copy=None):
+            return phantom.projections
+
+    widget.scan.layer.value.data = OnDisk()
+    widget.show()
+    threads.clear()
+    run(widget)
+    qtbot.waitUntil(lambda: "before" in widget.result.sinograms._shown, timeout=5000)
+    np.testing.assert_array_equal(
+        widget.result.sinograms._shown["before"], phantom.projections[:, 16]
+    )
+    assert threads
+    assert threading.main_thread() not in threads

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign._napari._keys import KEYS
-from napari_tomoalign._napari._run_bar import Pace, RunBar
+from napari_tomoalign._napari._run_bar import RunBar
 from napari_tomoalign._napari._verdict import label_of
 from napari_tomoalign.findings import Finding
 from napari_tomoalign.images.applying import move
@@ -202,28 +202,6 @@ def test_updates_do_not_nest_while_the_activity_dock_is_told(qtbot, make_state):
         advance()
     assert depths == [1, 1, 1]
     assert dock.n == 3
-
-
-class TestTimeLeft:
-    def test_coarse_iterations_are_no_measure_of_fine_ones(self):
-        pace = Pace(finest=1)
-        for _ in range(4):
-            pace.add(4, 0.1)
-        assert pace.left(10) == pytest.approx(10 * 0.1 * 64)
-        for _ in range(3):
-            pace.add(1, 2.0)
-        assert pace.left(10) == pytest.approx(20.0)
-
-    def test_a_run_that_ends_binned_costs_what_its_level_does(self):
-        pace = Pace(finest=2)
-        pace.add(2, 9.0)  # compiles
-        pace.add(2, 0.5)
-        assert pace.left(4) == pytest.approx(2.0)
-        assert pace.words(4) == "up to 2 s left"
-
-    def test_nothing_is_promised_before_it_is_known(self):
-        assert Pace().words(10) == "time left not known yet"
-        assert Pace().words(0) == "the last one"
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_what_is_aligned_is_not_moved_again(done, viewer, told):
     done.apply_to(viewer.layers["reference"])
     assert any("'reference' is aligned already" in text for text in told())
     done.apply_to(viewer.add_image(np.zeros((3, 8, 8)), name="three"))
-    assert any("'three' has 3 projections" in text for text in told())
+    assert any("'three' cannot be moved: it has 3 projections" in text for text in told())
     done.apply_to(viewer.add_image(np.zeros((24, 8, 32)), name="flat"))
     assert any("no binning explains" in text for text in told())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import AlignmentParameters
-from napari_tomoalign.steering import Course, Placement, RunRequest, ScanSource, Session
+from napari_tomoalign.steering import Course, Pace, Placement, RunRequest, ScanSource, Session
 
 ANGLES = np.linspace(0, 3, 6)
 SCAN = ScanSource(np.zeros((6, 8, 8)), ANGLES, Placement())
@@ -176,3 +176,25 @@ def test_images_fit_only_the_shifts_they_were_made_at(session):
     assert session.images_fit
     session.course = session.course.nudged(1, (0.1, 0))
     assert not session.images_fit
+
+
+class TestTimeLeft:
+    def test_coarse_iterations_are_no_measure_of_fine_ones(self):
+        pace = Pace(finest=1)
+        for _ in range(4):
+            pace.add(4, 0.1)
+        assert pace.left(10) == pytest.approx(10 * 0.1 * 64)
+        for _ in range(3):
+            pace.add(1, 2.0)
+        assert pace.left(10) == pytest.approx(20.0)
+
+    def test_a_run_that_ends_binned_costs_what_its_level_does(self):
+        pace = Pace(finest=2)
+        pace.add(2, 9.0)  # compiles
+        pace.add(2, 0.5)
+        assert pace.left(4) == pytest.approx(2.0)
+        assert pace.words(4) == "up to 2 s left"
+
+    def test_nothing_is_promised_before_it_is_known(self):
+        assert Pace().words(10) == "time left not known yet"
+        assert Pace().words(0) == "the last one"

@@ -42,6 +42,13 @@ class Task(QObject):
         """Whether the work is under way, paused or not."""
         return self._worker is not None
 
+    def do(self, job: Callable[[], Any], *, here: bool = False) -> None:
+        """Do something, unless something is being done; ``here`` at once, where it is quick."""
+        if here:
+            self.ended.emit(job(), None)
+        elif not self.is_running:
+            self._worker_for(job).start()
+
     def stop(self) -> None:
         """End after the iteration that is being done."""
         if self._worker is not None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator
 from qtpy.QtCore import QObject, Signal
 
 from ..geometry import turn_projections
-from ..images.applying import move
 from ..parameters import AlignmentParameters
 from ..report.comparing import with_images
 from ..results import AlignmentState
@@ -82,8 +81,7 @@ def evaluate(
     state = course.shown_state()
     try:
         lines = scan.line_integrals(parameters)
-        moved = move(lines, course.shifts, turning=course.turning())
-        stack = turn_projections(moved, scan.rotation_axis)
+        stack = course.moved(turn_projections(lines, scan.rotation_axis))
         stack.flags.writeable = False
         frames = {"reference": moved_frame(stack, state, scan.place, scan)}
         yield frames

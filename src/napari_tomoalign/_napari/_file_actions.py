@@ -13,8 +13,6 @@ import numpy as np
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
 
-from ..geometry import turn_projections
-from ..images.applying import move
 from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..parameters import OF_SCAN
 from ..results import AlignmentState
@@ -113,30 +111,17 @@ class FileActions(Parts):
                 f"layer {layer.name!r} is aligned already ({layer.metadata[KEY]['applied']}): "
                 "apply the shifts to the layer it was made from"
             )
-        shape, data, axis = course.scan.place.shape, finest(layer), course.scan.rotation_axis
-        if len(data) != len(course.shifts):
-            raise ValueError(
-                f"layer {layer.name!r} has {len(data)} projections, but there are shifts for "
-                f"{len(course.shifts)}: choose a layer of the same scan"
-            )
-        ratios = np.array(data.shape[1:]) / shape
-        if abs(ratios[0] / ratios[1] - 1) > 0.1:
-            raise ValueError(
-                f"layer {layer.name!r} has images of {data.shape[1:]} pixels and the scan of "
-                f"{shape}, which no binning explains: choose a layer of the same scan"
-            )
-        across = ratios[1 if axis == "vertical" else 0]
-        shifts, turning = course.shifts * across, course.turning(1 / across)
-
-        def job() -> Any:
-            upright = turn_projections(np.asarray(data), axis)
-            return turn_projections(move(upright, shifts, turning=turning), axis)
+        data = finest(layer)
+        try:
+            course.binning_to(data.shape)
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r} cannot be moved: {error}") from error
 
         def show(stack: Any) -> None:
             self.layers.add_applied(stack, layer)
             self.applied.emit()
 
-        in_background(job, returned=show)
+        in_background(lambda: course.moved(np.asarray(data)), returned=show)
 
     def show_run(self, opened: OpenedRun) -> None:
         """Show a run that was read: its layers, plots and history; verify and go on work."""

@@ -9,11 +9,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from magicgui.widgets.bases import ValueWidget
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ..parameters import AlignmentParameters
 from ..steering import Session
+from ._background import Task, text_of
 from ._blink import Blink
 from ._drawing import Drawing
 from ._evaluation import Evaluator
@@ -64,6 +66,7 @@ class Parts(QWidget):
         labels = {name: field.label for name, field in self.fields.items()}
         self.verdict, self.run_bar = VerdictPanel(labels), RunBar(KEYS)
         self._looked_at: Image | None = None
+        self.row_reader = Task(self)
         self._row_read: tuple[Any, Any] = (None, None)
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
@@ -163,16 +166,25 @@ class Parts(QWidget):
             reach = reference.scale[axis] * aligned.shape[axis]
             first = reference.translate[axis] - reference.scale[axis] / 2
             row = int(np.clip((point[0] - first) / reach, 0, 1 - 1e-9) * data.shape[axis])
-        logarithm = course.request is not None and course.request.parameters.transmission
-        seen = course.scan, row, logarithm
-        if seen != self._row_read[0]:  # once: the scan may be on disk
-            before = np.asarray(data[:, row] if axis == 1 else data[:, :, row])
-            before = -np.log(np.where(before > 0, before, 1)) if logarithm else before
-            self._row_read = seen, before
+        scan, asked = course.scan, course.request
+        parameters = AlignmentParameters() if asked is None else asked.parameters
+        if (scan, row, parameters) != self._row_read[0]:  # read once, and not here if from a disk
+            self.row_reader.do(
+                lambda: ((scan, row, parameters), scan.sinogram(row, parameters)),
+                here=isinstance(data, np.ndarray),
+            )
+            return
         coarse = min(row * aligned.shape[axis] // data.shape[axis], aligned.shape[axis] - 1)
         after = aligned[:, coarse] if axis == 1 else aligned[:, :, coarse]
         label = f"column, at row {row}" if axis == 1 else f"row, at column {row}"
         self.result.sinograms.show_what(before=self._row_read[1], after=after, label=label)
+
+    def _on_row(self, found: tuple[Any, Any] | None, error: Exception | None) -> None:
+        if found is not None:
+            self._row_read = found
+            self._show_rows()
+        elif error is not None:
+            show_error(text_of(error))
 
     def _allow(self) -> None:
         """Let the user do with the result what is possible now."""

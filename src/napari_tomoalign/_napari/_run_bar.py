@@ -11,12 +11,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from ..results import IterationRecord
+from ..steering import Pace
 from ._layout import SPACING, hint
 
-__all__ = ["GO_ON", "START_ANEW", "Pace", "RunBar"]
+__all__ = ["GO_ON", "START_ANEW", "RunBar"]
 
 START_ANEW, GO_ON = "the scan as it is", "the shifts on show"
-_RECENT = 5  # iterations whose pace stands for those to come
 _HEARTBEAT = 1000  # ms between two signs of life in a long iteration
 _LONG = 3.0  # seconds after which an iteration counts as long
 _TOLD = {
@@ -36,47 +36,6 @@ _BEGINS = {
     "Aligning": "Starting. The first run on a computer compiles the engine first.",
     "Verifying": "Verifying: displacing the aligned scan by known shifts, to align it again.",
 }
-
-
-class Pace:
-    """How long iterations take at each binning, and so at most the ones to come.
-
-    Projecting a volume costs a ray for each pixel and a step for each voxel on it: eight times
-    as much at half the binning. The run may end at ``finest``.
-    """
-
-    def __init__(self, finest: int = 1) -> None:
-        self._finest = finest
-        self._seconds: dict[int, list[float]] = {}
-        self._first = True
-
-    def add(self, binning: int, seconds: float) -> None:
-        """Take in an iteration; the first is no measure, for it reads and compiles."""
-        if not self._first:
-            self._seconds.setdefault(binning, []).append(seconds)
-        self._first = False
-
-    def left(self, iterations: int) -> float | None:
-        """Return the seconds that so many more iterations take at most; None: not known yet."""
-        if not iterations:
-            return 0.0
-        if not self._seconds:
-            return None
-        at = min(self._seconds)
-        recent = self._seconds[at][-_RECENT:]
-        dearer = (at / min(self._finest, at)) ** 3
-        return sum(recent) / len(recent) * dearer * iterations
-
-    def words(self, iterations: int) -> str:
-        """Return how long so many more iterations take, in words."""
-        left = self.left(iterations)
-        if left is None:
-            return "time left not known yet"
-        if not iterations:
-            return "the last one"
-        if left < 1.5:
-            return "about a second left"
-        return f"up to {left:.0f} s left" if left < 90 else f"up to {left / 60:.0f} min left"
 
 
 class RunBar(QWidget):

@@ -71,6 +71,7 @@ class AlignmentWidget(Actions):
             (self.evaluator.moved, self.layers.show),
             (self.evaluator.ready, self._on_evaluated),
             (self.evaluator.failed, lambda error: show_error(str(error))),
+            (self.row_reader.ended, self._on_row),
             (self.unknown, self.ask_datasets),
             (self.result.blink.pressed, self.blink_on),
             (self.result.blink.released, self.blink.off),

@@ -1,6 +1,7 @@
 """An alignment that is steered by hand: what is asked, what was found, the way back; no toolkit."""
 
 from .course import Course, RunRequest
+from .pace import Pace
 from .run_files import OpenedRun, film_of, read_run, save_run
 from .scan_source import Placement, ScanSource
 from .session import Session
@@ -8,6 +9,7 @@ from .session import Session
 __all__ = [
     "Course",
     "OpenedRun",
+    "Pace",
     "Placement",
     "RunRequest",
     "ScanSource",

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import ScanGeometry
-from ..images.applying import Turning
+from ..geometry import ScanGeometry, turn_projections
+from ..images.applying import Turning, binning_between, move
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, AlignmentState, IterationRecord, Resume
 from ..verification import Verification
 from .scan_source import ScanSource
 
 __all__ = ["Course", "RunRequest"]
+
+_CUT_OFF = 0.1  # part of the rows that a binning, which may be less than across, leaves over
 
 
 def _no_shifts() -> NDArray[np.float64]:
@@ -210,6 +212,37 @@ class Course:
             found = {n: float(v) if np.ndim(v) == 0 else v for n, v in record.geometry.items()}
             geometry = self.state.measured_geometry.with_changes(center=record.center, **found)
         return None if geometry is None else geometry.turning(binning)
+
+    def binning_to(self, shape: tuple[int, ...]) -> float:
+        """Return how many pixels of the scan make one of another stack, as measured, of it.
+
+        Raises
+        ------
+        ValueError
+            Another number of projections, or images that no binning explains.
+        """
+        assert self.scan is not None  # there are shifts
+        if shape[0] != len(self.shifts):
+            raise ValueError(
+                f"it has {shape[0]} projections, but there are shifts for {len(self.shifts)}: "
+                "choose images of the same scan"
+            )
+        across = 2 if self.scan.rotation_axis == "vertical" else 1
+        own = self.scan.data.shape
+        binning = binning_between(own[across], shape[across])
+        if abs(own[3 - across] / shape[3 - across] / binning - 1) > _CUT_OFF:
+            raise ValueError(
+                f"it has images of {shape[1:]} pixels and the scan of {own[1:]}, and no binning "
+                "explains that: choose images of the same scan"
+            )
+        return binning
+
+    def moved(self, stack: NDArray[Any]) -> NDArray[np.float32]:
+        """Return a stack of the scan, as measured, by the shifts on show; see `binning_to`."""
+        assert self.scan is not None  # as above
+        axis, binning = self.scan.rotation_axis, self.binning_to(stack.shape)
+        upright, shifts = turn_projections(stack, axis), self.shifts / binning
+        return turn_projections(move(upright, shifts, turning=self.turning(binning)), axis)
 
     @property
     def at_end(self) -> bool:

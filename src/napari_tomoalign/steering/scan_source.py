@@ -142,6 +142,15 @@ class ScanSource:
 
     def line_integrals(self, parameters: AlignmentParameters) -> NDArray[Any]:
         """Return the images that the loop sees, the rotation axis vertical."""
-        data = turn_projections(np.asarray(self.data), self.rotation_axis)
-        logarithm = parameters.transmission and parameters.use_absorbances
-        return absorbance(data)[0] if logarithm else data
+        return _seen(turn_projections(np.asarray(self.data), self.rotation_axis), parameters)
+
+    def sinogram(self, row: int, parameters: AlignmentParameters) -> NDArray[Any]:
+        """Return a row along the axis of all the images that the loop sees, (n_angles, n)."""
+        upright = self.rotation_axis == "vertical"
+        rows = self.data[:, row] if upright else self.data[:, :, row]
+        return _seen(np.asarray(rows), parameters)
+
+
+def _seen(images: NDArray[Any], parameters: AlignmentParameters) -> NDArray[Any]:
+    logarithm = parameters.transmission and parameters.use_absorbances
+    return absorbance(images)[0] if logarithm else images
