@@ -16,6 +16,7 @@ import scipy.ndimage
 import tifffile
 from skimage.transform import iradon
 
+from napari_tomoalign import ScanGeometry
 from napari_tomoalign.io import (
     Scan,
     ShiftsFile,
@@ -289,3 +290,37 @@ def test_a_stack_in_memory_whose_axis_cannot_be_said_is_refused(tmp_path, case):
         write_aligned(
             tmp_path / "a.mrc", scan.projections, scan, aligned_with="mine", center=CENTER
         )
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.2])
+@pytest.mark.parametrize("name", ["out.npy", "mumott.npz"])
+def test_a_geometry_comes_back_with_the_shifts(tmp_path, turned_case, name, tilt):
+    scan, _, found = turned_case
+    beside = np.linspace(-0.01, 0.01, N_ANGLES)
+    path = tmp_path / name
+    export_shifts(replace(found, axis_tilt=tilt, in_plane=beside), path, format=EXPORTS[name][0])
+
+    back = shifts_for(path, scan)
+
+    np.testing.assert_allclose(back.axis_angle + back.in_plane, TURN + beside, atol=1e-9)
+    np.testing.assert_allclose(back.axis_tilt, tilt, atol=1e-9)
+    np.testing.assert_allclose(back.shifts, found.centred.shifts, atol=1e-9)
+    assert back.rotations is None
+    with pytest.warns(UserWarning, match="take shifts_for"):
+        import_shifts(path, rotation_axis=scan.rotation_axis)
+
+
+def test_a_geometry_of_more_axes_comes_back_with_the_shifts(tmp_path, turned_case):
+    scan, _, found = turned_case
+    halves = [ScanGeometry(ANGLES[::2], 1, 1, axis_tilt=tilt) for tilt in (0, 0.3)]
+    rotations = np.concatenate([half.orientations for half in halves])
+    two = replace(found, axis_angle=0.0, rotations=rotations)
+
+    back = shifts_for(export_shifts(two, tmp_path / "out.npy"), scan)
+
+    np.testing.assert_allclose(back.rotations, rotations, atol=1e-9)
+    vectors = np.load(tmp_path / "out.npy")
+    vectors[:, 6:9] += 0.1 * vectors[:, 9:]
+    np.save(tmp_path / "skew.npy", vectors)
+    with pytest.raises(ValueError, match="rectangular"):
+        shifts_for(tmp_path / "skew.npy", scan)

@@ -40,6 +40,7 @@ __all__ = [
     "from_mumott",
     "from_nxtomo",
     "from_tomopy",
+    "orientations_of_astra",
     "to_astra",
     "to_imod",
     "to_mumott",
@@ -52,6 +53,8 @@ ImageAxis = Literal["j", "k"]
 """The first and the second axis of mumott's images."""
 
 _STRETCH = 2e-3  # of the squared length: a thousandth of the side, the digits of some files
+
+_SLANTED = 1e-5  # of unit vectors, as `ScanGeometry` takes rotations for such
 
 Shifts = NDArray[np.float64]
 Pair = tuple[Shifts, Shifts]
@@ -188,14 +191,38 @@ def from_astra(vectors: ArrayLike) -> Shifts:
     ValueError
         Another shape.
     """
-    table = np.asarray(vectors, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] != 12:
-        raise ValueError(f"expected (n_angles, 12) numbers of parallel3d_vec, got {table.shape}")
-    detector, across, down = (table[:, first : first + 3] for first in (3, 6, 9))
+    _, detector, across, down = _vectors_of_astra(vectors)
     return -np.stack(
         [np.sum(detector * axis, axis=1) / np.sum(axis * axis, axis=1) for axis in (down, across)],
         axis=1,
     )
+
+
+def orientations_of_astra(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Return the orientations, see `ScanGeometry`, (n_angles, 3, 3), of ``parallel3d_vec``.
+
+    Raises
+    ------
+    ValueError
+        Another shape, or a detector that is no rectangular one across the rays.
+    """
+    ray, _, across, down = (vector[:, ::-1] for vector in _vectors_of_astra(vectors))
+    ray, across, down = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (ray, across, down))
+    depth = np.cross(across, down)
+    off = np.maximum(np.abs(np.sum(across * down, axis=1)), 1 - np.abs(np.sum(depth * ray, axis=1)))
+    if not (off < _SLANTED).all():
+        raise ValueError(
+            f"{int(np.sum(~(off < _SLANTED)))} of {len(off)} detectors are not rectangular and "
+            "across their rays: geometries here have no others"
+        )
+    return np.stack([down, depth, across], axis=1)
+
+
+def _vectors_of_astra(vectors: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    table = np.asarray(vectors, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != 12:
+        raise ValueError(f"expected (n_angles, 12) numbers of parallel3d_vec, got {table.shape}")
+    return tuple(table[:, first : first + 3] for first in (0, 3, 6, 9))
 
 
 def to_nxtomo(shifts: ArrayLike, pixel_size: float) -> Pair:

@@ -24,8 +24,6 @@ from .hashing import data_hash, hashes
 
 __all__ = ["ShiftsFile"]
 
-_SAME_TURN = 1e-6  # radians: what the digits of a file leave of a turn that images share
-
 
 @dataclass(frozen=True, eq=False)
 class ShiftsFile:
@@ -178,7 +176,7 @@ class ShiftsFile:
         shifts: NDArray[np.float64],
         scan: Scan,
         path: Path,
-        turns: NDArray[np.float64] | None = None,
+        lies: Mapping[str, Any] | None = None,
     ) -> ShiftsFile:
         """Return shifts that another program found, about an axis in the middle of the images.
 
@@ -190,9 +188,9 @@ class ShiftsFile:
             What they belong to.
         path : Path
             Of the file that they came from.
-        turns : (n_angles,) array, optional
-            Radians by which the images are turned, see `ScanGeometry.turns`. What they have in
-            common is the axis'.
+        lies : mapping, optional
+            What else the file says of the images, by the names of `ScanGeometry`. Default: as the
+            scan has it.
 
         Raises
         ------
@@ -205,14 +203,13 @@ class ShiftsFile:
                 f"{path} has {len(shifts)} shifts, but the scan has {n_angles} projections: give "
                 "one for each"
             )
-        axis_angle, in_plane = 0.0, None
-        if turns is not None:
-            axis_angle = float(np.median(turns))
-            rest = turns - axis_angle
-            in_plane = rest if np.abs(rest).max() > _SAME_TURN else None
+        told = {"rotations": scan.rotations, **(lies or {})}
+        geometry = ScanGeometry(
+            scan.angles if told["rotations"] is None else np.zeros(0), n_rows, n_columns, **told
+        )
         return cls(
             shifts=shifts,
-            angles=scan.angles,
+            angles=geometry.angles,
             center=(n_columns - 1) / 2,
             n_rows=n_rows,
             n_columns=n_columns,
@@ -234,9 +231,10 @@ class ShiftsFile:
             preparation=tuple(scan.preparation),
             applied="",
             path=path,
-            axis_angle=axis_angle,
-            in_plane=in_plane,
-            rotations=scan.rotations,
+            axis_angle=geometry.axis_angle,
+            axis_tilt=geometry.axis_tilt,
+            in_plane=geometry.in_plane,
+            rotations=geometry.rotations,
         )
 
     @property

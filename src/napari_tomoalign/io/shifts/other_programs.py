@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...geometry import RotationAxis, turn_projections
+from ...geometry import RotationAxis, ScanGeometry, turn_projections
 from ..atomic import atomic_path
 from ..conventions import (
     from_astra,
@@ -20,6 +21,7 @@ from ..conventions import (
     from_mumott,
     from_nxtomo,
     from_tomopy,
+    orientations_of_astra,
     turns_of_imod,
 )
 from ..errors import ScanFileError, reading
@@ -29,6 +31,7 @@ from ..scan import Scan
 from ..units import METRES
 from .contents import ShiftsFile
 from .exports import MUMOTT_ROWS, WRITERS
+from .found import Found
 from .record import read_shifts
 
 __all__ = [
@@ -123,29 +126,59 @@ def import_shifts(
     -------
     (n_angles, 2) array of float64
         The rotation axis vertical, and in the middle of the images: fit for ``initial_shifts``
-        with ``center=(n_columns - 1) / 2``. Transforms of IMOD may turn the images as well:
-        `shifts_for` gives the turn with them.
+        with ``center=(n_columns - 1) / 2``.
 
     Raises
     ------
     FileNotFoundError, ScanFileError, ValueError
         The message says what was expected.
+
+    Warns
+    -----
+    UserWarning
+        The file says as well that images are turned or the axis leans, which shifts alone do not:
+        `shifts_for` gives both.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of shifts at {path}")
     if format is None and is_own(path):
-        return read_shifts(path).centred.shifts
+        own = read_shifts(path)
+        if own.rotations is not None or own.axis_tilt or own.geometry.turns.any():
+            _warn_of_more(path)
+        return own.centred.shifts
+    found = _read(path, format, _Images(pixel_size, rotation_axis))
+    if found.is_turned:
+        _warn_of_more(path)
+    return found.shifts
+
+
+def _warn_of_more(path: Path) -> None:
+    warnings.warn(
+        f"{path} says how the images are turned or the axis lies as well, and the shifts mean "
+        "something only together with that: take shifts_for(path, scan), which gives both",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _read(path: Path, format: str | None, images: _Images) -> Found:
+    """Read another program's file, the rotation axis vertical."""
     reader = _READERS[_format_of(path, format, "import")]
     with reading(path):
-        shifts = reader(path, _Images(pixel_size, rotation_axis))
-    if not np.all(np.isfinite(shifts)):
+        found = reader(path, images)
+    found = found if isinstance(found, Found) else Found(found)
+    if not np.all(np.isfinite(found.shifts)):
         raise ScanFileError(f"{path} holds shifts that are not finite; correct them")
-    return np.ascontiguousarray(turn_projections(shifts, rotation_axis))
+    upright = np.ascontiguousarray(turn_projections(found.shifts, images.rotation_axis))
+    return replace(found, shifts=upright)
 
 
 def shifts_for(path: PathLike, scan: Scan, *, binning: int = 1, check: bool = True) -> ShiftsFile:
-    """Read shifts of any format for a scan, in its pixels, together with the axis.
+    """Read shifts of any format for a scan, in its pixels, together with what lies beside them.
+
+    That is the axis' column, and how images are turned and the axis leans where the file says it:
+    this program's, IMOD's, ASTRA's and mumott's (``.npz``) do.
 
     Parameters
     ----------
@@ -170,18 +203,10 @@ def shifts_for(path: PathLike, scan: Scan, *, binning: int = 1, check: bool = Tr
     pixel = (
         None if scan.pixel_size is None or metres is None else scan.pixel_size * metres / binning
     )
-    shifts = import_shifts(path, pixel_size=pixel, rotation_axis=scan.rotation_axis) / binning
-    return ShiftsFile.given(shifts, scan, path, _turns_in(path, scan.rotation_axis))
-
-
-def _turns_in(path: Path, rotation_axis: RotationAxis) -> Shifts | None:
-    """Return by how much the images are turned, radians, where the file says it."""
-    if _format_of(path, None, "import") != "imod":
-        return None
-    turns = turns_of_imod(np.loadtxt(path, ndmin=2))
-    if not turns.any():
-        return None
-    return -turns if rotation_axis == "horizontal" else turns  # as it is written
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of shifts at {path}")
+    found = _read(path, None, _Images(pixel, scan.rotation_axis))
+    return ShiftsFile.given(found.shifts / binning, scan, path, found.lies(scan))
 
 
 def _format_of(path: Path, format: str | None, doing: str) -> str:
@@ -229,17 +254,24 @@ def _read_csv(path: Path, _: _Images) -> Shifts:
         raise ScanFileError(f"{path} is no table of shifts: {error}") from error
 
 
-def _read_astra(path: Path, _: _Images) -> Shifts:
+def _read_astra(path: Path, images: _Images) -> Found:
     try:
         with path.open("rb") as file:
-            return from_astra(np.load(file))  # never unpickles
+            vectors = np.load(file)  # never unpickles
+        shifts = from_astra(vectors)
+        if images.rotation_axis == "horizontal":  # rows and columns change places
+            vectors = np.concatenate([vectors[:, :6], vectors[:, 9:], vectors[:, 6:9]], axis=1)
+        return Found(shifts, orientations=orientations_of_astra(vectors))
     except ValueError as error:
         raise ScanFileError(f"{path} holds no vectors of ASTRA: {error}") from error
 
 
-def _read_imod(path: Path, _: _Images) -> Shifts:
+def _read_imod(path: Path, images: _Images) -> Found:
     try:
-        return from_imod(np.loadtxt(path, ndmin=2))
+        lines = np.loadtxt(path, ndmin=2)
+        turns = turns_of_imod(lines)
+        turns = -turns if images.rotation_axis == "horizontal" else turns  # as it is written
+        return Found(from_imod(lines), turns if turns.any() else None)
     except (ValueError, UnicodeDecodeError) as error:
         raise ScanFileError(f"{path} is no .xf file of shifts: {error}") from error
 
@@ -261,12 +293,17 @@ def _read_tomopy(path: Path, images: _Images) -> Shifts:
     return shifts
 
 
-def _read_mumott(path: Path, images: _Images) -> Shifts:
+def _read_mumott(path: Path, images: _Images) -> Found:
     if path.suffix.lower() == ".npz":
-        found = _read_npz(path, "j_offsets", "k_offsets", "rotation_axis_along")
+        found = _read_npz(path, "j_offsets", "k_offsets", "rotation_axis_along", "rotations")
         rows: Any = str(found.get("rotation_axis_along", MUMOTT_ROWS))
         shifts = from_mumott(found["j_offsets"], found["k_offsets"], rows)
-        return turn_projections(shifts, images.rotation_axis)
+        placed = found.get("rotations")
+        if (
+            placed is not None and rows == MUMOTT_ROWS
+        ):  # of (x, y, z) to (j, beam, k), as it is written
+            placed = ScanGeometry(rotations=placed[:, ::-1, ::-1], n_rows=1, n_columns=1).rotations
+        return Found(turn_projections(shifts, images.rotation_axis), orientations=placed)
     rows = MUMOTT_ROWS
     with Hdf5File(path) as file:
         group = file.find("projections")
@@ -280,7 +317,8 @@ def _read_mumott(path: Path, images: _Images) -> Shifts:
         turned_about = file.optional(f"{names[0]}/inner_axis") if names else None
         if turned_about is not None and np.argmax(np.abs(turned_about.values().ravel())) == 0:
             rows = "j"  # about x, along which mumott has j
-    return turn_projections(from_mumott(offsets[0], offsets[1], rows), images.rotation_axis)
+    shifts = from_mumott(offsets[0], offsets[1], rows)
+    return Found(turn_projections(shifts, images.rotation_axis))
 
 
 def _read_nxtomo(path: Path, images: _Images) -> Shifts:
@@ -324,7 +362,7 @@ def _metres(dataset: Hdf5Dataset) -> float:
     return METRES[unit]
 
 
-_READERS: dict[str, Callable[[Path, _Images], Shifts]] = {
+_READERS: dict[str, Callable[[Path, _Images], Shifts | Found]] = {
     "astra": _read_astra,
     "csv": _read_csv,
     "imod": _read_imod,
