@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_tomoalign import AlignmentParameters
+from napari_tomoalign import AlignmentParameters, ScanGeometry
 from napari_tomoalign.steering import Course, Pace, Placement, RunRequest, ScanSource, Session
 
 ANGLES = np.linspace(0, 3, 6)
@@ -198,3 +198,16 @@ class TestTimeLeft:
     def test_nothing_is_promised_before_it_is_known(self):
         assert Pace().words(10) == "time left not known yet"
         assert Pace().words(0) == "the last one"
+
+
+def test_turns_of_loaded_shifts_are_in_every_run_that_follows():
+    turns = np.linspace(-0.01, 0.01, 6)
+    geometry = ScanGeometry(ANGLES, 8, 8, in_plane=turns)
+    course = Course.starting(SCAN, np.ones((6, 2)), 3.5, "a.xf", geometry)
+    course, asked = course.going_on(request())
+    np.testing.assert_array_equal(asked.arguments()["in_plane"], turns)
+    np.testing.assert_array_equal(course.going_on(request())[1].arguments()["in_plane"], turns)
+    many = replace(geometry, rotations=geometry.orientations, in_plane=None)
+    asked = Course.starting(SCAN, np.ones((6, 2)), 3.5, "a.npy", many).going_on(request())[1]
+    np.testing.assert_array_equal(asked.arguments()["rotations"], geometry.orientations)
+    assert asked.arguments()["angles"] is None

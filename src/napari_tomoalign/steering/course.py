@@ -316,9 +316,12 @@ class Course:
             self, history=self.history[: self.shown], generators=self.generators[: self.shown]
         )
         before = self.request
-        if before is not None and before.scan.in_plane is not None:  # no form shows it
-            told = before.scan.in_plane
-            request = replace(request, scan=replace(request.scan, in_plane=told))
+        told = self.loaded if before is None else before.scan
+        if told is not None:  # no form shows it
+            scan, rotations = request.scan, request.scan.rotations
+            rotations = told.rotations if rotations is None else rotations
+            scan = replace(scan, in_plane=told.in_plane, rotations=rotations)
+            request = replace(request, scan=scan)
         same = before is not None and before.is_same(request)
         start: dict[str, Any]
         if same and self._can_resume(request.parameters):
