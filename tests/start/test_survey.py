@@ -77,3 +77,16 @@ def test_the_share_at_the_largest_value_and_the_spikes_are_counted(scan):
     survey = take_survey(blocks_of(stack), stack.shape)
     assert survey.at_largest[0] == pytest.approx(4 / (24 * 32))
     assert survey.spikes[1] == pytest.approx(3 / (22 * 30))
+
+
+def test_spikes_have_no_say_in_what_the_rows_hold(scan):
+    clean = take_survey(blocks_of(scan.projections), scan.projections.shape)
+    stack = scan.projections.copy()
+    hit = np.random.default_rng(1).random(stack.shape) < 0.01
+    stack[hit] -= 20 * scan.projections.max()
+    survey = take_survey(blocks_of(stack), stack.shape)
+    noise = scan.noise_sigma * np.sqrt(stack.shape[2])
+    assert np.sqrt(np.mean((survey.mass - clean.mass) ** 2)) < noise
+    assert np.abs(survey.strips - clean.strips).max() < 6 * scan.noise_sigma
+    # What a pixel says at every angle is still seen.
+    np.testing.assert_allclose(survey.mean, stack.mean(axis=0, dtype=np.float64), atol=1e-4)

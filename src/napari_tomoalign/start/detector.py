@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .survey import NOISELESS, Survey
+from .survey import NOISELESS, SPIKED, Survey
 
 __all__ = ["Detector", "look_at_detector"]
 
@@ -21,7 +21,6 @@ _PATTERN, _STRIPES = 3.0, 15.0
 _MATTERS = 0.5
 _STRIPES_MATTER = 1.9  # the same of columns, whose rows agree: 15 at the 60 angles above
 _FOURTH = np.sqrt(1 + 34 / 36)  # noise of a pixel less what its four neighbours predict of it
-_HIT = 2e-4  # share of the pixels; thin walls and beads of clean scans have 3e-5 at most
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def look_at_detector(
     noise = survey.noise_of(used) * _FOURTH / np.sqrt(len(used))
     if survey.noise_of(used) < NOISELESS * float(np.median(survey.contrast[used])):
         return Detector(False, False)
-    hit = bool(np.mean(survey.spikes[used]) > _HIT)
+    hit = bool(np.mean(survey.spikes[used]) > SPIKED)
     mean = np.where(hidden, np.nan, survey.mean)
     near, far = mean[:, 1:-3] + mean[:, 3:-1], mean[:, :-4] + mean[:, 4:]
     rough = mean[:, 2:-2] - (4 * near - far) / 6  # cubic curves pass without a trace

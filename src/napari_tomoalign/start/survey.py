@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from .._typing import Array, Stack
 from ..images._survey_kernels import count_spikes, look_at_frames
@@ -20,10 +21,21 @@ from ..images.binning import bin_stack
 from ..images.filtering import noise_level
 from ..images.source import blocks_of as frames_of
 
-__all__ = ["NOISELESS", "Survey", "blocks_of", "border_width", "read_blocks", "take_survey"]
+__all__ = [
+    "NOISELESS",
+    "SPIKED",
+    "Survey",
+    "blocks_of",
+    "border_width",
+    "read_blocks",
+    "take_survey",
+]
 
 NOISELESS = 1e-3
 """Noise of the contrast, below which images are simulated: no detector has as little."""
+
+SPIKED = 2e-4
+"""Share of the pixels that are spikes; thin walls and beads of clean scans have 3e-5 at most."""
 
 _COARSE = 16  # pixels along the longer side of the image in which contrast is measured
 _FRAMES_AT_ONCE = 16  # enough for whole-array arithmetic, and as deep as most files' chunks
@@ -42,7 +54,9 @@ class Survey:
     shape : tuple of int
         (n_angles, n_rows, n_columns) of the scan.
     mass, moment : (n_angles, n_rows) array
-        Sums over the columns of each row: of the values, and of the values times the column.
+        Sums over the columns of each row: of the values, and of the values times the column. These,
+        ``strips`` and ``power`` are without the spikes of frames that have many: a spike outweighs
+        a row.
     strips : (n_angles, 4, n_rows) array
         Means over the columns along the left and the right border, see `border_width`: outermost
         left, beside it, beside the outermost right, outermost right.
@@ -125,6 +139,7 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
     origin: Stack | None = None  # of the squares: an image, so that they do not cancel
     contrast, at_largest, noise, spikes = np.empty((4, n))
     digests = [b""] * n
+    columns = np.arange(n_columns)
     for first, block in blocks:
         part = slice(first, first + len(block))
         for k, cut in enumerate(cuts):
@@ -140,6 +155,10 @@ def take_survey(blocks: Iterable[tuple[int, Stack]], shape: tuple[int, int, int]
         for i, frame in enumerate(frames, start=first):
             noise[i] = noise_level(frame[None, middle])
             spikes[i] = _spikes(frame, _SPIKE * noise[i])
+            if spikes[i] > SPIKED:
+                calm = _without_spikes(frame, _SPIKE * noise[i])
+                sums[i] = calm.sum(axis=1), calm @ columns, np.sum(calm**2, axis=1)
+                strips[i] = [calm[:, cut].mean(axis=1) for cut in cuts]
             digests[i] = hashlib.blake2b(hashes[i - first].data, digest_size=16).digest()
     return Survey(
         shape=shape,
@@ -164,3 +183,9 @@ def _spikes(frame: Stack, height: float) -> float:
     if min(frame.shape) < 3 or height == 0:
         return 0.0
     return float(count_spikes(frame, np.float32(height)) / n_inner)
+
+
+def _without_spikes(frame: Stack, height: float) -> Array:
+    """Return a frame with what stands out of the median around it by ``height`` put back to it."""
+    usual = median_filter(frame, 3, mode="nearest")
+    return np.where(np.abs(frame - usual) > height, usual, frame).astype(np.float64)
