@@ -37,6 +37,13 @@ def test_the_loop_does_not_know_its_faces() -> None:
             assert not re.search(r"^\s*(import|from) (napari|qtpy|PyQt|PySide)\b", text, re.M), path
 
 
+def test_the_room_of_the_loop_says_where_each_question_is_answered() -> None:
+    folder = PACKAGE / "loop"
+    told = re.findall(r"``(\w+)``", (folder / "__init__.py").read_text(encoding="utf-8"))
+    modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert sorted(told) == sorted(modules)
+
+
 def test_importing_is_light_and_fast() -> None:
     heavy = ["PyQt5", "PyQt6", "PySide6", "argparse", "h5py", "matplotlib", "napari", "numba"]
     heavy += ["qtpy", "scipy.ndimage", "scipy.optimize", "skimage", "tomopy", "tqdm"]

@@ -17,7 +17,7 @@ from napari_tomoalign import align
 from napari_tomoalign._executors import as_executor, in_order
 from napari_tomoalign.cli import main
 from napari_tomoalign.io import read_shifts
-from napari_tomoalign.loop import model
+from napari_tomoalign.loop import evaluating
 from napari_tomoalign.simulation import simulate
 
 distributed = pytest.importorskip(
@@ -45,7 +45,7 @@ def test_the_bits_are_those_of_a_serial_run_though_a_worker_dies(
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr(model, "_SHARED_HEIGHT", 16)
+    monkeypatch.setattr(evaluating, "_SHARED_HEIGHT", 16)
     scan = simulate(24, 20, n_rows=64, seed=2)
     options = {"backend": "builtin", "maxiter": 4, "progress": False}
     with ThreadPoolExecutor(1) as serial:

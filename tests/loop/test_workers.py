@@ -10,7 +10,7 @@ import pytest
 
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign._executors import WorkersUnfit, WorkLost, as_executor, in_order
-from napari_tomoalign.loop import model
+from napari_tomoalign.loop import evaluating
 from napari_tomoalign.simulation import simulate
 
 
@@ -60,7 +60,7 @@ def aligned(scan, executor, **options):
 
 
 def test_workers_of_other_processes_give_the_same_bits(scan, monkeypatch, tmp_path):
-    monkeypatch.setattr(model, "_SHARED_HEIGHT", 20)
+    monkeypatch.setattr(evaluating, "_SHARED_HEIGHT", 20)
     with Here(1) as threads:
         here = aligned(scan, threads)
     workers = Elsewhere()

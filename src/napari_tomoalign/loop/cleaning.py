@@ -173,7 +173,7 @@ class _Known:
         shape = at.projections.shape
         finer = np.divide(at.binning, self.binning)
         pattern = scipy.ndimage.affine_transform(
-            self.pattern, finer, (finer - 1) / 2, shape[1:], order=1, mode="nearest"
+            self.pattern, np.diag(finer), (finer - 1) / 2, shape[1:], order=1, mode="nearest"
         )
         background, hit = self.background.on(shape), np.zeros(shape, bool)
         return _Known(at.binning, pattern, hit, background, self.poses)

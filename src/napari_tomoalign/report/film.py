@@ -24,8 +24,7 @@ __all__ = ["film_frames", "write_film"]
 _MOST = 60  # frames: a longer run is shown in steps
 _SECONDS = 0.5  # a frame
 _LAST = 2.0  # seconds that the result is looked at
-_SIZE = (8.0, 4.0)  # inches at 80 dots an inch: divisible by 16, as MP4 wants it
-_DOTS = 80
+_SIZE, _DOTS = (8.0, 4.0), 80  # inches, dots an inch: pixels divisible by 16, as MP4 wants them
 
 
 class Finished(Protocol):
