@@ -105,11 +105,12 @@ def test_where_the_axis_leans_the_whole_is_evaluated_as_here(settings):
 
 
 def test_the_default_algorithm_gives_the_same_step():
-    """Forty steps on subsets add up what rounding does, to 1e-5 of the volume."""
+    """Rounding, which fifty steps on subsets add up, decides whether single voxels are clipped."""
     algorithm, _ = get_backend("warp").default_for()
     trusted = np.ones(20, bool)
     mine, its = (evaluated(name, algorithm, trusted) for name in ("warp", "builtin"))
-    np.testing.assert_allclose(mine.volume, its.volume, atol=1e-5 * its.volume.max())
+    apart = np.sqrt(np.mean((mine.volume - its.volume) ** 2, dtype=np.float64))
+    assert apart < 1e-6 * its.volume.max()
     steps = [model.sums.equations.solve()[0] for model in (mine, its)]
     np.testing.assert_allclose(*steps, atol=1e-4)  # pixels
 
