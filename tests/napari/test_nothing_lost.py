@@ -37,7 +37,7 @@ def test_a_start_that_is_refused_leaves_the_result(widget, run, told):
     found = widget.session.course
     widget.scan.fields["ignored_subset"].text = "99"
     run(widget)
-    assert any("ignored_subset names projection 99" in text for text in told())
+    assert any("“Ignored” names projection 99" in text for text in told())
     assert widget.session.course.history is found.history
     assert widget.verdict.save.isEnabled()
     np.testing.assert_array_equal(widget.session.course.shifts, found.shifts)

@@ -121,7 +121,9 @@ def test_the_command_runs_without_a_viewer():
     subprocess.run([sys.executable, "-c", COMMAND], check=True, timeout=120, env=environment)
 
 
-def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qtbot, tmp_path):
+def test_a_finished_run_is_opened_verified_and_gone_on_with(
+    viewer, finished, qtbot, tmp_path, told
+):
     from napari_tomoalign._napari._widget import AlignmentWidget
     from napari_tomoalign.steering import read_run
 
@@ -153,6 +155,9 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(viewer, finished, qt
         (again / "run.toml").read_text()
     )
     np.testing.assert_array_equal(read_run(again).course.shifts, widget.session.course.shifts)
+    widget.save_run(again)
+    refused = f"a run lies in {again} already: name a new folder"
+    qtbot.waitUntil(lambda: refused in told(), timeout=20_000)
     widget.close_down()
 
 

@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
+from napari_tomoalign._napari._words import in_window_words
 from napari_tomoalign.findings import Finding
 
 NAMES = ["scan", "reference", "projections", "reconstruction"]
@@ -42,7 +43,9 @@ def test_an_error_is_told_and_leaves_the_widget_ready(widget, loop, run, told, k
     assert len(widget.session.course.history) == 3
 
 
-def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, told):
+def test_what_is_not_finite_is_told_with_the_mask_that_helps(
+    viewer, widget, phantom, run, told, qtbot
+):
     from napari_tomoalign import align
 
     spoilt = phantom.projections.copy()
@@ -51,7 +54,12 @@ def test_the_text_is_that_of_the_headless_error(viewer, widget, phantom, run, to
         align(spoilt, phantom.angles, progress=False)
     viewer.layers["scan"].data = spoilt
     run(widget)
-    assert str(headless.value) in told()
+    assert in_window_words(str(headless.value)) in told()
+    widget.scan.draw_mask.click()  # as the words say
+    widget.drawing.end()
+    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+        widget.run_bar.run.click()
+    assert "converged" in widget.verdict.headline.text()
 
 
 def test_what_stands_in_the_way_of_a_run_is_told(viewer, widget, told):

@@ -48,13 +48,13 @@ class Actions(FileActions):
             self.runner.stop()
         else:
             self.session.expect("step" if steps else "run", self.session.course)
-            self.run_bar.show_running()
+            self.run_bar.enter("Aligning")
             self.runner.go_on(steps=steps)
             self._allow()
 
     def pause(self) -> None:
         """Stand still after the iteration that is being done."""
-        self.run_bar.show_ending()
+        self.run_bar.enter("ending")
         self.runner.pause()
 
     def step(self) -> None:
@@ -63,7 +63,7 @@ class Actions(FileActions):
 
     def stop(self) -> None:
         """End after the iteration that is being done; what a run reached is kept."""
-        self.run_bar.show_ending()
+        self.run_bar.enter("ending")
         (self.verifier if self.verifier.is_running else self.runner).stop()
 
     @told
@@ -130,7 +130,7 @@ class Actions(FileActions):
 
     def _on_paused(self) -> None:
         self._draw()
-        self.run_bar.show_paused()
+        self.run_bar.enter("paused")
 
     def _on_ended(self, _: None, error: Exception | None) -> None:
         self._draw()

@@ -10,6 +10,8 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
+from ._words import in_window_words
+
 __all__ = ["Task", "WorkFailed", "in_background", "text_of", "told"]
 
 _P = ParamSpec("_P")
@@ -102,14 +104,14 @@ def told(
         try:
             method(self, *args, **kwargs)
         except _EXPECTED as error:
-            show_error(str(error))
+            show_error(text_of(error))
 
     return wrapped
 
 
 def text_of(error: Exception) -> str:
-    """Return an error's own text, and its kind where that was not expected."""
-    text = str(error)
+    """Return an error's own text in the window's words, and its kind where it was not expected."""
+    text = in_window_words(str(error))
     known = (*_EXPECTED, RuntimeError)
     if isinstance(error, known) or type(error).__module__.startswith("napari_tomoalign"):
         return text

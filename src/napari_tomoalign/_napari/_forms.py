@@ -25,6 +25,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from .._indices import indices, indices_text
 from ._layout import form
+from ._words import title_of
 
 __all__ = [
     "LayerChooser",
@@ -33,7 +34,6 @@ __all__ = [
     "form_of",
     "in_degrees",
     "narrow",
-    "title_of",
     "widgets_of",
 ]
 
@@ -247,11 +247,6 @@ def _number(kind: type, text: str) -> Any:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in text.split(","))))
-
-
-def title_of(name: str) -> str:
-    """Return a field's name as a label."""
-    return name.replace("_", " ").capitalize()
 
 
 def narrow(widget: ValueWidget) -> None:

@@ -24,19 +24,6 @@ RECONSTRUCTION = ("reconstruction_pipeline", "reconstruction_pipeline_kwargs", "
 SCAN = ("ignored_subset", "excluded_subset", "projection_cropping", "transmission")
 """Parameters whose control stands where the scan is chosen."""
 
-_LABELS = {
-    "maxiter": "Iterations, at most",
-    "center_estimation": "Estimate the centre",
-    "center_of_mass_shift_weight": "Centre-of-mass weight",
-    "relative_sample_size": "Sample size",
-    "relaxation_weight": "Relaxation, px",
-    "precision": "Precision, px",
-    "shift_tolerance": "Tolerance, px",
-    "shift_cutoff": "Shift cutoff, px",
-    "gauss_newton": "Gauss-Newton",
-    "workers": "Threads",
-}
-_OPTIONS = {name: {"label": label} for name, label in _LABELS.items()}
 _DEFAULT = "the engine's own choice"
 
 
@@ -47,7 +34,7 @@ class ParameterForm(QWidget):
         super().__init__(parent)
         here = [spec for spec in fields(AlignmentParameters) if spec.name not in _ELSEWHERE]
         names = tuple(spec.name for spec in here)
-        self.fields = widgets_of(AlignmentParameters, names, _OPTIONS)
+        self.fields = widgets_of(AlignmentParameters, names, {})
         folded = [bool(spec.metadata.get("advanced")) for spec in here]
         front, rest = (
             form_of(w for w, f in zip(self.fields.values(), folded, strict=True) if f == which)
@@ -85,16 +72,11 @@ class ReconstructionForm(QWidget):
             "widget_type": OptionalChoice,
             "choices": lambda _: self._offered,
             "none": _DEFAULT,
-            "label": "Algorithm",
         }
         self.fields = widgets_of(
             AlignmentParameters,
             RECONSTRUCTION,
-            {
-                "reconstruction_pipeline": algorithm,
-                "reconstruction_pipeline_kwargs": {"label": "Options"},
-                "use_gpu": {"label": "Use the GPU"},
-            },
+            {"reconstruction_pipeline": algorithm},
         )
         self.algorithm = self.fields["reconstruction_pipeline"]
         self.remark = hint()

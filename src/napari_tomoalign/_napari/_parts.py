@@ -63,8 +63,7 @@ class Parts(QWidget):
         self.reconstruction = ReconstructionForm()
         self.parameters = ParameterForm()
         self.result = ResultForm(viewer)
-        labels = {name: field.label for name, field in self.fields.items()}
-        self.verdict, self.run_bar = VerdictPanel(labels), RunBar(KEYS)
+        self.verdict, self.run_bar = VerdictPanel(), RunBar(KEYS)
         self._looked_at: Image | None = None
         self.row_reader = Task(self)
         self._row_read: tuple[Any, Any] = (None, None)

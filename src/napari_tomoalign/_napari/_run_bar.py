@@ -95,11 +95,31 @@ class RunBar(QWidget):
     def forbid(self, fault: str) -> None:
         """Let no run start, and say why; empty: let it."""
         self._fault = fault
-        self._enter(self._state)
+        self.enter(self._state)
+
+    def enter(self, state: str) -> None:
+        """Let those buttons be pressed that make sense, and say what they do or why not.
+
+        ``"idle"``, ``"Aligning"``, ``"Verifying"``, ``"ending"`` (a pause, or the end, comes after
+        this iteration) or ``"paused"``.
+        """
+        if state in _BEGINS and state != self._state:
+            self._since = time.perf_counter()
+            self._heart.start()
+        elif state in ("idle", "paused"):
+            self._heart.stop()
+        if state == "paused" != self._state:
+            self._say(f"Paused. {self._text}")
+        self._state = state
+        for text, button in self._buttons.items():
+            forbidden = bool(self._fault) and state == "idle" and text in _ABLE["idle"]
+            button.setEnabled(text in _ABLE[state] and not forbidden)
+            told = self._fault if forbidden else f"{_TOLD[text]} ({self._keys[text]})"
+            button.setToolTip(f"<qt>{told}</qt>")
 
     def show_idle(self, text: str) -> None:
         """Show that nothing runs."""
-        self._enter("idle")
+        self.enter("idle")
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self._say(text)
@@ -113,20 +133,7 @@ class RunBar(QWidget):
         self.bar.setRange(0, iterations)
         self._pace = Pace(finest)
         self._activity = progress(total=iterations, desc=doing)
-        self._enter(doing)
-
-    def show_running(self) -> None:
-        """Show that a run goes on after a pause."""
-        self._enter("Aligning")
-
-    def show_paused(self) -> None:
-        """Show that the run stands still."""
-        self._enter("paused")
-        self._say(f"Paused. {self._text}")
-
-    def show_ending(self) -> None:
-        """Show that a pause, or the end, comes after this iteration."""
-        self._enter("ending")
+        self.enter(doing)
 
     def show_progress(self, record: IterationRecord, iterations: int) -> None:
         """Show how far the run is, after an iteration of so many at most."""
@@ -164,20 +171,6 @@ class RunBar(QWidget):
         if self._activity is not None:
             self._activity.close()
             self._activity = None
-
-    def _enter(self, state: str) -> None:
-        """Let those buttons be pressed that make sense, and say what they do or why not."""
-        if state in _BEGINS and state != self._state:
-            self._since = time.perf_counter()
-            self._heart.start()
-        elif state in ("idle", "paused"):
-            self._heart.stop()
-        self._state = state
-        for text, button in self._buttons.items():
-            forbidden = bool(self._fault) and state == "idle" and text in _ABLE["idle"]
-            button.setEnabled(text in _ABLE[state] and not forbidden)
-            told = self._fault if forbidden else f"{_TOLD[text]} ({self._keys[text]})"
-            button.setToolTip(f"<qt>{told}</qt>")
 
     def _say(self, text: str) -> None:
         self._text = text

@@ -339,9 +339,13 @@ class ScanForm(QWidget):
         self.draw_crop.setChecked(on and chooser is self.crop)
 
     def _add_mask(self, scan: Image) -> Layer:
-        empty = np.zeros(finest(scan).shape, dtype=np.uint8)
+        """Add a mask with the pixels marked that have no value, where these are to be ignored."""
+        data = finest(scan)
+        marked = np.zeros(data.shape, dtype=np.uint8)
+        if self.fields["painted"].value == IGNORE and isinstance(data, np.ndarray):
+            marked[~np.isfinite(data)] = 1
         return self._viewer.add_labels(
-            empty, name="mask", scale=scan.scale, translate=scan.translate, units=scan.units
+            marked, name="mask", scale=scan.scale, translate=scan.translate, units=scan.units
         )
 
     def _add_crop(self, scan: Image) -> Layer:

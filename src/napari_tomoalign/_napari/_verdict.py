@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..steering import Course
-from ._forms import title_of
 from ._layout import SPACING, Scrolled, column, hint, tipped
+from ._words import in_window_words, title_of
 
-__all__ = ["VerdictPanel", "in_window_words", "label_of"]
+__all__ = ["VerdictPanel", "label_of"]
 
 _TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
 
@@ -40,24 +37,13 @@ def label_of(finding: Finding, parameters: AlignmentParameters) -> str:
     return ", ".join(words)
 
 
-def in_window_words(sentence: str, labels: Mapping[str, str]) -> str:
-    """Return a sentence with the window's labels in place of names that are no plain words."""
-    named = {"initial_shifts": "shifts (Load shifts…)"}
-    named |= {name: f"“{label}”" for name, label in labels.items()}
-    return re.sub(r"maxiter|[a-z]+(_[a-z]+)+", lambda word: named.get(word[0], word[0]), sentence)
-
-
 class VerdictPanel(QWidget):
-    """The verdict, the diagnosis with its buttons, and what one does next.
-
-    Sentences name what scripts know by name by the ``labels`` of the window.
-    """
+    """The verdict, the diagnosis with its buttons, and what one does next."""
 
     advised = Signal(object)  # a finding, whose change the user wants
 
-    def __init__(self, labels: Mapping[str, str], parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._labels = labels
         self.headline = hint()
         self.headline.setStyleSheet("font-weight: bold;")
         self.verified = hint()
@@ -138,7 +124,7 @@ class VerdictPanel(QWidget):
     def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()
         layout = column(holder)
-        layout.addWidget(hint(f"⚠ {in_window_words(finding.sentence, self._labels)}"))
+        layout.addWidget(hint(f"⚠ {in_window_words(finding.sentence)}"))
         if finding.change:
             button = QPushButton(label_of(finding, parameters))
             button.clicked.connect(lambda: self.advised.emit(finding))

@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ._actions import Actions
-from ._background import told
+from ._background import text_of, told
 from ._keys import Keys
 from ._layout import CalmWheel
 from ._opening import DatasetPicker, ask_scan, datasets_of
@@ -70,7 +70,7 @@ class AlignmentWidget(Actions):
             (self.result.planes.toggled, self.layers.show_planes),
             (self.evaluator.moved, self.layers.show),
             (self.evaluator.ready, self._on_evaluated),
-            (self.evaluator.failed, lambda error: show_error(str(error))),
+            (self.evaluator.failed, lambda error: show_error(text_of(error))),
             (self.row_reader.ended, self._on_row),
             (self.unknown, self.ask_datasets),
             (self.result.blink.pressed, self.blink_on),

@@ -59,6 +59,8 @@ def save_run(
     images : AlignmentState, optional
         Where the images are known that belong to these shifts.
     """
+    if (folder / "shifts.h5").exists():
+        raise FileExistsError(f"a run lies in {folder} already: name a new folder")
     source = request.scan
     result = result_of(state, source, images)
     scan = source.load()
