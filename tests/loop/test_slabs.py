@@ -70,7 +70,7 @@ def test_slabs_add_up_to_the_whole(evaluated, height):
 
 def test_the_halo_is_what_makes_them_add_up(evaluated, monkeypatch):
     whole = evaluated().sums.equations.solve()[0]
-    monkeypatch.setattr(slabs_module, "HALO", 0)
+    monkeypatch.setattr(slabs_module, "COMPARED_HALO", 0)
     assert np.abs(evaluated(8).sums.equations.solve()[0] - whole).max() > 1e-3
 
 

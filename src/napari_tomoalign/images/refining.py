@@ -21,13 +21,25 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ._pairs import Peaks, squared_difference
+from .filtering import SMOOTHING_HALO
 from .shifting import SplineStack
 
-__all__ = ["LONG_STEP", "SLOPE_HALO", "NormalEquations", "guarded", "slopes", "step_lowers"]
+__all__ = [
+    "COMPARED_HALO",
+    "LONG_STEP",
+    "SLOPE_HALO",
+    "NormalEquations",
+    "guarded",
+    "slopes",
+    "step_lowers",
+]
 
 SLOPE_HALO = 12
 """Rows around a slab that its slopes depend on: the spline's filter has the pole ``sqrt(3) - 2``,
 and what lies further away counts by less than ``0.268**12``, 1e-7."""
+
+COMPARED_HALO = SMOOTHING_HALO + SLOPE_HALO
+"""Rows around a slab that its comparison depends on: the slopes are those of a smoothed image."""
 
 LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
 _LONGEST_STEP = 1.0  # pixels: the finest detail of a template, beyond which slopes foretell nothing

@@ -20,6 +20,7 @@ from .._typing import Array, Stack
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import move_rows
+from ..images.refining import COMPARED_HALO
 from ..images.source import FlatSource, blocks_of
 from ..io.atomic import require_room
 from ..start.held import SLAB_SHARE, row_of_slab
@@ -29,7 +30,6 @@ __all__ = ["Bands"]
 
 _HEIGHT = 64  # rows of a slab, at most
 _FEWEST = 8  # slabs at least, where rows allow: those that are kept stand for all
-_HALO = 8  # rows on either side of a slab that its comparison needs, and some
 _KEPT = 3.0  # copies of the images that a model keeps: measured, reprojected, weights
 
 
@@ -66,13 +66,12 @@ class Bands:
         n, n_rows, n_columns = geometry.projections_shape
         weighs = start.full.weights is not None
         row = row_of_slab(geometry, weighs)
-        fits = int(SLAB_SHARE * start.for_slabs / row) - 2 * _HALO
+        fits = int(SLAB_SHARE * start.for_slabs / row) - 2 * COMPARED_HALO
         height = max(1, min(_HEIGHT, fits, -(-n_rows // _FEWEST)))
         slabs = [slice(first, min(first + height, n_rows)) for first in range(0, n_rows, height)]
         each = height * 4 * (_KEPT * n * n_columns + geometry.volume_width**2)
         many = max(1, int((1 - SLAB_SHARE) * start.for_slabs / each))
-        kept = np.unique(np.linspace(0, len(slabs) - 1, min(many, len(slabs))).round().astype(int))
-        rows, shown = tuple(slabs), frozenset(kept.tolist())
+        rows, shown = tuple(slabs), _spread(many, len(slabs), height)
         folder = _Folder(start.folder)
         images, weights = _written(start, geometry, binning, folder.path)
         return cls(images, weights, folder, rows, shown)
@@ -86,6 +85,19 @@ class Bands:
     ) -> tuple[Stack, NDArray[np.generic]]:
         """Return rows of data and weights moved by minus shifts in pixels of the level."""
         return move_rows(self.images, self.weights, shifts, rows, turning=turning, workers=workers)
+
+
+def _spread(many: int, n_slabs: int, height: int) -> frozenset[int]:
+    """Return so many of some slabs, spread over all; low ones in runs, whose inner rows count.
+
+    What lies within `COMPARED_HALO` of rows that are not there does not: of a run, half does.
+    """
+    many = min(many, n_slabs)
+    n_runs = many // min(many, -(-4 * COMPARED_HALO // height))
+    run = many // n_runs
+    places = (np.arange(n_runs) + 0.5) * n_slabs / n_runs - run / 2
+    firsts = np.clip(places.round().astype(int), 0, n_slabs - run)
+    return frozenset((firsts[:, None] + np.arange(run)).ravel().tolist())
 
 
 class _Folder:

@@ -17,7 +17,7 @@ from .._typing import Array, Stack
 from ..backends.slab import SlabBackend, SlabDone, SlabKept, SlabSums, SlabWork
 from ..backends.volumes import check_mass, check_volume
 from ..images.filtering import counted_pixels
-from ..images.refining import NormalEquations
+from ..images.refining import COMPARED_HALO, NormalEquations
 from ..images.scratch import rows_in_place
 from ..images.shifting import SplineStack
 from ..images.source import FlatSource
@@ -28,7 +28,7 @@ from .model import Model, joined, without_halo
 from .poses import Poses
 from .reconstructing import check_projections, reconstruct
 from .refinement import derivatives_of
-from .slabs import BLURRED_MARGIN, HALO, Slab, Sums, compare, slab_of, slabs_of
+from .slabs import BLURRED_MARGIN, Slab, Sums, compare, slab_of, slabs_of
 from .truncation import Truncation
 
 __all__ = ["Evaluation", "evaluate"]
@@ -195,7 +195,7 @@ def evaluate(
     fits = engine.slab_height(level.geometry)
     height = -(-n_rows // engine.n_devices)
     if height < n_rows or fits < n_rows:
-        height = max(1, min(height, fits - 2 * HALO))
+        height = max(1, min(height, fits - 2 * COMPARED_HALO))
     with ThreadPoolExecutor(engine.n_devices) as devices:
         while True:
             slabs = slabs_of(n_rows, height)
@@ -304,7 +304,7 @@ def _detail(images: Stack) -> Array:
 
 def _beside(rows: NDArray[np.intp], n_rows: int) -> NDArray[np.bool_]:
     """Return which of some rows have all around them that are needed, or are at a border."""
-    there = np.zeros(n_rows + 2 * HALO, bool)
-    there[:HALO] = there[-HALO:] = there[rows + HALO] = True
-    around = np.lib.stride_tricks.sliding_window_view(there, 2 * HALO + 1)
+    there = np.zeros(n_rows + 2 * COMPARED_HALO, bool)
+    there[:COMPARED_HALO] = there[-COMPARED_HALO:] = there[rows + COMPARED_HALO] = True
+    around = np.lib.stride_tricks.sliding_window_view(there, 2 * COMPARED_HALO + 1)
     return np.asarray(np.all(around, axis=1))[rows]

@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array, Stack
-from ..images.filtering import SMOOTHING_HALO, counted_pixels, smooth
+from ..images.filtering import counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
-from ..images.refining import SLOPE_HALO, NormalEquations, slopes
+from ..images.refining import COMPARED_HALO, NormalEquations, slopes
 from .refinement import Derivative
 
-__all__ = ["BLURRED_MARGIN", "HALO", "Slab", "Sums", "compare", "slab_of", "slabs_of"]
+__all__ = ["BLURRED_MARGIN", "Slab", "Sums", "compare", "slab_of", "slabs_of"]
 
 BLURRED_MARGIN = 2
 """Pixels along the borders where the smoothing lacks its surroundings: 2.5 standard deviations.
 
 With 0 to 4 the errors are the same (``constants.py loop.slabs.BLURRED_MARGIN 0,1,2,4``)."""
-HALO = SMOOTHING_HALO + SLOPE_HALO  # rows around a slab that its comparison depends on
 _AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
 
 
@@ -61,7 +60,8 @@ def slabs_of(n_rows: int, height: int | None = None) -> tuple[Slab, ...]:
 
 def slab_of(rows: slice, n_rows: int) -> Slab:
     """Return some of the rows of images that have so many, with those around them."""
-    return Slab(rows, slice(max(rows.start - HALO, 0), min(rows.stop + HALO, n_rows)))
+    first, last = rows.start - COMPARED_HALO, rows.stop + COMPARED_HALO
+    return Slab(rows, slice(max(first, 0), min(last, n_rows)))
 
 
 @dataclass(frozen=True, eq=False)

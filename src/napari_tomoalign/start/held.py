@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._memory import in_words
 from ..findings import Finding
 from ..geometry import ScanGeometry
+from ..images.refining import COMPARED_HALO
 from ..io.limits import free_memory
 from .run import Run
 from .survey import read_blocks
@@ -33,7 +34,7 @@ SLAB_SHARE = (
     0.5  # of what is left for slabs takes the one at work, and those that are kept the rest
 )
 _WEIGHTED = 1.75  # copies more where pixels have weights: as held and as moved, less those of bytes
-_LEAST_ROWS = 32  # of a slab with those around it: with fewer, half of all work is done twice
+_LEAST_ROWS = 3 * COMPARED_HALO  # of a slab with those around it: most work is done thrice then
 _BLOCKS = 8  # times a block of frames: as stored, as float32, masks, and what is made on the way
 
 
