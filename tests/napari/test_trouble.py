@@ -36,6 +36,7 @@ def test_an_error_is_told_and_leaves_the_widget_ready(widget, loop, run, told, k
     run(widget)
     assert told() == [f"MemoryError: {text}" if kind is MemoryError else text]
     assert "error" in widget.run_bar.status.text()
+    assert text in widget.run_bar.status.text()
     assert widget.run_bar.run.isEnabled()
     assert len(widget.session.course.history) == 1
     loop.error = None

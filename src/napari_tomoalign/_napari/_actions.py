@@ -31,6 +31,7 @@ class Actions(FileActions):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._after_end: Callable[[], None] | None = None
+        self._began = False
 
     # ---- the buttons ----
 
@@ -97,18 +98,20 @@ class Actions(FileActions):
         self._begin_layers(self.scan.layer.value)
         self.evaluator.forget()
         self.blink.forget()
-        self._steered = False
-        self.show_result()
+        self._steered, self._began = False, False
         self.run_bar.begin("Aligning", request.parameters.maxiter, _finest(request.parameters))
         self.runner.start(request, steps=steps)
         self._allow()
-        QTimer.singleShot(0, self.show_plots)
 
     # ---- what a run and a verification tell ----
 
     def _on_advanced(self, news: tuple[IterationRecord, Mapping[str, Any]]) -> None:
         self.session.add(*news)
         self.run_bar.go_on(True)
+        if not self._began:  # not before: a run that fails at its start has nothing to show
+            self._began = True
+            self.show_result()
+            QTimer.singleShot(0, self.show_plots)
         self._on_progress(news[0])
 
     def _on_progress(self, record: IterationRecord) -> None:
@@ -136,8 +139,7 @@ class Actions(FileActions):
         self._draw()
         then, self._after_end = self._after_end, None
         if error is not None:
-            self.run_bar.show_idle("The run ended with an error.")
-            show_error(text_of(error))
+            self._tell_failure("The run", error)
         elif then is not None:
             then()
         else:
@@ -148,8 +150,7 @@ class Actions(FileActions):
 
     def _on_verified(self, verified: Verification | None, error: Exception | None) -> None:
         if error is not None:
-            self.run_bar.show_idle("The verification ended with an error.")
-            show_error(text_of(error))
+            self._tell_failure("The verification", error)
         elif verified is None:
             self.run_bar.show_idle("Verification stopped.")
         else:
@@ -158,6 +159,12 @@ class Actions(FileActions):
             session.do("verification", replace(session.course, verified=verified))
             QTimer.singleShot(0, self.show_verification)
         self._show_session()
+
+    def _tell_failure(self, what: str, error: Exception) -> None:
+        """Tell it where it stays in view, too: napari's own notice is cut and goes away."""
+        text = text_of(error)
+        self.run_bar.show_idle(f"⚠ {what} ended with an error: {text}")
+        show_error(text)
 
     def _on_evaluated(self, state: AlignmentState | None, frames: Mapping[str, Frame]) -> None:
         if state is not None:

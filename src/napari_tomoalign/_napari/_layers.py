@@ -171,15 +171,16 @@ class AlignmentLayers:
     def _arrange(self, frames: Mapping[str, Frame]) -> None:
         """Show everything side by side, in the middle of the volume, with the sliders named.
 
-        Other scans make room: they are a click on their eye away.
+        Other scans, masks and crops make room: they are a click on their eye away.
         """
         dims = self._viewer.dims
         if dims.ndim != len(AXIS_LABELS):
             return
         layers, source = self._viewer.layers, self._source
         if source in layers:
-            for layer in filter(is_stack, layers):
-                layer.visible = layer is source
+            for layer in layers:
+                if role_in(layer.metadata) is None:
+                    layer.visible = layer is source
             layers.move(layers.index(source), 0)  # the first cell
         dims.axis_labels = AXIS_LABELS
         if source is not None:

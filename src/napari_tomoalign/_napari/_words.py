@@ -30,8 +30,8 @@ _LABELS = {
 }
 _PHRASES = {
     "initial_shifts": "shifts (Load shifts…)",
-    "weights=np.isfinite(projections)": "a mask (Draw begins one with these pixels marked)",
-    "with weights": "with a mask",
+    "mask them with weights=np.isfinite(projections)": "mask them (Draw marks them in a new mask)",
+    "mask them with weights": "mask them",
 }
 _KNOWN = {*_LABELS, *(spec.name for spec in fields(AlignmentParameters))}
 
