@@ -129,6 +129,19 @@ def test_the_slice_after_is_sharper_than_before(
     assert compare(result, scan.projections).row == 0  # all the same contrast: the first
 
 
+def test_slices_of_turned_images_are_those_about_their_axis(result: AlignmentResult) -> None:
+    """A row of images that are turned by 15 degrees goes through many slices."""
+    scan = simulate(24, 30, jitter=3, axis_angle=15, seed=3)
+    turned = replace(
+        result, shifts=scan.shifts, center=scan.center, geometry=scan.geometry, angles=scan.angles
+    )
+    comparison = compare(turned, scan.projections, row=8)
+    truth = scan.volume()[8]
+    errors = [np.linalg.norm(s - truth) / np.linalg.norm(truth) for s in comparison.slices]
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[1] < 0.3
+
+
 def test_a_hole_in_the_data_does_not_spread(result: AlignmentResult, scan: SimulatedScan) -> None:
     holed = scan.projections.copy()
     holed[3, 12, 4] = np.nan

@@ -75,12 +75,14 @@ def _unaligned(
 ) -> tuple[int, NDArray[np.float32]]:
     """Return the index of a layer's slice, and that slice on the layer's grid, unaligned."""
     stack = scan.line_integrals(state.parameters)
-    rows = stack.shape[1]
+    _, rows, columns = stack.shape
+    geometry = state.measured_geometry.with_changes(
+        n_rows=rows, n_columns=columns, center=(columns - 1) / 2
+    )
     _, slice_ = slice_at(
         stack,
-        state.geometry.angles,
+        geometry,
         np.zeros((len(stack), 2)),
-        (stack.shape[2] - 1) / 2,
         min(index * rows // shape[0], rows - 1),
         get_backend(state.backend, workers=state.parameters.workers),
         state.parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from ..backends import Backend, BackendUnavailable, get_backend
 from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
-from ..images.shifting import shift_stack
-from ..images.source import as_source
+from ..images.moving import move_rows
+from ..images.source import Source, as_source
 from ..io.finished import FinishedRun
 from ..loop.level import Level
 from ..loop.poses import Poses
@@ -23,8 +23,6 @@ from ..start.held import row_binning
 from .figure import Comparison
 
 __all__ = ["compare", "last_state", "row_of_contrast", "slice_at", "with_images"]
-
-_MARGIN = 8  # rows beside those asked for: what a cubic spline sees of its surroundings
 
 
 def compare(
@@ -68,11 +66,11 @@ def compare(
     middle = (n_columns - 1) / 2 if initial_center is None else initial_center
     engine = backend or get_backend(result.backend, workers=result.parameters.workers)
     used = _used(result.confidence, 0.0)
+    geometry = result.geometry.with_changes(n_rows=n_rows, n_columns=n_columns)
     sinograms, slices = [], []
     for shifts, center in ((start, middle), (result.shifts, result.center)):
-        sinogram, slice_ = slice_at(
-            stack, result.angles, shifts, center, row, engine, result.parameters, used
-        )
+        placed = geometry.with_changes(center=center)
+        sinogram, slice_ = slice_at(stack, placed, shifts, row, engine, result.parameters, used)
         sinograms.append(sinogram)
         slices.append(slice_)
     return Comparison(row, (sinograms[0], sinograms[1]), (slices[0], slices[1]))
@@ -86,9 +84,8 @@ def row_of_contrast(result: AlignmentResult, n_rows: int) -> int:
 
 def slice_at(
     stack: Any,
-    angles: NDArray[np.float64],
+    geometry: ScanGeometry,
     shifts: NDArray[np.float64],
-    center: float,
     row: int,
     backend: Backend,
     parameters: AlignmentParameters,
@@ -96,27 +93,54 @@ def slice_at(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return one row's sinogram at given shifts, and the slice reconstructed from it.
 
+    Where slices are not independent, it is the one that a vertical axis would give.
+
     Parameters
     ----------
     stack : (n_angles, n_rows, n_columns) array
         Line integrals; only the rows around the one are read.
-    angles, shifts, center
-        Radians; (row, column), pixels; column of the axis.
+    geometry : ScanGeometry
+        Of these images; turned ones are turned back.
+    shifts : (n_angles, 2) array
+        (row, column), pixels.
     row : int
-        Of the detector.
+        Of the upright images.
     backend, parameters
         What reconstructs, and how.
     used : (n_angles,) array of bool
         Projections that take part in the slice.
     """
-    margin = int(np.ceil(np.abs(shifts[:, 0]).max())) + _MARGIN
-    first = max(row - margin, 0)
-    window = np.array(stack[:, first : row + margin + 1], dtype=np.float32)
-    window[~np.isfinite(window)] = 0
-    sinogram = shift_stack(window, -shifts)[:, row - first]
-    geometry = ScanGeometry(angles[used], 1, stack.shape[2], center)
-    volume = _reconstruct(backend, parameters, sinogram[used, None], None, geometry)
-    return sinogram, volume[0]
+    sinogram, _ = move_rows(
+        _Finite(as_source(stack)),
+        None,
+        shifts,
+        slice(row, row + 1),
+        turning=geometry.turning(),
+        workers=parameters.workers,
+    )
+    angles = geometry.upright.angles[used]
+    one = ScanGeometry(angles, 1, geometry.n_columns, geometry.center)
+    return sinogram[:, 0], _reconstruct(backend, parameters, sinogram[used], None, one)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Finite:
+    """A source with 0 in place of what is not finite."""
+
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+    def read(self, *cuts: slice) -> NDArray[np.float32]:
+        values = np.array(self.source.read(*cuts), np.float32)
+        values[~np.isfinite(values)] = 0
+        return values
 
 
 def with_images(

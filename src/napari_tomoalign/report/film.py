@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import BackendUnavailable, get_backend
+from ..geometry import ScanGeometry
 from ..geometry.gauge import remove_gauge
 from ..io.atomic import atomic_path
 from ..io.outputs import CREATOR, check_outputs
@@ -32,6 +33,8 @@ class Finished(Protocol):
 
     @property
     def angles(self) -> NDArray[np.float64]: ...
+    @property
+    def geometry(self) -> ScanGeometry: ...
     @property
     def history(self) -> Sequence[IterationRecord]: ...
     @property
@@ -153,21 +156,17 @@ class _Slices:
 
     def at(self, record: IterationRecord | None) -> NDArray[np.float32]:
         """Return the slice at an iteration's shifts; None: as measured."""
-        n_angles, _, n_columns = self._stack.shape
+        n_angles, n_rows, n_columns = self._stack.shape
         shifts, center = np.zeros((n_angles, 2)), (n_columns - 1) / 2
         used = np.ones(n_angles, dtype=bool)
         if record is not None:
             shifts, center = record.shifts, record.center
             used = record.confidence > 0 if (record.confidence > 0).any() else used
+        geometry = self._result.geometry.with_changes(
+            n_rows=n_rows, n_columns=n_columns, center=center
+        )
         return slice_at(
-            self._stack,
-            self._result.angles,
-            shifts,
-            center,
-            self.row,
-            self._backend,
-            self._parameters,
-            used,
+            self._stack, geometry, shifts, self.row, self._backend, self._parameters, used
         )[1]
 
 
