@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils import Colormap
 
 from ._metadata import KEY
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Orthoslices"]
 
 # What is dark is clear, so that no plane hides what is bright behind it.
-_CLEAR = Colormap([[0, 0, 0, 0], [0.5, 0.5, 0.5, 0.8], [1, 1, 1, 1]], name="clear gray")
+_CLEAR = [[0, 0, 0, 0], [0.5, 0.5, 0.5, 0.8], [1, 1, 1, 1]]
 _NORMALS = {"across the axis": (1, 0, 0), "along y": (0, 1, 0), "along x": (0, 0, 1)}
 
 
@@ -34,6 +33,8 @@ class Orthoslices:
 
         ``data`` are those of the volume's layer, (slice, 1, y, x), or every so many voxels of it.
         """
+        from napari.utils import Colormap
+
         volume.visible = False
         if self._layers:
             for layer in self._layers:
@@ -52,7 +53,7 @@ class Orthoslices:
                 plane={"position": (at, (height - 1) / 2, (width - 1) / 2), "normal": normal},
                 rendering="average",
                 blending="translucent",
-                colormap=_CLEAR,
+                colormap=Colormap(_CLEAR, name="clear gray"),
                 scale=volume.scale * step,
                 translate=volume.translate,
                 units=volume.units,
