@@ -258,6 +258,7 @@ def _look_twice(
     known = known.without(noise_share(seen))
     wide = widened(known.errors, known.steady, shares)
     wide = np.hypot(wide, drift_error(at.start, at.level, at.model, known, at.confidence))
+    wide *= at.truncation.unseen
     wide = at.poses.errors_on_detector(wide)
     lies = widened_by_shares(at, known)
     return replace(record, standard_error=freeze(wide), geometry_error=lies), known

@@ -198,6 +198,30 @@ def test_a_run_that_goes_astray_gives_back_where_it_began() -> None:
     assert not np.isfinite(result.standard_error).any()
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (  # what lies outside the images explains a walk of a pixel
+            "vial",
+            {"n": 56, "angles": 13, "i0": 1551.0, "jitter": 0.485, "drift": 0.439}
+            | {"width": 1.385, "seed": 2124113998},
+        ),
+        (  # a part that moves takes it away from a first estimate that is right
+            "symmetric",
+            {"n": 56, "angles": 28, "i0": 1008.0, "peak": 0.932, "jitter": 5.04, "drift": 0.655}
+            | {"height": 1.361, "moving": 0.405, "seed": 1096070175},
+        ),
+    ],
+)
+def test_a_run_that_explains_no_more_is_no_worse_than_where_it_began(kind, settings):
+    case = scan(kind, **settings)
+    start = prepare(iterate_alignment(case["prj"], case["theta"], backend="builtin"))
+    began = foreign.error(case, start.shifts, start.geometry.center)[2]
+    result = run(case)
+    assert error(case, result) < began + 0.1
+    assert not result.converged
+
+
 def test_an_estimate_out_of_reach_is_none_to_go_back_to() -> None:
     case = scan(n=32, angles=20)
     asked = iterate_alignment(case["prj"], case["theta"], backend="builtin")

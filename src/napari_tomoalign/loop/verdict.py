@@ -37,6 +37,7 @@ _BACKGROUND = 0.35  # of what a frame misses (RMS): more in a plane is no object
 _SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FEW = 0.5  # of the frames: a background in more of them is the measurement's, not theirs
 _DISTORTED = 0.1  # pixels at the border, RMS: a turn or a growth of less does little
+_TOLD = 1.0  # pixels: known no better than that, shifts may as well be those of the beginning
 _FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 
 
@@ -108,7 +109,7 @@ class Verdict:
     @property
     def astray(self) -> bool:
         """It may have gone astray: it does not rest, or rests where little can contradict it."""
-        return self.far or not self.rests
+        return self.far or self.deep or not (self.rests and self.uncertainty <= _TOLD)
 
     @property
     def doubt(self) -> str | None:
