@@ -241,7 +241,11 @@ def _scaling(A: Operator, weights: Array | None) -> tuple[Array, Array]:
 
 
 def _inverse(sums: Array) -> Array:
-    """Return ``1 / sums``, and 0 where next to nothing contributes."""
+    """Return ``1 / sums``, and 0 where next to nothing contributes.
+
+    That is a thousandth of the largest sum: of rays that graze the object's disc, whose inverse
+    would lift their noise above all else.
+    """
     out = np.zeros_like(sums)
     np.divide(1.0, sums, out=out, where=sums > 1e-3 * float(sums.max(initial=0.0)))
     return out

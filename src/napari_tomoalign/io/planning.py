@@ -13,6 +13,10 @@ from .raw import RawScan, RawStack
 
 __all__ = ["estimate_background", "open_beam", "planned"]
 
+# Of the range of values, from the lowest: borders that the object leaves free lie there, with their
+# noise; those that it reaches lie around its mean.
+_DARK = 0.25
+_CLOSE = 0.01  # of the range: the noise that ten flat fields of a thousand counts leave in it
 _TRANSMISSION = 0.3
 """Absorbance by which the open beam of a transmission may be off 0: no flat field is that wrong."""
 
@@ -91,7 +95,7 @@ def open_beam(stack: RawStack, dark: NDArray[np.float32] | None) -> tuple[float,
         return 0.0, ()
     low, high = np.percentile(everywhere, [1, 99])
     level = _mode(borders)
-    in_view = level <= low + 0.25 * (high - low)
+    in_view = level <= low + _DARK * (high - low)
     if abs(level) < _TRANSMISSION or (not in_view and low > -_TRANSMISSION):
         return 0.0, ()  # nothing is brighter than what it was divided by
     counts = float(np.exp(-level))
@@ -125,9 +129,9 @@ def _background_of(
         return 0.0, "no finite pixel at the borders, nothing subtracted"
     low, high = np.percentile(everywhere[np.isfinite(everywhere)], [1, 99])
     background = _mode(borders)
-    if low == high or abs(background) < 0.01 * (high - low):
+    if low == high or abs(background) < _CLOSE * (high - low):
         return 0.0, f"{background:.6g}, close enough to 0, nothing subtracted"
-    if background > low + 0.25 * (high - low):
+    if background > low + _DARK * (high - low):
         return 0.0, (
             f"the borders, at {background:.6g}, are not darker than the rest "
             f"({low:.6g} to {high:.6g}), so nothing was subtracted; give background=COUNTS, or "
