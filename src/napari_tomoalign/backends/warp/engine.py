@@ -179,6 +179,8 @@ class WarpBackend(BuiltinBackend):
 
     def slab_height(self, geometry: ScanGeometry) -> int:
         """Return how many rows fit at once (see `SlabBackend.slab_height`)."""
+        for device in self.devices:
+            wp.synchronize_device(device)  # only then is free what was let go
         return min(most_rows(geometry, device, _HELD + _COMPARED) for device in self.devices)
 
 
