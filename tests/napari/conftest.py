@@ -118,6 +118,18 @@ def loop(monkeypatch, make_state):
     return stand_in
 
 
+@pytest.fixture
+def reaches(widget, loop, run):
+    """Run and return the arguments that reached the loop."""
+    loop.states = 0  # nothing to show: quick
+
+    def act():
+        run(widget)
+        return loop.arguments
+
+    return act
+
+
 class Loop:
     """Yields states of a still alignment; counts them, and may fail at one of them."""
 
