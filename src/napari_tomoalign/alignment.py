@@ -45,6 +45,7 @@ from numpy.typing import ArrayLike
 from ._executors import as_executor
 from ._signatures import spelled_out
 from .backends import Backend
+from .loop.backgrounds import prepared
 from .loop.cleaning import cleaned
 from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
 from .loop.level import level_of
@@ -68,7 +69,6 @@ from .loop.whole_steps import ask_axis, longest
 from .results import AlignmentResult, AlignmentState, IterationRecord, Resume, freeze
 from .start.axis import Axis
 from .start.checks import check
-from .start.prepare import prepare
 from .start.run import Run
 
 __all__ = ["Resume", "align", "finish", "iterate_alignment", "result_from_state"]
@@ -172,7 +172,7 @@ def iterate_alignment(
 
 def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     """Take the steps of each iteration, level by level, until the schedule ends."""
-    start = cleaned(run, prepare(run))
+    start = cleaned(run, prepared(run))
     truncation = truncation_of(run, start)
     schedule = Schedule(run, start)
     rng = np.random.default_rng(run.parameters.seed)

@@ -2,8 +2,7 @@
 
 A pattern that is fixed on the detector (stripes, rings after reconstructing) and pixels that a
 particle has hit (zingers) cannot be told from the object in one image, and can where a
-reconstruction says what the image should be. So it is with each frame's background where the object
-fills the images. Only where the survey suspects any, or the caller asks: a few rounds of
+reconstruction says what the image should be. Only where the survey suspects any: a few rounds of
 reconstructing, registering and comparing, with the data as they are known by then.
 
 A reconstruction follows the smooth part of a pattern, so a round finds only some of that. Smooth
@@ -29,7 +28,6 @@ from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack, bin_weighted
 from ..images.filtering import fill_ignored
-from ..images.shifting import SplineStack, move_both, places_of
 from ..images.source import as_source
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
@@ -56,17 +54,15 @@ _PATTERN = 1.5  # times what noise leaves in a median over the frames: less is n
 
 def cleaned(run: Run, start: Start) -> Start:
     """Return where to start from, without pattern and zingers where there are any."""
-    filled = run.parameters.background in ("offset", "plane") and not start.borders.vacuum
-    followed = start.detector.striped or filled
-    if not (followed or start.detector.hit):
+    if not (start.detector.striped or start.detector.hit):
         return start
     truncation, poses = truncation_of(run, start), Poses.at_start(run, start)
     grid = truncation.grid(poses.frame, last=False)
     known: _Known | None = None
-    for binning, rounds in _rounds(start, followed):
+    for binning, rounds in _rounds(start):
         at = _binned(start, grid, binning)
-        look = _Look(run, at, truncation, grid, filled)
-        known = _Known.nothing(run, at, poses) if known is None else known.on(at)
+        look = _Look(run, at, truncation, grid)
+        known = _Known.nothing(at, poses) if known is None else known.on(at)
         ahead = known
         for gain in islice(nesterov(), rounds):
             known, before = look(ahead), known
@@ -94,13 +90,14 @@ def cleaned(run: Run, start: Start) -> Start:
     return replace(start, outline=outline, notes=(*start.notes, *said), full=full)
 
 
-def _rounds(start: Start, followed: bool) -> Iterator[tuple[int, int]]:
+def _rounds(start: Start) -> Iterator[tuple[int, int]]:
     """Yield at which binnings of the columns, coarse to fine, how many rounds are made."""
     finest, n_columns = start.binning[1], start.projections.shape[2]
-    times = _COARSER if followed else 1
+    striped = start.detector.striped
+    times = _COARSER if striped else 1
     while n_columns < times * _COARSEST and times > 1:
         times //= 2
-    yield times * finest, _COARSE_ROUNDS if followed else _ROUNDS
+    yield times * finest, _COARSE_ROUNDS if striped else _ROUNDS
     while times > 1:
         times //= 2
         yield times * finest, _COARSE_ROUNDS if times > 1 else _LAST_ROUNDS
@@ -151,22 +148,20 @@ class _Known:
         Of rows and columns.
     pattern : (n_rows, n_columns) array
     hit : (n_angles, n_rows, n_columns) array of bool
-    background : Background
     poses : Poses
     """
 
     binning: tuple[int, int]
     pattern: Stack
     hit: NDArray[np.bool_]
-    background: Background
     poses: Poses
 
     @classmethod
-    def nothing(cls, run: Run, at: Start, poses: Poses) -> _Known:
+    def nothing(cls, at: Start, poses: Poses) -> _Known:
         """Return what is known before the first look."""
         shape = at.projections.shape
         pattern, hit = np.zeros(shape[1:], np.float32), np.zeros(shape, bool)
-        return cls(at.binning, pattern, hit, Background.of(run.parameters.background, shape), poses)
+        return cls(at.binning, pattern, hit, poses)
 
     def on(self, at: Start) -> _Known:
         """Return the same on a finer grid."""
@@ -175,20 +170,15 @@ class _Known:
         pattern = scipy.ndimage.affine_transform(
             self.pattern, np.diag(finer), (finer - 1) / 2, shape[1:], order=1, mode="nearest"
         )
-        background, hit = self.background.on(shape), np.zeros(shape, bool)
-        return _Known(at.binning, pattern, hit, background, self.poses)
+        return _Known(at.binning, pattern, np.zeros(shape, bool), self.poses)
 
     def beyond(self, before: _Known, gain: float) -> _Known:
         """Return what is extrapolated from what was known before."""
         pattern = self.pattern + np.float32(gain) * (self.pattern - before.pattern)
-        found = self.background.found
-        found = found + gain * (found - before.background.found)
-        return replace(self, pattern=pattern, background=replace(self.background, found=found))
+        return replace(self, pattern=pattern)
 
     def taken_out_of(self, images: Stack, given: Stack | None) -> tuple[Stack, Stack | None]:
         """Return projections and weights without what is known."""
-        if self.background.found.any():
-            images = images - self.background.images
         projections, weights = images - self.pattern, given
         if self.hit.any():
             weights = np.where(self.hit, np.float32(0), np.float32(1) if given is None else given)
@@ -206,15 +196,12 @@ class _Look:
         With the images of the level, nothing taken out.
     grid : ScanGeometry
         Of the full images.
-    filled : bool
-        Each frame may have a background.
     """
 
     run: Run
     at: Start
     truncation: Truncation
     grid: ScanGeometry
-    filled: bool
 
     def __call__(self, known: _Known) -> _Known:
         """Return what is known after a round."""
@@ -227,10 +214,7 @@ class _Look:
         moves = match(run, level, model, drawn, used.astype(np.float64), True).shifts * level.pixel
         misfit = self._misfit(model.reprojected, level, poses)
         noise = at.frame_noise / np.sqrt(np.prod(at.binning))
-        pattern, hit, background = known.pattern, known.hit, known.background
-        if self.filled:
-            background = background.refined(misfit, used)
-            misfit -= background.images
+        pattern, hit = known.pattern, known.hit
         if at.detector.striped:
             pattern = _pattern(misfit, used, noise)
         if at.detector.hit:
@@ -239,89 +223,18 @@ class _Look:
         step[drawn] = np.nan_to_num(moves)
         step = poses.on_detector(step) * at.directions
         poses = replace(poses, shifts=poses.shifts + step)
-        return replace(known, pattern=pattern, hit=hit, background=background, poses=poses)
+        return replace(known, pattern=pattern, hit=hit, poses=poses)
 
     def _misfit(self, reprojected: Stack, level: Level, poses: Poses) -> Stack:
         """Return images less what is predicted of them on the detector; NaN where nothing is."""
         run, images, given = self.run, self.at.projections, self.at.weights
-        there, seen = _on_detector(reprojected, level, poses, run.parameters.workers)
+        there, seen = level.on_detector(reprojected, poses, run.parameters.workers)
         if given is not None:
             seen &= given > 0
         inside = np.zeros(images.shape[1:], bool)  # what is not registered tells nothing
         inside[level.window(run.parameters.projection_cropping, run.geometry)] = True
         seen &= inside
         return np.where(seen, images - there, np.float32(np.nan))
-
-
-@dataclass(frozen=True, eq=False)
-class Background:
-    """What each frame has beside the object, where none of it shows vacuum: an offset, or a plane.
-
-    Attributes
-    ----------
-    design : (n_terms, n_pixels) array
-        The constant, and for planes the rows and the columns from -1 to 1 at the borders.
-    shape : tuple of int
-        (n_angles, n_rows, n_columns).
-    found : (n_angles, n_terms) array
-    """
-
-    design: Array
-    shape: tuple[int, ...]
-    found: Array
-
-    @classmethod
-    def of(cls, kind: str, shape: tuple[int, ...]) -> Background:
-        """Return the background before anything is known of it."""
-        n, n_rows, n_columns = shape
-        down, across = np.meshgrid(_from_middle(n_rows), _from_middle(n_columns), indexing="ij")
-        terms = [np.ones_like(down), down, across] if kind == "plane" else [np.ones_like(down)]
-        design = np.stack(terms).reshape(len(terms), -1)
-        return cls(design, shape, np.zeros((n, len(terms))))
-
-    @property
-    def images(self) -> Stack:
-        """The background of each frame."""
-        images: Stack = (self.found @ self.design).astype(np.float32).reshape(self.shape)
-        return images
-
-    def refined(self, misfit: Stack, used: NDArray[np.bool_]) -> Background:
-        """Return what fits the misfit of the images (NaN: not seen).
-
-        What all frames have in common may as well be the object's, and stays in.
-        """
-        fitted = np.zeros_like(self.found)
-        for i in np.flatnonzero(used):
-            values = misfit[i].ravel()
-            seen = np.isfinite(values)
-            if seen.any():
-                fitted[i] = np.linalg.lstsq(self.design[:, seen].T, values[seen], rcond=None)[0]
-        fitted[used] -= np.median(fitted[used], axis=0)
-        return replace(self, found=fitted)
-
-    def on(self, shape: tuple[int, ...]) -> Background:
-        """Return the same for images that are binned otherwise."""
-        kind = "plane" if len(self.design) > 1 else "offset"
-        return replace(Background.of(kind, shape), found=self.found)
-
-
-def _from_middle(n_pixels: int) -> Array:
-    """Return where pixels lie in an image that goes from -1 to 1, however it is binned."""
-    return (2 * np.arange(n_pixels) + 1) / n_pixels - 1
-
-
-def _on_detector(
-    images: Stack, level: Level, poses: Poses, workers: int | None
-) -> tuple[Stack, NDArray[np.bool_]]:
-    """Return images of the frame as the detector would see them, and where they reach."""
-    places = None
-    if poses.turns is not None:
-        geometry, back = level.placed(poses), -poses.in_frame(poses.shifts) / level.pixel
-        pivot, pixel = (geometry.row_center, geometry.center), (level.pixel[0], level.pixel[1])
-        places = places_of(back, -poses.turns, pivot, pixel)
-    shifts = poses.shifts / level.pixel
-    there, seen = move_both(SplineStack(images), None, shifts, places, workers=workers)
-    return there, seen > 0
 
 
 def _pattern(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> Stack:

@@ -115,6 +115,24 @@ class Level:
         places = None if poses.turns is None else self._places(poses)
         return move_both(self.spline, self.weights, back, places, rows=rows, workers=workers)
 
+    def images(self, workers: int | None) -> Stack:
+        """Return the images as they are."""
+        nowhere = np.zeros((self.geometry.n_angles, 2))
+        return move_both(self.spline, None, nowhere, workers=workers)[0]
+
+    def on_detector(
+        self, images: Stack, poses: Poses, workers: int | None
+    ) -> tuple[Stack, NDArray[np.bool_]]:
+        """Return images of the frame as the detector would see them, and where they reach."""
+        places = None
+        if poses.turns is not None:
+            geometry, back = self.placed(poses), -poses.in_frame(poses.shifts) / self.pixel
+            pivot, pixel = (geometry.row_center, geometry.center), (self.pixel[0], self.pixel[1])
+            places = places_of(back, -poses.turns, pivot, pixel)
+        shifts = poses.shifts / self.pixel
+        there, seen = move_both(SplineStack(images), None, shifts, places, workers=workers)
+        return there, seen > 0
+
     def rows_under(self, poses: Poses, rows: slice) -> slice:
         """Return which rows of the splines' coefficients moved ones depend on."""
         shape = self.geometry.n_rows, self.geometry.n_columns

@@ -43,9 +43,7 @@ class Poses:
 
     @classmethod
     def at_start(cls, run: Run, start: Start) -> Poses:
-        """Return where a run starts."""
-        if run.resume is not None:
-            return cls.of_record(run, run.resume.history[-1])
+        """Return where a run starts, or started where it is resumed."""
         return cls(start.shifts, start.geometry, run.turns_images)
 
     @classmethod

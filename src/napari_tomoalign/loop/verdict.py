@@ -16,7 +16,15 @@ from .model import Model
 from .schedule import Schedule
 from .truncation import Truncation
 
-__all__ = ["TAKEN_BACK", "Verdict", "judge", "out_of_reach", "uncertainty"]
+__all__ = [
+    "TAKEN_BACK",
+    "Verdict",
+    "are_most",
+    "judge",
+    "out_of_reach",
+    "spoilt_frames",
+    "uncertainty",
+]
 
 TAKEN_BACK = "what was found explains the images no better than where the run began, which it gives"
 """Note of a record whose shifts are those that the run began with (see `retreat`)."""
@@ -160,9 +168,9 @@ def judge(
         smooth=misfit > _SMOOTH * certain,
         misfit=misfit,
         overfits=record.binning == 1 and record.residual < truncation.least_residual,
-        spoilt=spoilt,
+        spoilt=tuple(int(i) for i in np.flatnonzero(spoilt)),
         background=background,
-        uneven=bool(len(spoilt) > _FEW * np.count_nonzero(trusted)),
+        uneven=are_most(spoilt, trusted),
         far=out_of_reach(run, record.shifts),
         distortion=distortion,
         distorted=bool(strain * run.geometry.n_columns / 2 > _DISTORTED),
@@ -178,16 +186,25 @@ def out_of_reach(run: Run, shifts: Array) -> bool:
     return bool(far.any())
 
 
-def _spoilt(model: Model, trusted: NDArray[np.bool_]) -> tuple[tuple[int, ...], float]:
+def spoilt_frames(model: Model, trusted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which frames have a background, an offset or a ramp, that the others do not have."""
+    return _spoilt(model, trusted)[0]
+
+
+def are_most(some: NDArray[np.bool_], trusted: NDArray[np.bool_]) -> bool:
+    """Return whether a background in these frames is the measurement's rather than theirs."""
+    return bool(np.count_nonzero(some) > _FEW * np.count_nonzero(trusted))
+
+
+def _spoilt(model: Model, trusted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float]:
     """Return the frames with a background of their own, and the largest of these (RMS)."""
     if not trusted.any():
-        return (), 0.0
+        return trusted, 0.0
     planes = model.backgrounds(trusted)
     usual = max(float(np.median(model.sums.power[trusted])), 1e-30)
     spoilt = trusted & (planes > _BACKGROUND**2 * model.sums.difference)
     spoilt &= planes > _SEEN**2 * usual
-    largest = float(np.sqrt(planes[spoilt].max(initial=0.0) / usual))
-    return tuple(int(i) for i in np.flatnonzero(spoilt)), largest
+    return spoilt, float(np.sqrt(planes[spoilt].max(initial=0.0) / usual))
 
 
 def uncertainty(run: Run, start: Start, errors: Array, confidence: Array) -> float:

@@ -27,6 +27,7 @@ __all__ = ["Estimate", "estimate_from_mass", "estimate_shifts", "register_profil
 # With half and twice each value but `_BLUR`, which is best as it is, five scans of the independent
 # generator end the same (``tests/benchmarks/constants.py start.estimate x0.5,x2 --foreign 5``).
 _LEAST_OVERLAP = 0.35  # of a profile: what is shared of less is shared by chance
+_AROUND = 4  # frames on either side: a few that are misplaced do not lead the others away
 _BLUR = 1.0  # rows: profiles under it can be interpolated, and lose little of their detail
 _BLURRED = 2 * np.sqrt(np.pi) * _BLUR  # variance of white noise, over what that blur leaves of it
 _ROUNDS = 10  # of Newton's method, which mostly rests after 2 to 7
@@ -175,13 +176,16 @@ def _place(profiles: Array, noise: float) -> Array:
     With ``w`` rows in common, whose mean square difference is ``d``, a place costs
     ``w log(d + noise^2)`` (the likelihood, its variance estimated) against
     ``w log(V + noise^2)`` for rows about which nothing is known but the variance ``V`` of all.
+    Drift may lead far; from its neighbours a frame is off by no more than the rows it may lack.
     """
     n, n_rows = profiles.shape
-    reach = 2 * int((1 - _LEAST_OVERLAP) * n_rows)
+    jump = int((1 - _LEAST_OVERLAP) * n_rows)
+    reach = 2 * jump
     total, count = np.zeros((2, n_rows + 2 * reach))
     variance = noise**2 + 1e-12 * max(float(np.mean(profiles**2)), 1e-300)
     unknown = profiles.var() + variance
     whole: NDArray[np.intp] = np.zeros(n, np.intp)
+    placed = np.zeros(n, bool)
     one = np.ones(n_rows)
     order = np.argsort(np.abs(np.arange(n) - n // 2), kind="stable")
 
@@ -190,7 +194,8 @@ def _place(profiles: Array, noise: float) -> Array:
         total[window] += sign * profiles[i]
         count[window] += sign
 
-    def best(profile: Array) -> int:
+    def best(i: int) -> int:
+        profile = profiles[i]
         known = (count > 0.5).astype(np.float64)
         mean = known * total / np.maximum(count, 1)
         shared = np.correlate(known, one, "valid")
@@ -199,6 +204,9 @@ def _place(profiles: Array, noise: float) -> Array:
         difference = np.maximum(squares, 0) / np.maximum(shared, 1)
         cost = shared * np.log((difference + variance) / unknown)
         cost[shared < _LEAST_OVERLAP * n_rows] = np.inf
+        around = np.flatnonzero(placed[max(i - _AROUND, 0) : i + _AROUND + 1]) + max(i - _AROUND, 0)
+        off = reach - np.arange(len(cost)) - np.median(whole[around])
+        cost[np.abs(off) > jump] = np.inf
         return reach - int(np.argmin(cost))
 
     for again in (False, True):
@@ -206,8 +214,9 @@ def _place(profiles: Array, noise: float) -> Array:
             if again:
                 put(i, -1)
             if again or i != order[0]:
-                whole[i] = best(profiles[i])
+                whole[i] = best(i)
             put(i, 1)
+            placed[i] = True
     centred: Array = whole - whole.mean()
     return centred
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter
 
 from .._typing import Array, Stack
 from ..findings import Finding
@@ -28,7 +27,6 @@ _STUCK = 0.1  # of the noise: a pixel that varies less over the frames is no mea
 _UNEVEN = 0.02
 _CERTAIN = 4.0  # standard errors by which gains must scatter to be any
 _OPEN = 0.3  # of absorbance: no open beam is brighter than 1.35 times what it was divided by
-_NEIGHBOURS = 4  # on either side: a median over nine follows an object, and no single frame
 _EDGE = 0.02  # of the mean absorbance, in any frame: where more reaches a border, mass leaves it
 
 
@@ -91,11 +89,12 @@ def measurement_of(
     survey: Survey,
     borders: Borders,
     used: NDArray[np.bool_],
-    angles: Array,
+    planes: Array | None = None,
 ) -> tuple[Measurement, tuple[Finding, ...]]:
     """Return the model that the parameters ask for or the survey finds, and what to say of it.
 
-    The gains follow later, from the mass of what is left (`gains_of`).
+    ``planes`` are each frame's background, where more is known of it than the borders say. The
+    gains follow later, from the mass of what is left (`gains_of`).
 
     Raises
     ------
@@ -115,22 +114,20 @@ def measurement_of(
             )
         )
     wanted = borders.background if parameters.background == "found" else parameters.background
-    if wanted != "none":
-        own = borders.planes
-        if not borders.vacuum:
-            own = _beside_neighbours(survey, angles, used)
-        planes = found.sign * own
+    told = "what a reconstruction from all of them predicts" if planes is not None else ""
+    if planes is None and borders.vacuum and wanted != "none":
+        planes, told = found.sign * borders.planes, "the side borders"
         if wanted == "offset":
             planes = planes * [1.0, 0.0, 0.0]
+    if planes is not None:
         size = float(np.sqrt(np.mean(np.sum(planes[used] ** 2, axis=1))))
         contrast = max(float(np.median(survey.contrast[used])), 1e-30)
         found = replace(found, planes=planes)
         notes.append(
             Finding(
                 "background",
-                f"{'an offset' if wanted == 'offset' else 'a plane'} in each image, "
-                f"{size / contrast:.1%} of the contrast (RMS), was told from "
-                f"{'the side borders' if borders.vacuum else 'images at neighbouring angles'} and "
+                f"{'a plane' if planes[:, 1:].any() else 'an offset'} in each image, "
+                f"{size / contrast:.1%} of the contrast (RMS), was told from {told} and "
                 "taken out",
             )
         )
@@ -162,32 +159,6 @@ def measurement_of(
             )
         )
     return found, tuple(notes)
-
-
-def _beside_neighbours(survey: Survey, angles: Array, used: NDArray[np.bool_]) -> Array:
-    """Return the plane of each image, less what those at neighbouring angles have of it.
-
-    A frame that the object fills shows no background by itself; the object's part of its plane
-    changes slowly with the angle. What is wrong of it, the loop's cleaning mends.
-    """
-    n, n_rows, n_columns = survey.shape
-    down = np.linspace(-1, 1, n_rows) * (n_rows > 1)
-    across = np.linspace(-1, 1, n_columns)
-    over_columns = survey.moment.sum(axis=1) * 2 / (n_columns - 1)
-    mass = survey.mass.sum(axis=1)
-    fitted = np.stack(
-        [
-            mass / (n_rows * n_columns),
-            survey.mass @ down / (n_columns * max(float(down @ down), 1.0)),
-            (over_columns - mass) / (n_rows * float(across @ across)),
-        ],
-        axis=1,
-    )
-    order = np.flatnonzero(used)[np.argsort(angles[used], kind="stable")]
-    usual = median_filter(fitted[order], (2 * _NEIGHBOURS + 1, 1), mode="nearest")
-    planes = np.zeros((n, 3))
-    planes[order] = fitted[order] - gaussian_filter1d(usual, _NEIGHBOURS / 2, axis=0)
-    return planes
 
 
 def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .._typing import Array
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
@@ -98,8 +99,15 @@ class Start:
         return (confidence >= TRUSTED) | self.held
 
 
-def prepare(run: Run) -> Start:
+def prepare(run: Run, *, planes: Array | None = None) -> Start:
     """Look at the frames and the outline, estimate shifts and centre.
+
+    Parameters
+    ----------
+    run : Run
+    planes : (n_angles, 3) array, optional
+        Each frame's background (see `Measurement`), where it is known by other means than the
+        borders.
 
     Raises
     ------
@@ -122,7 +130,7 @@ def prepare(run: Run) -> Start:
             "or is everything else in ignored_subset or excluded_subset?"
         )
     few_dark = seen.notes
-    seen, measurement, borders, said = _measured(run, binning, seen, usable)
+    seen, measurement, borders, said = _measured(run, binning, seen, usable, planes)
     survey = seen.survey
     outline = look_at_outline(survey, usable)
     # What lies outside the images is known on the finest level only: by slabs it takes hours.
@@ -162,12 +170,15 @@ def prepare(run: Run) -> Start:
 
 
 def _measured(
-    run: Run, binning: tuple[int, int], seen: Seen, usable: NDArray[np.bool_]
+    run: Run,
+    binning: tuple[int, int],
+    seen: Seen,
+    usable: NDArray[np.bool_],
+    planes: Array | None,
 ) -> tuple[Seen, Measurement, Borders, tuple[Finding, ...]]:
     """Take out of the images what is no projection; look at them anew where they have changed."""
     borders = look_at_borders(seen.survey, usable)
-    angles = run.geometry.angles
-    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable, angles)
+    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable, planes)
     if measurement.takes_out:
         del seen  # make room for what takes its place
         seen = look(run.lines, binning, measurement, run.excluded)
