@@ -32,7 +32,7 @@ class OpenedRun:
     scan: Scan | None
 
 
-def result_of(
+def _result_of(
     state: AlignmentState, source: ScanSource, images: AlignmentState | None
 ) -> AlignmentResult:
     """Return a result whose images belong to the state's shifts, made anew where they must."""
@@ -62,7 +62,7 @@ def save_run(
     if (folder / "shifts.h5").exists():
         raise FileExistsError(f"a run lies in {folder} already: name a new folder")
     source = request.scan
-    result = result_of(state, source, images)
+    result = _result_of(state, source, images)
     scan = source.load()
     with folder_lock(folder):
         write_result(folder, result, scan)
