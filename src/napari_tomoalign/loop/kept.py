@@ -42,6 +42,8 @@ def scatter_there(kept: Kept, which: NDArray[np.intp]) -> Scatter:
 
 def lowers_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> NDArray[np.bool_]:
     """Return whether steps of some projections lower the difference (see `step_lowers`)."""
-    squares = reduce(add, [slab.squares(which, steps) for slab in kept])
-    lower: NDArray[np.bool_] = squares[:, 1] < squares[:, 0]
+    ahead, back = (
+        reduce(add, [slab.squares(which, way)[:, 1] for slab in kept]) for way in (steps, -steps)
+    )
+    lower: NDArray[np.bool_] = ahead < back
     return lower
