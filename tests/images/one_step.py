@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_tomoalign.images.refining import NormalEquations, guarded, slopes, step_lowers
+from napari_tomoalign.images.refining import NormalEquations, guarded, slopes, step_change
 
 
 def one_step(measured: np.ndarray, reprojected: np.ndarray, weights: np.ndarray):
@@ -10,12 +10,12 @@ def one_step(measured: np.ndarray, reprojected: np.ndarray, weights: np.ndarray)
     derivatives = [slopes(reprojected, axis) for axis in (1, 2)]
     equations = NormalEquations.of(measured, reprojected, weights, derivatives)
 
-    def lowers(which: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    def change(which: np.ndarray, steps: np.ndarray) -> np.ndarray:
         images = measured, reprojected, weights
         each = [
-            step_lowers(step, *(one[i : i + 1] for one in images))
+            step_change(step, *(one[i : i + 1] for one in images))
             for i, step in zip(which, steps, strict=True)
         ]
         return np.array(each)
 
-    return guarded(equations, lowers)
+    return guarded(equations, change)

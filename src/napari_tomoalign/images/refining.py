@@ -31,7 +31,7 @@ __all__ = [
     "NormalEquations",
     "guarded",
     "slopes",
-    "step_lowers",
+    "step_change",
 ]
 
 SLOPE_HALO = 12
@@ -43,6 +43,9 @@ COMPARED_HALO = SMOOTHING_HALO + SLOPE_HALO
 
 LONG_STEP = 0.1  # pixels: a step that changes an image more than interpolating it does
 _LONGEST_STEP = 1.0  # pixels: the finest detail of a template, beyond which slopes foretell nothing
+# Of what slopes foretell of a long step, at least: of a wave that it moves by 0.6 of half a period,
+# beyond which slopes hardly tell where it lies, half comes true (``sin(x) / x``).
+_AS_FORETOLD = 0.5
 _SINGULAR = 1e-6  # of the scaled normal matrix: float32 images are known no better than that
 _NOTHING = 1e-12  # of the largest image's squared slopes: one below it shows nothing
 
@@ -160,7 +163,7 @@ def slopes(images: Stack, axis: int) -> Stack:
 
 def guarded(
     equations: NormalEquations,
-    lowers: Callable[[NDArray[np.intp], Array], NDArray[np.bool_]],
+    change: Callable[[NDArray[np.intp], Array], Array],
 ) -> Peaks:
     """Return the steps, along rows and columns, that lower the weighted difference; the others: 0.
 
@@ -168,35 +171,37 @@ def guarded(
     ----------
     equations : NormalEquations
         Their derivative images are the slopes along rows and columns.
-    lowers : callable
-        Indices of pairs and a step of each, (n, 2), to whether it lowers the difference (see
-        `step_lowers`): asked where steps are so long that sums at no shift cannot say.
+    change : callable
+        Indices of pairs and a step of each, (n, 2), to what the difference is after it less what it
+        is after the opposite one (see `step_change`), in the unit of the equations: asked where
+        steps are so long that sums at no shift cannot say.
     """
     step = -equations.solve()[0][:, :2]
     length = np.hypot(*step.T)
     step *= np.minimum(1, _LONGEST_STEP / np.maximum(length, 1e-12))[:, None]
     # To first order the difference falls along the step by as much as it rises along its opposite.
-    falls = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step)) < 0
-    step[~falls] = 0.0
+    slope = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step))
+    step[slope >= 0] = 0.0
     long = np.flatnonzero(np.hypot(*step.T) > LONG_STEP)
     if len(long):
-        step[long[~lowers(long, step[long])]] = 0.0
+        foretold = 4 * slope[long]
+        step[long[~(change(long, step[long]) < _AS_FORETOLD * foretold)]] = 0.0
     return Peaks(step, equations.coefficient())
 
 
-def step_lowers(
+def step_change(
     step: Array,
     measured: Stack,
     reprojected: Stack,
     weights: NDArray[Any],
     *,
     workers: int | None = None,
-) -> bool:
-    """Return whether a long step of one image lowers the weighted squares of the difference.
+) -> float:
+    """Return the weighted squares of one image's difference after a step less after the opposite.
 
-    Against the same step the other way, not against none: a reconstruction of few angles follows
-    part of an image's noise, which any step, and interpolating too, takes out of the difference's
-    reach. Against none, frames of noisy scans stayed where their first estimate had put them.
+    Less the opposite, not less what it is without: a reconstruction of few angles follows part of
+    an image's noise, which any step, and interpolating by itself, takes away from the image's own.
+    Against none, frames of noisy scans stayed where they were.
 
     Parameters
     ----------
@@ -211,4 +216,4 @@ def step_lowers(
         squared_difference(measured, spline.moved(way[None], workers=workers), weights)[0]
         for way in (step, -step)
     )
-    return bool(ahead < back)
+    return float(ahead - back)

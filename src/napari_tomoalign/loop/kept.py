@@ -16,7 +16,7 @@ from .._typing import Array
 from ..backends.slab import ImageName, SlabKept
 from ..images.precision import BLOCK, Scatter, scatter_from
 
-__all__ = ["lowers_there", "read", "scatter_there"]
+__all__ = ["change_there", "read", "scatter_there"]
 
 Kept = Sequence[SlabKept]
 """The slabs of whole images, from the first row to the last."""
@@ -40,10 +40,10 @@ def scatter_there(kept: Kept, which: NDArray[np.intp]) -> Scatter:
     return scatter_from(sums[which], squares_at, kept[0].window_shape)
 
 
-def lowers_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> NDArray[np.bool_]:
-    """Return whether steps of some projections lower the difference (see `step_lowers`)."""
+def change_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> Array:
+    """Return what steps of some projections change of the difference (see `step_change`)."""
     ahead, back = (
         reduce(add, [slab.squares(which, way)[:, 1] for slab in kept]) for way in (steps, -steps)
     )
-    lower: NDArray[np.bool_] = ahead < back
-    return lower
+    change: Array = ahead - back
+    return change

@@ -12,11 +12,11 @@ from ..geometry.gauge import gauge_part
 from ..images._pairs import Peaks
 from ..images.capturing import correlate
 from ..images.filtering import counted_pixels, smooth
-from ..images.refining import guarded, step_lowers
+from ..images.refining import guarded, step_change
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
-from .kept import lowers_there
+from .kept import change_there
 from .level import Level
 from .model import Model
 from .poses import Poses
@@ -63,18 +63,18 @@ def match(
     shifts = np.full((len(drawn), 2), np.nan)
     peak = np.empty(len(drawn))
 
-    def lowers(which: NDArray[np.intp], steps: Array) -> NDArray[np.bool_]:
+    def change(which: NDArray[np.intp], steps: Array) -> Array:
         if model.kept:
-            return lowers_there(model.kept, refined[which], steps)
+            return change_there(model.kept, refined[which], steps)
         return np.array(
             [
-                _lowers(run, level, model, i, step)
+                _change(run, level, model, i, step)
                 for i, step in zip(refined[which], steps, strict=True)
             ]
         )
 
     equations = find_geometry(run, model, confidence, captured).equations
-    step = guarded(equations[refined], lowers)
+    step = guarded(equations[refined], change)
     shifts[refine], peak[refine] = step.shifts, step.peak
     for first in range(0, len(others), AT_ONCE):
         part = others[first : first + AT_ONCE]
@@ -152,10 +152,12 @@ def windows(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> Wi
     return Windows((measured, template, reprojected, weights), float(unit))
 
 
-def _lowers(run: Run, level: Level, model: Model, i: int, step: Array) -> bool:
-    """Return whether a long step of one projection lowers the difference."""
-    measured, template, _, weights = windows(run, level, model, np.array([i])).images
-    return step_lowers(step, measured, template, weights, workers=run.parameters.workers)
+def _change(run: Run, level: Level, model: Model, i: int, step: Array) -> float:
+    """Return what a long step of one projection changes of the difference, see `step_change`."""
+    seen = windows(run, level, model, np.array([i]))
+    measured, template, _, weights = seen.images
+    workers = run.parameters.workers
+    return seen.unit**2 * step_change(step, measured, template, weights, workers=workers)
 
 
 def _capture(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> tuple[Array, Array]:
