@@ -94,10 +94,10 @@ class BuiltinBackend:
         alignment falls from 1.7 to 1.3 times the bound on porous objects, from 3.1 to 1.8 on a
         rod and from 40 to 3.5 on a tube that leave the field. 40 on subsets of 12, as fast, leave
         slow waves of the column shifts behind: a slab over 140 degrees ends at 2.4 to 3.5 times
-        the bound and not converged, where it ends at 2.1 to 2.7 (three sets of seeds). 60 on subsets of 8 follow the
-        noise of many angles (180: 1.14 for 1.10) and what lies outside the images
-        (``tests/benchmarks/foreign_kinds.py --option num_iter=60 --option subset_size=8``, which
-        need ``--algorithm ordered_subsets``, and ``accuracy.py --quick``).
+        the bound and not converged, where it ends at 2.1 to 2.7 (three sets of seeds). 60 on
+        subsets of 8 follow the noise of many angles (180: 1.14 for 1.10) and what lies outside
+        the images (``accuracy.py --quick``; ``foreign_kinds.py --algorithm ordered_subsets
+        --option num_iter=60 --option subset_size=8``, both in ``tests/benchmarks``).
         """
         return "ordered_subsets", {"num_iter": 50}
 
