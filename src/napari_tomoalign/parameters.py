@@ -94,9 +94,9 @@ class AlignmentParameters:
         (Euclidean). None: no limit.
     precision : float
         Pixels. The run ends on the coarsest binning level where the standard error of a shift, RMS
-        over the projections, is no larger, and the moves rest below half of it. 0 goes on to the
-        last level: as well as the data tell, at many times the cost. An object that leaves the
-        images is followed to the last level anyway.
+        over the projections, is no larger by more than a tenth, and the moves rest below half of
+        it. 0 goes on to the last level: as well as the data tell, at many times the cost. An object
+        that leaves the images is followed to the last level anyway.
     relative_sample_size : float
         Share of the valid projections that are registered in one iteration, drawn at random.
     relaxation_weight : float

@@ -43,6 +43,12 @@ def test_more_is_asked_for_than_a_coarse_level_knows(scan):
     np.testing.assert_array_equal(fine.shifts, without.shifts)
 
 
+def test_a_finer_level_is_not_run_for_less_than_a_tenth(scan):
+    known = rms(run(scan, 0.05).standard_error)
+    assert run(scan, known / 1.05).binning == 2
+    assert run(scan, known / 1.3).binning == 1
+
+
 def test_an_object_that_leaves_the_images_goes_to_the_last_level():
     wide = simulate(48, 30, truncation=1.5, seed=3)
     result = align(wide.projections, wide.angles, precision=5.0, levels=(2, 1), **QUICK)

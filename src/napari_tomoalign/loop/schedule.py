@@ -31,6 +31,9 @@ __all__ = ["Schedule"]
 _CAPTURED = 0.5  # pixels of the level: below this, Gauss-Newton steps take over
 _COARSE_TOLERANCE = 0.1  # pixels of a coarse level: good enough to hand on
 _RESTING = 0.5  # of the precision, largest move: the RMS of what is left to go is well below it
+# Times the precision: stated errors are 6 to 23 % above the true ones (`simulate`, 128 pixels, 180
+# angles, eight seeds), and a finer level is eight times the work.
+_ENOUGH = 1.1
 _SMALL_SHARE = 0.1  # of a projection's wrong turn that an iteration finds, at least
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
 
@@ -209,7 +212,7 @@ class Schedule:
         if self.last:
             return self.rests or self._allowed < 1
         at_rest = self._largest < max(self._parameters.tolerance, _RESTING * self._precision)
-        return self.rests and at_rest and error <= self._precision
+        return self.rests and at_rest and error <= _ENOUGH * self._precision
 
     def settle(self, error: float) -> None:
         """End the run, go on at this level, or begin the next one.
@@ -219,5 +222,5 @@ class Schedule:
         self.finished = self.ends(error)
         if self.finished or self.last:
             return
-        if self._allowed < 1 or (self.rests and not error <= self._precision):
+        if self._allowed < 1 or (self.rests and not error <= _ENOUGH * self._precision):
             self._enter(self._position + 1)
