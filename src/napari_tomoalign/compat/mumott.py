@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from ..alignment import align as align_projections
 from ..backends import Backend, get_backend
 from ..backends.mumott import MumottBackend, TensorBackend
-from ..geometry import turn_projections, turn_volume
+from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..images.shifting import shift_stack
 from ..io import from_mumott, to_mumott
 from ..io.formats.mumott import absorbance, views_of
@@ -103,34 +104,22 @@ def align(
             "reconstruction_pipeline_kwargs has another data_container than the one to be aligned: "
             "give one"
         )
-    geometry = data_container.geometry
-    axis, angles, rotations = views_of(
-        geometry.rotations_as_array, geometry.j_direction_0, geometry.k_direction_0
-    )
-    measured, weights = _measured(data_container, use_absorbances, options.pop("absorbances", None))
-    start = turn_projections(from_mumott(geometry.j_offsets, geometry.k_offsets), axis)
-    along_j = axis == "vertical"
+    upright = _upright(data_container, use_absorbances, options.pop("absorbances", None))
+    along_j = upright.axis == "vertical"
     window = projection_cropping
     if window is not None and not along_j:
         window = window[1], window[0]
-    tensors: TensorBackend | None = None
     backend, pipeline = _engine(reconstruction_pipeline, use_gpu)
     if isinstance(backend, MumottBackend) and not use_absorbances:
-        if set(more.get("refine", ("shifts",))) != {"shifts"}:
-            raise ValueError(
-                f"refine is {more['refine']!r}, but a tensor pipeline reconstructs in the "
-                "container's geometry, where only shifts can be found: leave refine out, or align "
-                "the absorbances (use_absorbances=True)"
-            )
-        backend = tensors = TensorBackend(backend.pipeline, data_container, axis, use_gpu=use_gpu)
-    images = turn_projections(measured, axis)
+        _check_only_shifts(more.get("refine"))
+        backend = TensorBackend(backend.pipeline, data_container, upright.axis, use_gpu=use_gpu)
     result = align_projections(
-        images,
-        angles,
-        rotations=rotations,
-        center=(images.shape[2] - 1) / 2,  # what is left of the axis' place goes into the offsets
-        weights=None if weights is None else turn_projections(weights, axis),
-        initial_shifts=start if start.any() else None,
+        upright.images,
+        upright.angles,
+        rotations=upright.rotations,
+        center=upright.middle,  # what is left of the axis' place goes into the offsets
+        weights=upright.weights,
+        initial_shifts=upright.shifts if upright.shifts.any() else None,
         **{"backend": backend, "precision": 0.0, **more},  # as mumott does: to the limit
         ignored_subset=() if ignored_subset is None else tuple(ignored_subset),
         projection_cropping=window,
@@ -147,19 +136,75 @@ def align(
         align_vertical=align_j if along_j else align_k,
         align_horizontal=align_k if along_j else align_j,
     )
-    geometry.j_offsets, geometry.k_offsets = to_mumott(turn_projections(result.shifts, axis))
-    predicted = shift_stack(_as_measured(result), result.shifts)
-    reconstruction = turn_volume(result.reconstruction, axis)[..., None]
-    if tensors is not None:
+    offsets = to_mumott(turn_projections(result.shifts, upright.axis))
+    data_container.geometry.j_offsets, data_container.geometry.k_offsets = offsets
+    reconstruction = turn_volume(result.reconstruction, upright.axis)[..., None]
+    if isinstance(backend, TensorBackend):
         trusted = result.history[-1].confidence >= TRUSTED
-        weight = None if weights is None else turn_projections(weights, axis)
-        found = tensors.at(-result.shifts, weight, trusted, result.geometry, options)
+        found = backend.at(-result.shifts, upright.weights, trusted, result.geometry, options)
         reconstruction = found.coefficients
+    predicted = shift_stack(_as_measured(result), result.shifts)
     return {
         "reconstruction": reconstruction,
-        "projections": turn_projections(predicted, axis)[..., None],
-        "reference": measured[..., None],
+        "projections": turn_projections(predicted, upright.axis)[..., None],
+        "reference": turn_projections(upright.images, upright.axis)[..., None],
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Upright:
+    """What a container holds of what is aligned, the rotation axis along the rows.
+
+    Attributes
+    ----------
+    axis : {"vertical", "horizontal"}
+        Its direction in the container's images (j, k).
+    angles, rotations : array or None
+        See `views_of`.
+    images : (n, n_rows, n_columns) array
+    weights : (n, n_rows, n_columns) array, optional
+    shifts : (n, 2) array
+        Those of the container's offsets.
+    """
+
+    axis: RotationAxis
+    angles: Array | None
+    rotations: Array | None
+    images: Array
+    weights: NDArray[np.float32] | None
+    shifts: Array
+
+    @property
+    def middle(self) -> float:
+        """Column in the middle of the images."""
+        return float(self.images.shape[2] - 1) / 2
+
+
+def _upright(container: Any, use_absorbances: bool, absorbances: NDArray[Any] | None) -> _Upright:
+    """Return what a container holds of what is aligned, see `_measured`."""
+    geometry = container.geometry
+    axis, angles, rotations = views_of(
+        geometry.rotations_as_array, geometry.j_direction_0, geometry.k_direction_0
+    )
+    images, weights = _measured(container, use_absorbances, absorbances)
+    return _Upright(
+        axis,
+        angles,
+        rotations,
+        turn_projections(images, axis),
+        None if weights is None else turn_projections(weights, axis),
+        turn_projections(from_mumott(geometry.j_offsets, geometry.k_offsets), axis),
+    )
+
+
+def _check_only_shifts(refine: Iterable[str] | None) -> None:
+    """Refuse to find more than shifts where the segments themselves are reconstructed."""
+    if refine is not None and set(refine) != {"shifts"}:
+        raise ValueError(
+            f"refine is {refine!r}, but a tensor pipeline reconstructs in the container's "
+            "geometry, where only shifts can be found: leave refine out, or align the absorbances "
+            "(use_absorbances=True)"
+        )
 
 
 def _as_measured(result: AlignmentResult) -> NDArray[np.float32]:
