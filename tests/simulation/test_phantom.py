@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_tomoalign.simulation import as_counts, cramer_rao_bound, simulate
+from napari_tomoalign.simulation import as_counts, axis_bound, cramer_rao_bound, simulate
 from napari_tomoalign.simulation.bodies import (
     KINDS,
     Body,
@@ -324,3 +324,19 @@ def test_fields_that_no_detector_gives(arguments: dict[str, object], message: st
 def test_photons_that_no_detector_holds_are_refused(photons: float) -> None:
     with pytest.raises(ValueError, match="photons must be above 0 and at most 40000"):
         as_counts(simulate(16, 4), photons=photons)
+
+
+def test_the_bound_of_an_axis_is_that_of_two_blobs_beside_each_other():
+    """Turns and leans move them against each other by their distance times the angle."""
+    apart, n = 14.0, 12
+    turned = [(z, 0, 0) for z in (-apart, apart)]
+    leaning = [(-apart, 0, 0), (apart, 5, 0)]
+    for name, places, column in (("axis_angle", turned, 1), ("axis_tilt", leaning, 0)):
+        kind = [ellipsoid(0.1, place, 2.5, gaussian=True) for place in places]
+        scan = simulate(64, n, kind=kind, jitter=0, drift=0)
+        error = cramer_rao_bound(scan, per_projection=True)[:, column].mean()
+        expected = error / (apart * math.sqrt(n))
+        if name == "axis_tilt":  # one of them, by 5 cos(angle)
+            expected = 2 * error / (5 * math.sqrt(n / 2))
+        assert axis_bound(scan, name) == pytest.approx(expected, rel=0.01)
+    assert axis_bound(simulate(16, 4, noise=0.0), "axis_tilt") == 0.0
