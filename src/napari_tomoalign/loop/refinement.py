@@ -31,6 +31,7 @@ __all__ = [
     "Refined",
     "derivatives_of",
     "in_pixels",
+    "known_too_little",
     "lever",
     "refined_by",
     "stepped",
@@ -51,6 +52,8 @@ it, other objects 0.006 to 0.015; of a lean a ball's edge on the grid gives 0.00
 objects 0.004 to 0.011 (24 to 64 pixels, 2 % noise)."""
 LONGEST = 2.0
 """Pixels at the border that a turn changes by at once: derivatives are those of smaller moves."""
+_USEFUL = 0.05  # pixels, RMS over an image: less than shifts are known to as a rule
+_TOLD_APART = 2.5  # standard errors that what was found must be from what was given
 _EXCESS = 1.5  # standard errors over those of least squares, where images were smoothed
 _STEP = 0.5  # pixels at the border: of finite differences, small against detail
 
@@ -68,6 +71,23 @@ def in_pixels(errors: Mapping[str, Array], geometry: ScanGeometry) -> float:
     """
     sizes = [float(np.sqrt(np.mean(np.nan_to_num(error) ** 2))) for error in errors.values()]
     return lever(geometry) / math.sqrt(3) * max(sizes, default=0.0)
+
+
+def known_too_little(
+    found: Mapping[str, Array], errors: Mapping[str, Array], given: ScanGeometry
+) -> dict[str, float]:
+    """Return the standard errors of what of the axis is known too little to be of use.
+
+    That is neither its place to a part of a pixel, nor that it lies other than it was given: a lean
+    that cannot be told from none must not be called found.
+    """
+    return {
+        name: float(error)
+        for name, error in errors.items()
+        if name in OF_SCAN
+        and in_pixels({name: error}, given) > _USEFUL
+        and abs(float(found[name]) - getattr(given, name)) < _TOLD_APART * float(error)
+    }
 
 
 def derivatives_of(

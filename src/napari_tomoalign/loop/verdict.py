@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..start.prepare import Start
 from ..start.run import Run
 from .distortion import Distortion, measure_distortion
 from .model import Model
+from .refinement import known_too_little
 from .schedule import Schedule
 from .truncation import Truncation
 
@@ -87,6 +89,8 @@ class Verdict:
         It is so much that shifts follow it.
     deep : bool
         See `Truncation`.
+    vague : mapping of str to float
+        Standard errors, radians, of what of the axis is known too little to be of use.
     taken_back : bool
         The shifts are those that the run began with, for it found none that explain more.
     """
@@ -107,6 +111,7 @@ class Verdict:
     distortion: Distortion
     distorted: bool
     deep: bool
+    vague: Mapping[str, float]
     taken_back: bool
 
     @property
@@ -138,6 +143,8 @@ class Verdict:
             return "what the reprojections miss is no noise"
         if self.uneven:
             return "each image has another background"
+        for name, error in self.vague.items():
+            return f"{name} is known to {np.rad2deg(error):.2g} degrees only"
         return "shifts are so long that others may fit as well" if self.far else None
 
 
@@ -175,6 +182,7 @@ def judge(
         distortion=distortion,
         distorted=bool(strain * run.geometry.n_columns / 2 > _DISTORTED),
         deep=truncation.deep,
+        vague=known_too_little(record.geometry, record.geometry_error, run.geometry),
         taken_back=TAKEN_BACK in record.notes,
     )
 

@@ -41,6 +41,11 @@ def geometry_of(
     """
     center = _center(axis.center, n_columns)
     in_plane = None if axis.in_plane is None else _turns(axis.in_plane, n)
+    if settings.unknowns and not settings.gauss_newton:
+        raise ValueError(
+            f"refine names {settings.unknowns[0]!r}, which only steps of least squares find: leave "
+            "gauss_newton on, or refine shifts alone"
+        )
     if axis.rotations is None:
         if axis.angles is None:
             raise TypeError("angles is None and there are no rotations: give one of them")
