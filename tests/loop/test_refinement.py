@@ -72,8 +72,7 @@ def test_a_refinement_goes_on_to_the_bit(turned):
 @pytest.mark.parametrize("angular_range", [180, 360])
 def test_an_axis_that_leans_is_found(angular_range):
     """Over half a turn a turned object looks much like it, so it is known less well."""
-    noise = 0.006 if angular_range == 180 else 0.01
-    scan = simulate(24, 20, axis_tilt=2.0, angular_range=angular_range, noise=noise, seed=1)
+    scan = simulate(24, 20, axis_tilt=2.0, angular_range=angular_range, noise=0.006, seed=1)
     result = found_by(scan, "axis_tilt")
     off = np.rad2deg(result.geometry.axis_tilt) - 2.0
     error = np.rad2deg(result.geometry_error["axis_tilt"])
@@ -83,7 +82,7 @@ def test_an_axis_that_leans_is_found(angular_range):
 
 
 def test_a_lean_that_cannot_be_told_from_none_is_not_called_found():
-    scan = simulate(24, 20, axis_tilt=0.5, noise=0.02, seed=6)
+    scan = simulate(24, 20, axis_tilt=0.5, noise=0.02, seed=1)
     assert axis_bound(scan, "axis_tilt") > np.deg2rad(0.15)  # of a known object
     result = found_by(scan, "axis_tilt")
     assert not result.converged
