@@ -11,6 +11,7 @@ from io_result import make_result
 
 from napari_tomoalign.cli import main
 from napari_tomoalign.geometry import ScanGeometry
+from napari_tomoalign.images.source import blocks_of
 from napari_tomoalign.io import (
     Checkpoint,
     Scan,
@@ -21,6 +22,7 @@ from napari_tomoalign.io import (
     write_scan,
     write_shifts,
 )
+from napari_tomoalign.io.shifts import hashing
 from napari_tomoalign.parameters import AlignmentParameters
 from napari_tomoalign.results import AlignmentState, IterationRecord
 
@@ -365,3 +367,20 @@ def test_info_says_what_a_shifts_file_holds(tmp_path, capsys):
     assert "horizontal, at row" in told
     assert "degrees by which the axis is turned in the image: 2 +- 0.0573" in told
     assert result.message in told
+
+
+def test_channels_are_told_by_their_hashes_without_holding_them(monkeypatch):
+    class Read:
+        shape, ndim, dtype, most = (12, 4, 5, 2), 4, np.dtype(np.float32), 0
+
+        def read(self, frames=slice(None), rows=slice(None)):
+            part = values[frames, rows]
+            self.most = max(self.most, len(part))
+            return part
+
+    values = np.random.default_rng(0).random(Read.shape, np.float32)
+    monkeypatch.setattr(hashing, "blocks_of", lambda shape: blocks_of(shape, 700))
+    source = Read()
+    one = [values, values.mean(axis=3), values[..., 0], values[..., 1]]
+    assert list(hashing.hashes(source)) == [data_hash(stack) for stack in one]
+    assert source.most < 6

@@ -27,22 +27,35 @@ def data_hash(projections: Any) -> str:
     str
         64 hexadecimal digits.
     """
-    digest = hashlib.sha256(repr((tuple(projections.shape), "<f4")).encode())
+    digest = _begun(projections.shape)
     source = as_source(projections)
     for start, stop in blocks_of(projections.shape):
-        block = np.ascontiguousarray(source.read(slice(start, stop)), dtype="<f4")
-        digest.update(block.data)
-    return digest.hexdigest()
+        _add(digest, source.read(slice(start, stop)))
+    return str(digest.hexdigest())
 
 
 def hashes(projections: Any) -> Iterator[str]:
-    """Yield the hashes of all that can have been aligned: the stack, a channel, their mean."""
+    """Yield the hashes of what can have been aligned: the stack, its channels' mean, each one."""
     yield data_hash(projections)
-    if projections.ndim == 4:
-        values = np.asarray(projections)
-        yield data_hash(values.mean(axis=-1))
-        for channel in range(values.shape[3]):
-            yield data_hash(values[..., channel])
+    if projections.ndim != 4:
+        return
+    source, shape = as_source(projections), projections.shape
+    digests = [_begun(shape[:3]) for _ in range(1 + shape[3])]
+    for start, stop in blocks_of(shape):
+        block = source.read(slice(start, stop))
+        for digest, images in zip(
+            digests, (block.mean(axis=-1), *np.moveaxis(block, -1, 0)), strict=True
+        ):
+            _add(digest, images)
+    yield from (str(digest.hexdigest()) for digest in digests)
+
+
+def _begun(shape: tuple[int, ...]) -> Any:
+    return hashlib.sha256(repr((tuple(shape), "<f4")).encode())
+
+
+def _add(digest: Any, images: NDArray[Any]) -> None:
+    digest.update(np.ascontiguousarray(images, dtype="<f4").data)
 
 
 def digest_of(shifts: NDArray[np.float64]) -> str:
