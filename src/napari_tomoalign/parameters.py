@@ -77,10 +77,10 @@ class AlignmentParameters:
         The object is darker than its background (phases, bright field): turn the images over to
         align them, and what comes out back. None finds out from the borders.
     background : {"found", "none", "offset", "plane"}
-        What differs from image to image and is no object: told from the side borders and taken
-        out of the data. ``"found"`` takes what the borders show, where they show vacuum. Where the
-        object fills the images, ``"offset"`` and ``"plane"`` are told from what a few rounds of
-        reconstructing leave.
+        What differs from image to image and is no object is taken out of the data: told from the
+        side borders where they show vacuum, and from what a few rounds of reconstructing leave
+        where the object fills the images. ``"found"`` takes out what there is, ``"offset"`` and
+        ``"plane"`` take for granted that there is one.
     gain : bool, optional
         Divide each image by its projected mass, relative to the others, where the object lies
         inside every image. None does so where the masses differ.

@@ -156,7 +156,7 @@ def _planes(
 ) -> Array:
     """Return what fits what is left of each frame, less what they have in common.
 
-    That may as well be the object's, unless it is negative.
+    That may as well be the object's, unless it is a negative offset.
     """
     fitted = np.zeros((len(left), len(design)))
     if not len(design):
@@ -167,6 +167,7 @@ def _planes(
         normal = counted @ lines.T
         fitted[i] = np.linalg.lstsq(normal, counted @ left[i][window].ravel(), rcond=None)[0]
     shared = np.median(fitted[used], axis=0)
-    shared[0] = max(shared[0], 0.0)  # nothing absorbs less than nothing
+    if len(design) == 1:  # nothing absorbs less than nothing; slopes take that for theirs
+        shared = np.maximum(shared, 0.0)
     fitted[used] -= shared
     return fitted
