@@ -64,6 +64,7 @@ class MumottBackend:
     """
 
     name = "mumott"
+    whole_rows = True  # it compiles a projector for each shape: no rows by themselves
 
     def __init__(self, pipeline: Callable[..., Any], *, use_gpu: bool = False) -> None:
         self.pipeline, self._use_gpu = pipeline, use_gpu

@@ -47,7 +47,7 @@ def noise_share(at: Standing) -> Array:
     weights = model.weights * counted_pixels(model.measured.shape[1:], window, BLURRED_MARGIN)
     rng = np.random.default_rng(run.parameters.seed)
     own, pixels = np.zeros((len(weights), 2)), np.zeros(len(weights))
-    for slab in _bands(level):
+    for slab in _bands(run, level):
         rows = slab.rows
         change = _reprojected(at, slab, rng) - model.reprojected[:, rows]
         own += _information(run, change, weights[:, rows])
@@ -58,10 +58,15 @@ def noise_share(at: Standing) -> Array:
     return share
 
 
-def _bands(level: Level) -> list[Slab]:
-    """Return the rows that are looked at; none around them, for nothing is compared."""
+def _bands(run: Run, level: Level) -> list[Slab]:
+    """Return the rows that are looked at; none around them, for nothing is compared.
+
+    All, where a backend (``whole_rows``) is made for the images as they are: mumott compiles a
+    projector for each shape, and its tensors are those of whole images.
+    """
     n_rows = level.geometry.n_rows
-    if not level.geometry.has_vertical_axis or n_rows <= _ROWS:
+    whole = getattr(run.backend, "whole_rows", False) or not level.geometry.has_vertical_axis
+    if whole or n_rows <= _ROWS:
         return [Slab(slice(0, n_rows), slice(0, n_rows))]
     many = min(_BANDS, n_rows // _ROWS)
     firsts = [round((k + 0.5) * n_rows / many - _ROWS / 2) for k in range(many)]
