@@ -3,7 +3,8 @@
 The order of the steps is `alignment`'s. Where a question is answered:
 
 - which images: ``level`` (a scan at one binning), ``bands`` (one that memory does not hold),
-  ``cleaning`` (the detector's patterns, before the first iteration), ``poses`` (shifts and turns);
+  ``cleaning`` (the detector's patterns, before the first iteration), ``backgrounds`` (offsets and
+  ramps of single frames, where no vacuum shows), ``poses`` (shifts and turns);
 - what they predict: ``evaluating`` (move, reconstruct, reproject, compare, by ``slabs``),
   ``reconstructing``, ``model`` (what came of it), ``kept`` (images that stay on a device),
   ``truncation`` (objects that leave the images), ``standing`` (all that together);
