@@ -141,11 +141,11 @@ def test_angles_that_are_wrong_are_halved():
 
 
 def test_turns_of_images_are_found_and_right_ones_are_left():
-    scan = simulate(28, 20, jitter=1, drift=1, noise=0.003, seed=1)
+    scan = simulate(28, 40, jitter=1, drift=1, noise=0.003, seed=1)
     assert rms(np.rad2deg(found_by(scan, "in_plane").geometry.in_plane)) < 0.05
-    turns = np.deg2rad(0.5) * np.random.default_rng(0).normal(size=20)
+    turns = np.deg2rad(0.5) * np.random.default_rng(0).normal(size=40)
     rotations = replace(scan.geometry, in_plane=turns).orientations
-    turned = simulate(28, 20, jitter=1, drift=1, noise=0.003, seed=1, rotations=rotations)
+    turned = simulate(28, 40, jitter=1, drift=1, noise=0.003, seed=1, rotations=rotations)
     result = align(
         turned.projections,
         scan.angles,
