@@ -10,6 +10,7 @@ PLAIN = {
     "center_estimation": False,
     "gauss_newton": False,
     "down_weight": False,
+    "background": "none",
     "reconstruction_pipeline": "fbp",
     "reconstruction_pipeline_kwargs": {"non_negative": True},
     "workers": 1,

@@ -106,7 +106,7 @@ def test_noise_is_no_poor_fit():
 
 
 def test_what_rests_but_is_not_known_is_not_called_converged():
-    scan = simulate(32, 20, n_rows=24, noise=0.3, seed=4)
+    scan = simulate(32, 20, n_rows=24, noise=0.3, seed=5)
     result = align(scan.projections, scan.angles, backend="builtin", progress=False)
     assert error(scan, result) > 0.2
     assert len(result.history) < 40

@@ -32,8 +32,8 @@ _WENT = 0.2  # pixels, RMS: a run that stayed as near as that has done no harm
 # outside explains much: 20 runs that end nearer have 0.06 to 0.29 (seven, mostly noise, 0.53 to
 # 0.80), and 16 that end further 0.37 to 0.98 (one 0.1).
 _NO_BETTER, _NO_BETTER_FAR, _NO_BETTER_WIDE = 0.9, 0.7, 0.33
-# Of the pixels at the beginning: with fewer at the end, too little is left to contradict it. Of the
-# same scans, those that end nearer have 0.77 and more; below 0.7 are six, all ending further.
+# Of the pixels at the beginning: with fewer at the end, it lies as far out as where shifts are
+# far. Of the same scans, those that end nearer have 0.77 and more; six below 0.7 all end further.
 _LEFT = 0.7
 _SURE = 0.9  # of the misfit at the end, at most, is taken for noise: of that too much may be told
 
@@ -90,10 +90,10 @@ def best_explained(
     best = int(np.argmin([misfit for misfit, _ in begun]))
     misfit, all_of = begun[best]
     noise = min(start.noise, _SURE * end)
+    far = far or left < _LEFT * all_of
     least = _NO_BETTER_FAR if far else _NO_BETTER
     least = _NO_BETTER_WIDE if start.outline.truncated else least
-    explains = end**2 - noise**2 < least**2 * (misfit**2 - noise**2)
-    if explains and left > _LEFT * all_of:
+    if end**2 - noise**2 < least**2 * (misfit**2 - noise**2):
         return Standing.of(run, start, level, truncation, poses, confidence)
     usable = start.usable.astype(np.float64)
     return Standing.of(run, start, level, truncation, places[best], usable)
