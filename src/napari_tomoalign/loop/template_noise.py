@@ -66,7 +66,7 @@ def _bands(run: Run, level: Level) -> list[Slab]:
     """
     n_rows = level.geometry.n_rows
     whole = getattr(run.backend, "whole_rows", False) or not level.geometry.has_vertical_axis
-    if whole or n_rows <= _ROWS:
+    if whole or n_rows <= _BANDS * _ROWS:
         return [Slab(slice(0, n_rows), slice(0, n_rows))]
     many = min(_BANDS, n_rows // _ROWS)
     firsts = [round((k + 0.5) * n_rows / many - _ROWS / 2) for k in range(many)]
