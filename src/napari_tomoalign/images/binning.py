@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,25 +36,39 @@ def bin_stack(stack: NDArray[np.generic], rows: int, columns: int) -> Stack:
     return out
 
 
+@overload
 def bin_weighted(
     stack: NDArray[Any], weights: NDArray[Any], rows: int, columns: int
-) -> tuple[Stack, Stack]:
+) -> tuple[Stack, Stack]: ...
+
+
+@overload
+def bin_weighted(
+    stack: NDArray[Any], weights: NDArray[Any] | None, rows: int, columns: int
+) -> tuple[Stack, Stack | None]: ...
+
+
+def bin_weighted(
+    stack: NDArray[Any], weights: NDArray[Any] | None, rows: int, columns: int
+) -> tuple[Stack, Stack | None]:
     """Return the weighted means over blocks of pixels, and the mean weights.
 
     Parameters
     ----------
     stack : (n, n_rows, n_columns[, n_channels]) array
         Any real type.
-    weights : array
-        The same shape; 0 where a pixel does not count, else up to 1.
+    weights : array or None
+        The same shape; 0 where a pixel does not count, else up to 1. None: all 1.
     rows, columns : int
         Pixels along each side.
 
     Returns
     -------
     binned, shares : array of float32
-        Where a block has no weight at all, its value is the plain mean.
+        Where a block has no weight at all, its value is the plain mean. No shares without weights.
     """
+    if weights is None:
+        return bin_stack(stack, rows, columns), None
     if rows == columns == 1:
         return np.asarray(stack, np.float32), np.asarray(weights, np.float32)
     shares = bin_stack(weights, rows, columns)

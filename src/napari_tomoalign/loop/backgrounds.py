@@ -23,7 +23,7 @@ from ..start.prepare import Start, prepare
 from ..start.run import Run
 from .evaluating import evaluate
 from .level import level_of
-from .matching import match
+from .matching import registered
 from .model import Model
 from .poses import Poses
 from .truncation import truncation_of
@@ -111,61 +111,47 @@ def _fit(run: Run, start: Start, kind: Kind | None, rounds: int) -> _Fit:
     """Fit offsets, planes, or nothing but shifts, on the coarsest level."""
     truncation = truncation_of(run, start)
     poses, used = Poses.at_start(run, start), start.usable
-    confidence, drawn = used.astype(np.float64), np.flatnonzero(start.registered)
     binning = (run.parameters.levels or levels_of(run))[0]
     level = level_of(start, binning, truncation.grid(poses.frame, last=False))
     images = level.images(run.parameters.workers)
     design = _design(images.shape[1:], level.pixel, run.geometry)
     terms = {None: 0, "offset": 1, "plane": 3}[kind]
-    window = level.window(run.parameters.projection_cropping, run.geometry)
-    planes = np.zeros((len(images), 3))
+    planes, clean = np.zeros((len(images), 3)), images
     for i in range(rounds):
-        background = (planes @ design.reshape(3, -1)).astype(np.float32).reshape(images.shape)
-        level = replace(level, spline=SplineStack(images - background))
         model = evaluate(run, level, truncation, poses, used)
-        moves = match(run, level, model, drawn, confidence, i > 0).shifts * level.pixel
-        there, seen = level.on_detector(model.reprojected, poses, run.parameters.workers)
-        if level.weights is not None:
-            seen &= level.weights > 0
-        left = images - background - there
-        planes[:, :terms] += _planes(left, seen, design[:terms], window, used)
-        step = np.zeros_like(start.shifts)
-        step[drawn] = np.nan_to_num(moves)
         # Not held where rows seem to tell too little: a background looks like a taller object.
-        step = poses.on_detector(step) * run.parameters.directions
-        poses = replace(poses, shifts=poses.shifts + step)
+        moving = run.parameters.directions
+        after = registered(run, start, level, model, captured=i > 0, directions=moving)
+        if kind is not None:
+            left = level.missed(run, clean, level.weights, model.reprojected, poses)
+            planes[:, :terms] += _planes(left, design[:terms], used)
+            clean = images - (planes @ design).astype(np.float32).reshape(images.shape)
+            level = replace(level, spline=SplineStack(clean))
+        poses = after
     return _Fit(planes, model)
 
 
 def _design(shape: tuple[int, ...], pixel: Array, full: ScanGeometry) -> Array:
-    """Return a constant, and the rows and columns from -1 to 1 across the full image."""
+    """Return a constant, rows and columns, each from -1 to 1 across the full image: (3, pixels)."""
     down, across = (
         (np.arange(n) * size + (size - 1) / 2) * 2 / max(whole - 1, 1) - 1
         for n, size, whole in zip(shape, pixel, (full.n_rows, full.n_columns), strict=True)
     )
     rows, columns = np.meshgrid(down, across, indexing="ij")
-    return np.stack([np.ones_like(rows), rows, columns])
+    return np.stack([np.ones_like(rows), rows, columns]).reshape(3, -1)
 
 
-def _planes(
-    left: Stack,
-    seen: NDArray[np.bool_],
-    design: Array,
-    window: tuple[slice, slice],
-    used: NDArray[np.bool_],
-) -> Array:
-    """Return what fits what is left of each frame, less what they have in common.
+def _planes(left: Stack, design: Array, used: NDArray[np.bool_]) -> Array:
+    """Return what fits what is left of each frame (NaN: not seen), less what they have in common.
 
     That may as well be the object's, unless it is a negative offset.
     """
     fitted = np.zeros((len(left), len(design)))
-    if not len(design):
-        return fitted
-    lines = design[:, *window].reshape(len(design), -1)
     for i in np.flatnonzero(used):
-        counted = lines * seen[i][window].ravel()
-        normal = counted @ lines.T
-        fitted[i] = np.linalg.lstsq(normal, counted @ left[i][window].ravel(), rcond=None)[0]
+        line = left[i].ravel()
+        counted = design * np.isfinite(line)
+        normal = counted @ design.T
+        fitted[i] = np.linalg.lstsq(normal, counted @ np.nan_to_num(line), rcond=None)[0]
     shared = np.median(fitted[used], axis=0)
     if len(design) == 1:  # nothing absorbs less than nothing; slopes take that for theirs
         shared = np.maximum(shared, 0.0)

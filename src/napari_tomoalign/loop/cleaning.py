@@ -26,7 +26,7 @@ from .._typing import Array, Stack
 from ..backends.solvers import nesterov
 from ..findings import Finding
 from ..geometry import ScanGeometry
-from ..images.binning import bin_stack, bin_weighted
+from ..images.binning import bin_weighted
 from ..images.filtering import fill_ignored
 from ..images.source import as_source
 from ..start.outline import look_at_outline
@@ -34,8 +34,8 @@ from ..start.prepare import Start
 from ..start.run import Run
 from ..start.survey import blocks_of, take_survey
 from .evaluating import evaluate
-from .level import Level, level_of, rows_binned
-from .matching import match
+from .level import level_of, rows_binned
+from .matching import registered
 from .poses import Poses
 from .truncation import Truncation, truncation_of
 
@@ -107,11 +107,7 @@ def _binned(start: Start, geometry: ScanGeometry, binning: int) -> Start:
     """Return where to start from with images as binned as that."""
     rows = rows_binned(geometry, binning, start.binning)
     more = rows // start.binning[0], binning // start.binning[1]
-    images, weights = start.projections, start.weights
-    if weights is None:
-        images = bin_stack(images, *more)
-    else:
-        images, weights = bin_weighted(images, weights, *more)
+    images, weights = bin_weighted(start.projections, start.weights, *more)
     return replace(start, projections=images, weights=weights, binning=(rows, binning))
 
 
@@ -210,31 +206,15 @@ class _Look:
         clean = replace(at, projections=projections, weights=weights)
         level = level_of(clean, at.binning[1], self.grid)
         model = evaluate(run, level, self.truncation, poses, used)
-        drawn = np.flatnonzero(at.registered)
-        moves = match(run, level, model, drawn, used.astype(np.float64), True).shifts * level.pixel
-        misfit = self._misfit(model.reprojected, level, poses)
+        misfit = level.missed(run, at.projections, at.weights, model.reprojected, poses)
         noise = at.frame_noise / np.sqrt(np.prod(at.binning))
         pattern, hit = known.pattern, known.hit
         if at.detector.striped:
             pattern = _pattern(misfit, used, noise)
         if at.detector.hit:
             hit = _hit(misfit - pattern, used, noise)
-        step = np.zeros_like(at.shifts)
-        step[drawn] = np.nan_to_num(moves)
-        step = poses.on_detector(step) * at.directions
-        poses = replace(poses, shifts=poses.shifts + step)
+        poses = registered(run, at, level, model, captured=True, directions=at.directions)
         return replace(known, pattern=pattern, hit=hit, poses=poses)
-
-    def _misfit(self, reprojected: Stack, level: Level, poses: Poses) -> Stack:
-        """Return images less what is predicted of them on the detector; NaN where nothing is."""
-        run, images, given = self.run, self.at.projections, self.at.weights
-        there, seen = level.on_detector(reprojected, poses, run.parameters.workers)
-        if given is not None:
-            seen &= given > 0
-        inside = np.zeros(images.shape[1:], bool)  # what is not registered tells nothing
-        inside[level.window(run.parameters.projection_cropping, run.geometry)] = True
-        seen &= inside
-        return np.where(seen, images - there, np.float32(np.nan))
 
 
 def _pattern(misfit: Stack, used: NDArray[np.bool_], noise: Array) -> Stack:

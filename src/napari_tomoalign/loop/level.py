@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from .._typing import Stack
 from ..geometry import ScanGeometry
 from ..geometry.scan_geometry import binned_position
-from ..images.binning import bin_stack, bin_weighted
+from ..images.binning import bin_weighted
 from ..images.moving import rows_under
 from ..images.shifting import SplineStack, move_both, places_of
 from ..start.held import row_binning
 from ..start.prepare import Start
+from ..start.run import Run
 from .bands import Bands
 from .poses import Poses
 
@@ -64,10 +65,7 @@ class Level:
         """
         rows = rows_binned(geometry, binning, before)
         more = rows // before[0], binning // before[1]
-        if weights is None:
-            binned, binned_weights = bin_stack(projections, *more), None
-        else:
-            binned, binned_weights = bin_weighted(projections, weights, *more)
+        binned, binned_weights = bin_weighted(projections, weights, *more)
         coarse = geometry.binned(binning, rows)
         pixel = np.array([rows, binning], dtype=np.float64)
         return cls(binning, pixel, SplineStack(binned), binned_weights, coarse)
@@ -120,7 +118,7 @@ class Level:
         nowhere = np.zeros((self.geometry.n_angles, 2))
         return move_both(self.spline, None, nowhere, workers=workers)[0]
 
-    def on_detector(
+    def _on_detector(
         self, images: Stack, poses: Poses, workers: int | None
     ) -> tuple[Stack, NDArray[np.bool_]]:
         """Return images of the frame as the detector would see them, and where they reach."""
@@ -132,6 +130,22 @@ class Level:
         shifts = poses.shifts / self.pixel
         there, seen = move_both(SplineStack(images), None, shifts, places, workers=workers)
         return there, seen > 0
+
+    def missed(
+        self, run: Run, images: Stack, weights: Stack | None, reprojected: Stack, poses: Poses
+    ) -> Stack:
+        """Return images less what is predicted of them on the detector; NaN where nothing is.
+
+        That is so where pixels of the images, which lie on this level's grid, have no weight or are
+        not registered.
+        """
+        there, seen = self._on_detector(reprojected, poses, run.parameters.workers)
+        if weights is not None:
+            seen &= weights > 0
+        inside = np.zeros(images.shape[1:], bool)
+        inside[self.window(run.parameters.projection_cropping, run.geometry)] = True
+        seen &= inside
+        return np.where(seen, images - there, np.float32(np.nan))
 
     def rows_under(self, poses: Poses, rows: slice) -> slice:
         """Return which rows of the splines' coefficients moved ones depend on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,18 @@ def match(
     frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Peaks(shifts, peak)
+
+
+def registered(
+    run: Run, start: Start, level: Level, model: Model, *, captured: bool, directions: Array
+) -> Poses:
+    """Return the poses after one plain step of all frames, of which none is distrusted."""
+    poses, drawn = model.poses, np.flatnonzero(start.registered)
+    trusted = start.usable.astype(np.float64)
+    found = match(run, level, model, drawn, trusted, captured)
+    step = np.zeros_like(poses.shifts)
+    step[drawn] = np.nan_to_num(found.shifts * level.pixel)
+    return replace(poses, shifts=poses.shifts + poses.on_detector(step) * directions)
 
 
 def find_geometry(

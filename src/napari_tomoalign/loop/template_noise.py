@@ -68,8 +68,7 @@ def _bands(run: Run, level: Level) -> list[Slab]:
     whole = getattr(run.backend, "whole_rows", False) or not level.geometry.has_vertical_axis
     if whole or n_rows <= _BANDS * _ROWS:
         return [Slab(slice(0, n_rows), slice(0, n_rows))]
-    many = min(_BANDS, n_rows // _ROWS)
-    firsts = [round((k + 0.5) * n_rows / many - _ROWS / 2) for k in range(many)]
+    firsts = [round((k + 0.5) * n_rows / _BANDS - _ROWS / 2) for k in range(_BANDS)]
     bands = [slice(first, first + _ROWS) for first in firsts]
     return [Slab(rows, rows) for rows in bands]
 
