@@ -149,10 +149,9 @@ class SlabKept(Protocol):
         ...
 
     def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return weighted squares of the difference of some projections, as is and after steps.
+        """Return weighted squares, (n,), of measured minus the template after steps ``(n, 2)``.
 
-        ``(n, 2)``: measured minus the template that it is registered with; and minus the template
-        moved by steps ``(n, 2)``.
+        Of some projections; the template is what each is registered with.
         """
         ...
 

@@ -43,7 +43,7 @@ def scatter_there(kept: Kept, which: NDArray[np.intp]) -> Scatter:
 def change_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> Array:
     """Return what steps of some projections change of the difference (see `step_change`)."""
     ahead, back = (
-        reduce(add, [slab.squares(which, way)[:, 1] for slab in kept]) for way in (steps, -steps)
+        reduce(add, [slab.squares(which, way) for slab in kept]) for way in (steps, -steps)
     )
     change: Array = ahead - back
     return change

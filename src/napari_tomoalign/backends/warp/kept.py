@@ -86,7 +86,7 @@ class KeptSlab:
         return from_halves(sums.reshape(n, 3, 10))
 
     def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return weighted squares of the difference, as is and after steps."""
+        """Return weighted squares of measured minus the template after steps."""
         parts = range(0, len(which), _AT_ONCE)
         ends = [slice(first, first + _AT_ONCE) for first in parts]
         return np.concatenate([self._squares(which[part], steps[part]) for part in ends])
@@ -106,11 +106,11 @@ class KeptSlab:
         )
         n_inner = work.inner.stop - work.inner.start
         some = wp.array(which, dtype=wp.int32, device=self.device)
-        images = self.measured, self.weights, self.template, moved
+        images = self.measured, self.weights, moved
         given = [*(one.flat for one in images), self.counted, some, n_columns, n_around]
         given += [work.inner.start, n_inner]
         kernel = precision_kernels.add_squares
-        return added(kernel, len(which), n_inner, 2, given, self.device)
+        return added(kernel, len(which), n_inner, 1, given, self.device)[:, 0]
 
     @property
     def _seen(self) -> Iterator[Any]:

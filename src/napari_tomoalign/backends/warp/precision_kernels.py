@@ -138,7 +138,6 @@ def add_scatter(
 def add_squares(
     measured: Flat,
     weights: Flat,
-    smoothed: Flat,
     moved: Flat,
     counted: Flat,
     which: Whole,
@@ -148,20 +147,16 @@ def add_squares(
     n_rows: int,
     sums: Doubles,
 ) -> None:
-    """Add up, row by row, weighted squares of measured minus template, and minus it moved.
+    """Add up, row by row, weighted squares of measured minus the template that was moved.
 
     Of the images ``which``, that ``moved`` has one after the other.
     """
     k, r = wp.tid()
     row = first + r
-    still = wp.float64(0.0)
-    then = wp.float64(0.0)
+    total = wp.float64(0.0)
     for c in range(n_columns):
         i = (which[k] * n_columns + c) * n_around + row
         weight = wp.float64(weights[i] * counted[c * n_around + row])
-        before = wp.float64(measured[i] - smoothed[i])
-        after = wp.float64(measured[i] - moved[(k * n_columns + c) * n_around + row])
-        still += weight * before * before
-        then += weight * after * after
-    sums[(k * n_rows + r) * 2] = still
-    sums[(k * n_rows + r) * 2 + 1] = then
+        missed = wp.float64(measured[i] - moved[(k * n_columns + c) * n_around + row])
+        total += weight * missed * missed
+    sums[k * n_rows + r] = total
