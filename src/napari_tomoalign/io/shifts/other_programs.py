@@ -140,9 +140,7 @@ def import_shifts(
         `shifts_for` gives both.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of shifts at {path}")
-    if format is None and is_own(path):
+    if is_own(path) and format is None:
         own = read_shifts(path)
         if own.rotations is not None or own.axis_tilt or own.geometry.turns.any():
             _warn_of_more(path)
@@ -167,7 +165,6 @@ def _read(path: Path, format: str | None, images: _Images) -> Found:
     reader = _READERS[_format_of(path, format, "import")]
     with reading(path):
         found = reader(path, images)
-    found = found if isinstance(found, Found) else Found(found)
     if not np.all(np.isfinite(found.shifts)):
         raise ScanFileError(f"{path} holds shifts that are not finite; correct them")
     upright = np.ascontiguousarray(turn_projections(found.shifts, images.rotation_axis))
@@ -197,14 +194,12 @@ def shifts_for(path: PathLike, scan: Scan, *, binning: int = 1, check: bool = Tr
         They do not fit the scan; the message says what was expected.
     """
     path = Path(path)
-    if path.is_file() and is_own(path):
+    if is_own(path):
         return read_shifts(path).for_scan(scan, check=check)
     metres = METRES.get(scan.pixel_unit)
     pixel = (
         None if scan.pixel_size is None or metres is None else scan.pixel_size * metres / binning
     )
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of shifts at {path}")
     found = _read(path, None, _Images(pixel, scan.rotation_axis))
     return ShiftsFile.given(found.shifts / binning, scan, path, found.lies(scan))
 
@@ -235,16 +230,15 @@ class _Images:
     rotation_axis: RotationAxis
 
 
-def _read_csv(path: Path, _: _Images) -> Shifts:
+def _read_csv(path: Path, _: _Images) -> Found:
     def lines(file: TextIO) -> list[str]:
         return [line for line in file if line.strip() and not line.startswith("#")]
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(lines(file)))
-        return np.array(
-            [[float(row["shift_row"]), float(row["shift_column"])] for row in rows], dtype=float
-        ).reshape(-1, 2)
+        pairs = [[float(row["shift_row"]), float(row["shift_column"])] for row in rows]
+        return Found(np.array(pairs, dtype=float).reshape(-1, 2))
     except KeyError as error:
         raise ScanFileError(
             f"{path} has no column {error}; expected a header line with shift_row and "
@@ -284,13 +278,13 @@ def _read_npz(path: Path, *names: str) -> dict[str, Any]:
         return {name: file[name] for name in names if name in file.files}
 
 
-def _read_tomopy(path: Path, images: _Images) -> Shifts:
+def _read_tomopy(path: Path, images: _Images) -> Found:
     found = _read_npz(path, "sx", "sy", "center", "detector_width")
     shifts = from_tomopy(found["sx"], found["sy"])
     if "center" in found and "detector_width" in found:
         across = 1 if images.rotation_axis == "vertical" else 0
         shifts[:, across] += float(found["center"]) - (float(found["detector_width"]) - 1) / 2
-    return shifts
+    return Found(shifts)
 
 
 def _read_mumott(path: Path, images: _Images) -> Found:
@@ -299,9 +293,8 @@ def _read_mumott(path: Path, images: _Images) -> Found:
         rows: Any = str(found.get("rotation_axis_along", MUMOTT_ROWS))
         shifts = from_mumott(found["j_offsets"], found["k_offsets"], rows)
         placed = found.get("rotations")
-        if (
-            placed is not None and rows == MUMOTT_ROWS
-        ):  # of (x, y, z) to (j, beam, k), as it is written
+        if placed is not None and rows == MUMOTT_ROWS:
+            # They take (x, y, z) to (j, beam, k), as they are written.
             placed = ScanGeometry(rotations=placed[:, ::-1, ::-1], n_rows=1, n_columns=1).rotations
         return Found(turn_projections(shifts, images.rotation_axis), orientations=placed)
     rows = MUMOTT_ROWS
@@ -321,7 +314,7 @@ def _read_mumott(path: Path, images: _Images) -> Found:
     return Found(turn_projections(shifts, images.rotation_axis))
 
 
-def _read_nxtomo(path: Path, images: _Images) -> Shifts:
+def _read_nxtomo(path: Path, images: _Images) -> Found:
     pixel_size = images.pixel_size
     with Hdf5File(path) as file:
         entry = next((key for key in file.root if file.has(f"{key}/sample")), "entry")
@@ -334,7 +327,7 @@ def _read_nxtomo(path: Path, images: _Images) -> Shifts:
             pixel_size = (_number(pixel) or 0.0) * _metres(pixel)
     if not pixel_size:
         raise ScanFileError(f"{path} states no x_pixel_size; give pixel_size in metres")
-    return from_nxtomo(pair[0], pair[1], pixel_size)
+    return Found(from_nxtomo(pair[0], pair[1], pixel_size))
 
 
 def is_own(path: Path) -> bool:
@@ -362,7 +355,7 @@ def _metres(dataset: Hdf5Dataset) -> float:
     return METRES[unit]
 
 
-_READERS: dict[str, Callable[[Path, _Images], Shifts | Found]] = {
+_READERS: dict[str, Callable[[Path, _Images], Found]] = {
     "astra": _read_astra,
     "csv": _read_csv,
     "imod": _read_imod,
