@@ -207,7 +207,7 @@ class AlignmentParameters:
         if self.background not in ("found", "none", "offset", "plane"):
             raise ValueError(
                 "background must be 'found', 'none', 'offset' or 'plane', got "
-                f"{self.background!r}; 'found' takes out what the borders show"
+                f"{self.background!r}; 'found' takes out what there is"
             )
         if self.memory is not None:
             put(self, "memory", bytes_of(self.memory))

@@ -80,6 +80,17 @@ def test_profiles_that_drift_apart_by_more_than_their_length_are_chained(seed):
     assert departs.std() < 4 * np.sqrt(np.mean(error**2))
 
 
+def test_single_profiles_lie_no_further_off_than_they_can_be_registered():
+    """Each would lead the next one further away: frames with a background of their own did."""
+    shifts = np.random.default_rng(0).uniform(-3, 3, 50)
+    shifts[[10, 20, 30, 40]] = -22, -30, -38, -46
+    found, _ = register_profiles(line(50, 48, 0.1, shifts, 0), 0.1)
+    usual = np.abs(shifts) <= 3
+    departs = found - shifts
+    assert departs[usual].std() < 0.3
+    assert np.abs(found - np.median(found)).max() < 0.65 * 48 + 3
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.5])
 def test_the_standard_error_of_a_profile_is_that_of_its_noise(noise):
     shifts = np.random.default_rng(0).uniform(-3, 3, 60)
