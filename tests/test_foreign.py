@@ -85,6 +85,7 @@ def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):
     assert not result.converged
     assert any("few rows" in found for found in result.diagnosis)
     assert np.isnan(result.standard_error[:, 0]).all()
+    assert np.isfinite(result.standard_error[:, 1]).all()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

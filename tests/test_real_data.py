@@ -27,7 +27,6 @@ def tooth():
         scan.projections[::3],
         scan.angles[::3],
         backend="builtin",
-        align_vertical=False,
         levels=(8, 4),
         maxiter=10,
         workers=1,
@@ -40,6 +39,14 @@ def test_the_tooth_is_found_aligned_as_it_is(tooth):
     assert not tooth.shifts[:, 0].any()
     assert np.isfinite(tooth.reconstruction).all()
     assert not any("uncertain" in text for text in tooth.diagnosis)
+
+
+def test_two_rows_of_the_tooth_tell_nothing_of_the_vertical_and_all_of_the_rest(tooth):
+    assert np.isnan(tooth.standard_error[:, 0]).all()
+    assert np.isfinite(tooth.standard_error[:, 1]).all()
+    assert not tooth.converged
+    assert {finding.kind for finding in tooth.findings} >= {"few rows"}
+    assert "nothing better found" not in {finding.kind for finding in tooth.findings}
 
 
 def test_the_tooths_axis_is_found(tooth):

@@ -31,7 +31,7 @@ __all__ = ["geometry_errors", "known_to", "widened_by_shares"]
 
 def known_to(run: Run, start: Start, record: IterationRecord) -> float:
     """Return how well shifts and geometry are known, pixels (RMS): the worse of them."""
-    shifts = uncertainty(run, start, record.standard_error, record.confidence)
+    shifts = uncertainty(start, record.standard_error, record.confidence)
     return max(shifts, in_pixels(record.geometry_error, run.geometry))
 
 

@@ -62,9 +62,11 @@ class Verdict:
     tolerance : float
         Pixels: what moves had to stay below for that.
     uncertainty : float
-        Standard error of a shift, RMS, pixels; infinite where nothing can be told.
+        See `uncertainty`.
     certain : bool
         It is small enough for the shifts to count as known.
+    untold : bool
+        A direction that is wanted is held, for the data do not tell it.
     missed : float
         What the reprojections miss of the data beside the noise, 0 to 1.
     poor : bool
@@ -99,6 +101,7 @@ class Verdict:
     tolerance: float
     uncertainty: float
     certain: bool
+    untold: bool
     missed: float
     poor: bool
     smooth: bool
@@ -135,6 +138,8 @@ class Verdict:
             return f"the reprojections miss {self.missed:.1%} of the data"
         if not self.certain:
             return f"the shifts are known to {self.uncertainty:.2g} px only (RMS)"
+        if self.untold:
+            return "vertical shifts cannot be told and are left as they were"
         if self.deep:
             return "much of the object lies outside the images"
         if self.distorted:
@@ -159,7 +164,7 @@ def judge(
 ) -> Verdict:
     """Judge a run by its last record, the model of it, and the misfit in it (see `Known`)."""
     certain = _CERTAIN * record.binning
-    error = uncertainty(run, start, record.standard_error, record.confidence)
+    error = uncertainty(start, record.standard_error, record.confidence)
     missed = float(np.sqrt(max(record.residual**2 - start.noise**2, 0.0)))
     trusted = record.confidence >= TRUSTED
     spoilt, background = _spoilt(model, trusted)
@@ -170,6 +175,7 @@ def judge(
         tolerance=schedule.tolerance,
         uncertainty=error,
         certain=error <= certain,
+        untold=bool((start.directions < run.parameters.directions).any()),
         missed=missed,
         poor=missed > (_POOR_FIT if record.residual < _EXPLAINED * start.noise else _MISSED),
         smooth=misfit > _SMOOTH * certain,
@@ -215,16 +221,14 @@ def _spoilt(model: Model, trusted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_]
     return spoilt, float(np.sqrt(planes[spoilt].max(initial=0.0) / usual))
 
 
-def uncertainty(run: Run, start: Start, errors: Array, confidence: Array) -> float:
+def uncertainty(start: Start, errors: Array, confidence: Array) -> float:
     """Return the standard error of a shift, RMS over the frames that count, in pixels.
 
-    Over the enabled directions; what cannot be told (NaN) is left out. Infinite where nothing can
-    be told, and where a direction that is wanted is held.
+    Over the directions in which frames move; what cannot be told (NaN) is left out. Infinite where
+    nothing can be told.
     """
-    if (start.directions < run.parameters.directions).any():
-        return np.inf
     counted = start.registered & (confidence >= TRUSTED)
-    known = np.isfinite(errors[counted]) & (run.parameters.directions > 0)
+    known = np.isfinite(errors[counted]) & (start.directions > 0)
     if not known.any():
         return np.inf
     squares = np.sum(errors[counted] ** 2, axis=0, where=known)
