@@ -132,6 +132,21 @@ def test_the_version_is_that_of_the_project() -> None:
     assert project["version"] == __version__
 
 
+def test_the_readme_explains_every_finding() -> None:
+    calls = (
+        node
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
+    )
+    first = [call.args[0] for call in calls if call.args]
+    kinds = {str(kind.value) for kind in first if isinstance(kind, ast.Constant) and kind.value}
+    assert len(kinds) > 20
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    meant = text.partition("## What the diagnosis means")[2].partition("## Conventions")[0]
+    assert not [kind for kind in sorted(kinds) if kind not in meant]
+
+
 def imported(files: list[Path]) -> set[str]:
     """Return the names of other projects' packages that some modules import."""
     names: set[str] = set()
