@@ -156,10 +156,20 @@ def test_an_empty_crop_is_told(viewer, widget, told):
     assert any("'nothing' has no rectangle" in text for text in told())
 
 
+def draw_something(viewer, kind):
+    layer = viewer.layers[kind]
+    if kind == "mask":
+        layer.data[0, 4, 4] = 1
+    else:
+        layer.add_rectangles([[4, 6], [20, 20]])
+
+
 def test_new_mask_and_new_crop_are_ready_to_draw_in(viewer, widget):
     widget.scan.draw_mask.click()
     assert viewer.layers["mask"].data.shape == viewer.layers["scan"].data.shape
     assert viewer.layers["mask"].mode == "paint"
+    assert widget.scan.draw_mask.text() == "Done"
+    draw_something(viewer, "mask")
     widget.scan.draw_crop.click()
     assert viewer.layers["mask"].mode == "pan_zoom"
     assert viewer.layers["crop"].mode == "add_rectangle"
@@ -167,6 +177,9 @@ def test_new_mask_and_new_crop_are_ready_to_draw_in(viewer, widget):
     assert not widget.scan.draw_mask.isChecked()
     assert widget.scan.marks.value is viewer.layers["mask"]
     assert widget.scan.crop.value is viewer.layers["crop"]
+    widget.scan.draw_crop.click()  # nothing was drawn
+    assert widget.scan.crop.value is None
+    assert visible(viewer) == ["scan", "mask"]
 
 
 def test_a_lazy_layer_is_read_in_the_background_only(viewer, widget, reaches, phantom):
@@ -184,25 +197,36 @@ def visible(viewer):
 
 
 @pytest.mark.parametrize("kind", ["mask", "crop"])
-def test_after_a_run_one_draws_over_the_scan_alone(viewer, widget, loop, reaches, kind):
+def test_after_a_run_one_draws_over_the_scan_alone(viewer, widget, loop, reaches, qtbot, kind):
     loop.states = 1
     reaches()
     assert viewer.canvas.grid.enabled
-    before = visible(viewer)
+    before, camera = visible(viewer), viewer.scene.camera
+    seen = camera.center, camera.zoom
     button = getattr(widget.scan, f"draw_{kind}")
     button.click()
     assert visible(viewer) == ["scan", kind]
     assert not viewer.canvas.grid.enabled
     assert viewer.layers.selection.active is viewer.layers[kind]
-    viewer.layers[kind].mode = "pan_zoom"  # done: another tool is taken
+    assert camera.center[1:] == pytest.approx((15.5, 15.5))  # nothing drawn lies nowhere
+    assert np.isfinite(camera.zoom)
+    viewer.layers[kind].mode = "pan_zoom"  # a look around, as with the space bar
+    assert visible(viewer) == ["scan", kind]
+    draw_something(viewer, kind)
+    button.click()
     assert visible(viewer) == before  # a hidden layer takes no cell of the grid
     assert viewer.canvas.grid.enabled
+    assert (camera.center, camera.zoom) == (pytest.approx(seen[0]), pytest.approx(seen[1]))
     assert not button.isChecked()
     button.click()  # once more, in the same layer
     assert visible(viewer) == ["scan", kind]
     viewer.layers.selection.active = viewer.layers["scan"]
-    assert visible(viewer) == before
+    qtbot.waitUntil(lambda: visible(viewer) == before, timeout=2000)
     assert [layer.name for layer in viewer.layers].count(kind) == 1
+    viewer.dims.ndisplay = 3
+    button.click()
+    assert visible(viewer) == ["scan", kind]
+    assert viewer.dims.ndisplay == 2
 
 
 def test_no_angles_are_invented(viewer, widget, phantom, told):

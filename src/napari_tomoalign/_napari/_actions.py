@@ -81,6 +81,7 @@ class Actions(FileActions):
 
     def _start(self, steps: int | None) -> None:
         """Check all that can be checked here; what was found stays until an iteration comes."""
+        self.drawing.end()
         source = self.scan.source()
         request = RunRequest(source, *self.settings())
         course = self.session.course

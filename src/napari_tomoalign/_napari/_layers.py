@@ -13,6 +13,7 @@ from ..steering import Placement
 from ._frames import AXIS_LABELS, ROLES, Frame, grey_range, sampled
 from ._metadata import KEY, role_in
 from ._orthoslices import Orthoslices
+from ._showing import Aside, refit
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -34,7 +35,7 @@ class AlignmentLayers:
         self._viewer = viewer
         self._layers: dict[str, Image] = {}
         self._source: Image | None = None
-        self._hidden: list[Image] = []
+        self._aside = Aside(viewer)
         self._flat_contrast: tuple[float, float] | None = None
         self._planes = Orthoslices(viewer)
         viewer.dims.events.ndisplay.connect(self._follow_ndisplay)
@@ -139,23 +140,11 @@ class AlignmentLayers:
         if role == "projections" and (reference := self.get("reference")) is not None:
             self._viewer.layers.link_layers([reference, layer], ("contrast_limits",))
         if self._viewer.dims.ndisplay == 3 and role != "reconstruction":
-            self._hide(layer)
+            self._aside.hide([layer])
         return layer
 
     def _refit(self, event: Any = None) -> None:
-        """Show all cells of the grid whole: napari keeps the camera when they change."""
-        viewer = self._viewer
-        if viewer.dims.ndisplay == 3:
-            return
-        viewer.fit_to_view()
-        ends = [layer.extent.world[:, -2:] for layer in viewer.layers if layer.visible]
-        if ends:  # what is hidden may be much larger; napari, told so, would keep a list for ever
-            shown, camera = (
-                np.array((np.min(ends, (0, 1)), np.max(ends, (0, 1)))),
-                viewer.scene.camera,
-            )
-            camera.center = (camera.center[0], *shown.mean(axis=0))
-            camera.zoom *= np.min(np.ptp(viewer.layers.extent.world[:, -2:], 0) / np.ptp(shown, 0))
+        refit(self._viewer)
 
     def _contrast(self, role: str, frame: Frame) -> tuple[float, float]:
         """Reprojections are shown with the grey values of the data they are compared with."""
@@ -212,16 +201,13 @@ class AlignmentLayers:
             stacks = [layer for role in ROLES[:-1] if (layer := self.get(role)) is not None]
             if self._source is not None and self._source in self._viewer.layers:
                 stacks.append(self._source)
-            for layer in stacks:
-                self._hide(layer)
+            self._aside.hide(stacks)
             dims.order = _SOLID
             self._show_solid(volume)
             self._follow_planes()
         else:
-            self._planes.hide(volume)
-            for layer in self._hidden:
-                layer.visible = True
-            self._hidden.clear()
+            self._planes.hide()
+            self._aside.restore()
             if tuple(dims.order) == _SOLID:
                 dims.order = _FLAT
             volume.bounding_box.visible = False
@@ -253,16 +239,11 @@ class AlignmentLayers:
         if volume is None or self._viewer.dims.ndisplay != 3:
             return
         if not self._planes.wanted:
-            self._planes.hide(volume)
+            self._planes.hide()
             return
         levels = list(volume.data) if volume.multiscale else [volume.data]
         index = next((i for i, d in enumerate(levels) if d.size <= _LARGE), len(levels) - 1)
         self._planes.show(volume, levels[index], 2**index)
-
-    def _hide(self, layer: Image) -> None:
-        if layer.visible:
-            layer.visible = False
-            self._hidden.append(layer)
 
 
 def is_stack(layer: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._metadata import KEY
+from ._showing import Aside
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -25,7 +26,7 @@ class Orthoslices:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._layers: list[Image] = []
-        self._grid = False
+        self._aside = Aside(viewer)
         self.wanted = False
 
     def show(self, volume: Image, data: Any, coarser: int) -> None:
@@ -35,13 +36,11 @@ class Orthoslices:
         """
         from napari.utils import Colormap
 
-        volume.visible = False
+        self._aside.hide([volume], leave_grid=True)  # they cross each other in one view
         if self._layers:
             for layer in self._layers:
                 layer.data = data
             return
-        grid = self._viewer.canvas.grid
-        self._grid, grid.enabled = grid.enabled, False  # they cross each other in one view
         step = np.array([coarser, 1, coarser, coarser])
         at = (self._viewer.dims.point[0] - volume.translate[0]) / volume.scale[0] / coarser
         _, _, height, width = data.shape
@@ -64,12 +63,9 @@ class Orthoslices:
         box = self._layers[0].bounding_box
         box.visible, box.points, box.line_color = True, False, "gray"
 
-    def hide(self, volume: Image) -> None:
+    def hide(self) -> None:
         """Take the planes away; the volume is there again before they are gone."""
-        if not self._layers:
-            return
-        volume.visible = True
-        self._viewer.canvas.grid.enabled = self._grid
+        self._aside.restore()
         layers, self._layers = self._layers, []
         for layer in layers:
             if layer in self._viewer.layers:

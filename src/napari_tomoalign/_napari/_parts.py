@@ -138,6 +138,8 @@ class Parts(QWidget):
         of = "" if course.scan is None else course.scan.place.source
         if course.is_result and layer is not None and not self._is_of(layer):
             words = f"This is of the scan {of!r}, not of {layer.name!r}."
+        elif not course.is_result and self.layers.get("reconstruction") is not None:
+            words = "The layers on show are of a run that was taken back."
         elif course.is_result and not self.session.images_fit and not self.runner.is_running:
             words = "The volume on show is not that of these shifts" + (
                 " yet: reconstructing …" if self.evaluator.is_running else "."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..geometry import RotationAxis
 
-__all__ = ["cropping_from", "mask_from"]
+__all__ = ["cropping_from", "is_empty", "mask_from"]
 
 Mask = Callable[[tuple[int, int, int]], NDArray[Any]]
 
@@ -57,6 +57,11 @@ def cropping_from(layer: Shapes, image: Image, rotation_axis: RotationAxis) -> t
         )
     rows, columns = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
     return (rows, columns) if rotation_axis == "vertical" else (columns, rows)
+
+
+def is_empty(layer: Labels | Shapes) -> bool:
+    """Whether nothing is drawn in a layer."""
+    return not (np.any(layer.data) if isinstance(layer, Labels) else len(layer.data))
 
 
 def _outlines(layer: Shapes, image: Image) -> list[NDArray[np.float64]]:

@@ -260,6 +260,7 @@ class ScanForm(QWidget):
             (self.draw_crop, self.crop, self._add_crop),
         ):
             button.setCheckable(True)
+            button.toggled.connect(lambda on, b=button: b.setText("Done" if on else "Draw"))
             button.clicked.connect(
                 lambda on, chooser=chooser, make=make: self._draw(on, chooser, make)
             )
