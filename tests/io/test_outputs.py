@@ -89,6 +89,22 @@ def test_what_others_wrote_is_never_replaced(tmp_path):
             check_outputs([path], overwrite=True)
 
 
+def test_a_lone_file_of_angles_is_ours_in_a_folder_of_ours_and_in_our_form(
+    tmp_path, result_and_scan
+):
+    write_result(tmp_path, *result_and_scan, suffix=".tif")
+    angles = tmp_path / "aligned.tlt"
+    (tmp_path / "aligned.tif").unlink()
+    assert is_ours(angles)
+    written = angles.read_bytes()
+    np.savetxt(angles, ANGLES, fmt="%.2f")
+    assert not is_ours(angles)
+    (tmp_path / "other").mkdir()
+    alone = tmp_path / "other" / "aligned.tlt"
+    alone.write_bytes(written)
+    assert not is_ours(alone)
+
+
 def test_an_export_never_replaces_the_record_it_reads(tmp_path, result_and_scan):
     shifts = write_result(tmp_path, *result_and_scan)["shifts"]
     before = shifts.read_bytes()

@@ -185,6 +185,17 @@ def test_only_what_is_missing_is_written_again(scan, coarse, tmp_path, suffix):
     assert paths["aligned"].stat().st_mtime_ns != stamps["aligned"]
 
 
+@pytest.mark.parametrize("gone", ["aligned.tif", "aligned.tlt"])
+def test_a_stack_and_its_angles_are_one_thing(scan, coarse, tmp_path, gone):
+    own = Scan(scan.projections, scan.angles)
+    options = {"suffix": ".tif", "overwrite": True, "only_missing": True, "reconstruction": False}
+    write_result(tmp_path, coarse, own, **options)
+    before = {name: (tmp_path / name).read_bytes() for name in ("aligned.tif", "aligned.tlt")}
+    (tmp_path / gone).unlink()
+    write_result(tmp_path, coarse, own, **options)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
 def test_an_executor_makes_the_same_bits_and_progress_is_told(scan, coarse, tmp_path):
     own = Scan(scan.projections, scan.angles)
     told = []

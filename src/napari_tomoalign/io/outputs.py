@@ -113,8 +113,8 @@ def is_ours(path: Path) -> bool:
             return _is_our_hdf5(path)
         if suffix in _TIFF:
             return _is_our_tiff(path)
-        if suffix == ".tlt":  # has no room for a mark: it is ours where the stack beside it is
-            return any(is_ours(path.with_suffix(stack)) for stack in _BESIDE)
+        if suffix == ".tlt":
+            return _is_our_tilt_file(path)
         with path.open("rb") as file:
             head = file.read(_ENDS)
             file.seek(max(len(head), path.stat().st_size - _ENDS))
@@ -130,6 +130,19 @@ def _is_our_transform(line: bytes) -> bool:
     parts = line.split()
     return tuple(parts[:4]) == _XF_LINE and all(
         len(part.partition(b".")[2]) == 6 for part in parts[4:]
+    )
+
+
+def _is_our_tilt_file(path: Path) -> bool:
+    """Tell whose angles these are; they have no room for a mark.
+
+    Ours are beside a stack of ours, or, where that is gone, in a run's folder, in our form.
+    """
+    if any(is_ours(path.with_suffix(stack)) for stack in _BESIDE):
+        return True
+    lines = path.read_bytes().split()
+    return is_ours(path.with_name("shifts.h5")) and all(
+        len(line.partition(b".")[2]) == 6 for line in lines
     )
 
 

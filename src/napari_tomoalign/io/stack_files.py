@@ -141,8 +141,13 @@ class StackOutput:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file is there, and says that it was made of the same as this one would be."""
-        return self.path.is_file() and _mark_in(self.path) == self._mark
+        """Whether it is there with its angles, and says that it was made of the same as this."""
+        files = (self.path, *self._beside)
+        return all(file.is_file() for file in files) and _mark_in(self.path) == self._mark
+
+    @property
+    def _beside(self) -> tuple[Path, ...]:
+        return stack_outputs(self.path)[1:] if self.info.angles is not None else ()
 
     @property
     def _mark(self) -> str:
@@ -170,8 +175,7 @@ class StackOutput:
         DiskFull
             There is no room; where the file system can promise it, before the first piece is made.
         """
-        beside = stack_outputs(self.path)[1:] if self.info.angles is not None else ()
-        check_outputs([self.path, *beside], overwrite=overwrite)
+        check_outputs([self.path, *self._beside], overwrite=overwrite)
         with atomic_path(self.path, overwrite=overwrite) as aside:
             require_room(self.path, self.n_bytes)
             if self._suffix in _MRC:
@@ -179,10 +183,10 @@ class StackOutput:
             else:
                 lay_out = _lay_out_hdf5 if self._suffix in _HDF5 else _lay_out_tiff
                 self._fill(lay_out(aside, self.shape, self.info, self._mark), progress)
-        if self.info.angles is not None:
-            for file in beside:
-                with atomic_path(file, overwrite=overwrite) as aside:
-                    np.savetxt(aside, np.rad2deg(self.info.angles), fmt="%.6f")
+        for file in self._beside:
+            assert self.info.angles is not None
+            with atomic_path(file, overwrite=overwrite) as aside:
+                np.savetxt(aside, np.rad2deg(self.info.angles), fmt="%.6f")
         return self.path
 
     def _fill(
