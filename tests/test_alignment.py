@@ -31,6 +31,12 @@ def test_one_state_for_each_iteration(scan, levels):
     assert "not converged: the limit of 3 iterations" in run[-1].message
 
 
+def test_one_iteration_is_one(scan):
+    result = run(scan, maxiter=1)
+    assert "the limit of 1 iteration was" in result.message
+    assert "after 1 iteration," in repr(result)
+
+
 def test_only_the_last_state_is_converged(scan):
     run = list(states(scan, maxiter=30, reconstruction_pipeline=None))
     assert [s.converged for s in run] == [False] * (len(run) - 1) + [True]

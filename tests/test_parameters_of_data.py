@@ -59,7 +59,7 @@ def test_transmission_of_nothing_is_ignored_and_said(scan):
     result = align(
         transmission, scan.angles, transmission=True, progress=False, **{**PLAIN, "maxiter": 1}
     )
-    assert "dark pixels: 2 pixels of transmission 0 or less are ignored" in result.diagnosis
+    assert "dark pixels: 2 pixels of transmission 0 or less ignored" in result.diagnosis
 
 
 def test_memory_is_told_in_bytes_and_refused_where_it_holds_nothing(scan):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._counting import how_many
 from ._on_demand import make_on_demand
 from .findings import Finding
 from .geometry import ScanGeometry
@@ -248,7 +249,7 @@ class AlignmentResult:
         ended = "converged" if self.converged else "not converged"
         return (
             f"<AlignmentResult: {n} projections of {rows} x {columns} pixels, {ended} after "
-            f"{len(self.history)} iterations, axis at {self.center:.2f}, residual "
+            f"{how_many(len(self.history), 'iteration')}, axis at {self.center:.2f}, residual "
             f"{self.residual:.4f}>"
         )
 

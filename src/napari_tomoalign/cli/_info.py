@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._counting import how_many
 from ._scan import add_scan_arguments, outline, reading_options
 from ._text import print_pairs
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         pairs.append(("weights", "none: every pixel counts"))
     else:
         share = 100 * ignored / (n_angles * n_rows * n_columns)
-        pairs.append(("weights", f"{ignored} pixels ({share:.3g} %) are ignored"))
+        pairs.append(("weights", f"{how_many(ignored, 'pixel')} ({share:.3g} %) ignored"))
     if scan.pixel_size is not None:
         pairs.append(("pixel", f"{scan.pixel_size:.6g} {scan.pixel_unit}".strip()))
     if scan.true_shifts is not None:
@@ -112,7 +113,9 @@ def _of_shifts(file: ShiftsFile) -> list[tuple[str, str]]:
     if np.isfinite(error).any():
         known = f"{np.sqrt(np.nanmean(error**2)):.3g} pixels (RMS)"
         pairs.append(("standard error", known))
-    pairs.append(("run", f"{file.iterations} iterations of {file.backend}: {file.message}"))
+    pairs.append(
+        ("run", f"{how_many(file.iterations, 'iteration')} of {file.backend}: {file.message}")
+    )
     pairs += [("found", sentence) for sentence in file.diagnosis]
     pairs += [(name, words) for name, words in file.source.items()]
     if file.applied:

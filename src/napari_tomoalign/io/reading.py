@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._counting import how_many
 from ..geometry import RotationAxis, turn_projections
 from ..images.source import blocks_of
 from .angle_choice import angles_of, one_each, own_angles
@@ -365,7 +366,7 @@ def _lost_words(raw: RawScan) -> tuple[str, ...]:
         return ()
     runs = np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1)
     named = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:20])
-    return (f"{lost.size} frames were never written, or not whole: {named}; weight 0",)
+    return (f"{how_many(lost.size, 'frame')} never written, or not whole: {named}; weight 0",)
 
 
 def _advice_in(lines: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from .._counting import how_many
 from .._typing import Array, Stack
 from ..backends.solvers import nesterov
 from ..findings import Finding
@@ -127,8 +128,8 @@ def _said(known: _Known, images: Stack) -> list[Finding]:
         said.append(
             Finding(
                 "zingers",
-                f"{int(known.hit.sum())} pixels ({known.hit.mean():.2%}) lie far from what a "
-                "reconstruction predicts, beyond any noise, and are ignored",
+                f"{how_many(int(known.hit.sum()), 'pixel')} ({known.hit.mean():.2%}), far from "
+                "what a reconstruction predicts, beyond any noise, ignored",
             )
         )
     return said

@@ -11,6 +11,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counting import how_many
 from .._typing import Array, Stack
 from ..findings import Finding
 from ..results import (
@@ -195,25 +196,23 @@ def _whole(
 
 def _message(run: Run, verdict: Verdict | None, history: tuple[IterationRecord, ...]) -> str:
     """Say in words where the run stands."""
-    largest = history[-1].largest_move
+    largest, taken = history[-1].largest_move, how_many(len(history), "iteration")
     if verdict is None:
         return f"iteration {len(history)}: largest move {largest:.2g} px"
     tolerance = verdict.tolerance
     if verdict.converged:
         return (
-            f"converged after {len(history)} iterations: the largest move, {largest:.2g} px, is "
-            f"below {tolerance:g} px"
+            f"converged after {taken}: the largest move, {largest:.2g} px, is below "
+            f"{tolerance:g} px"
         )
     if verdict.taken_back:
-        return f"not converged: after {len(history)} iterations {verdict.doubt}"
+        return f"not converged: after {taken} {verdict.doubt}"
     if verdict.rests:
-        return (
-            f"not converged: nothing moves any more after {len(history)} iterations, but "
-            f"{verdict.doubt}"
-        )
+        return f"not converged: nothing moves any more after {taken}, but {verdict.doubt}"
+    limit = how_many(run.parameters.maxiter, "iteration")
     return (
-        f"not converged: the limit of {run.parameters.maxiter} iterations was reached with a "
-        f"largest move of {largest:.2g} px (tolerance {tolerance:g} px)"
+        f"not converged: the limit of {limit} was reached with a largest "
+        f"move of {largest:.2g} px (tolerance {tolerance:g} px)"
     )
 
 

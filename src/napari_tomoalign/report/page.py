@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._counting import how_many
 from ..geometry.gauge import alignment_error, remove_gauge
 from ..io.atomic import atomic_path
 from ..io.outputs import CREATOR, check_outputs
@@ -42,7 +43,7 @@ def describe(
         ("result", result.message),
         (
             "run",
-            f"{len(result.history)} iterations in {seconds:.1f} s with {result.backend}"
+            f"{how_many(len(result.history), 'iteration')} in {seconds:.1f} s with {result.backend}"
             + (f" ({algorithm})" if algorithm else ""),
         ),
     ]

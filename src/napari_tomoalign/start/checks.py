@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._counting import how_many
 from ..backends import Backend, BackendUnavailable, available_backends, get_backend
 from ..backends.base import check_vertical
 from ..geometry import ScanGeometry
@@ -239,7 +240,7 @@ def _check_resume(resume: Resume, n: int, n_columns: int, settings: AlignmentPar
         )
     if len(resume.history) > settings.maxiter:
         raise ValueError(
-            f"resume has {len(resume.history)} iterations behind it and maxiter is "
+            f"resume has {how_many(len(resume.history), 'iteration')} behind it and maxiter is "
             f"{settings.maxiter}: raise maxiter to go on"
         )
     binnings = list(dict.fromkeys(record.binning for record in resume.history))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counting import how_many
 from .._typing import Stack
 from ..findings import Finding
 from ..images.absorbance import absorbance
@@ -83,7 +84,7 @@ class Values:
     @property
     def notes(self) -> tuple[Finding, ...]:
         """What deserves a word."""
-        few = f"{self._dark} pixels of transmission 0 or less are ignored"
+        few = f"{how_many(self._dark, 'pixel')} of transmission 0 or less ignored"
         return (Finding("dark pixels", few),) if self._dark else ()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counting import how_many
 from .._typing import Array, Stack
 from ..findings import Finding
 from ..parameters import AlignmentParameters
@@ -155,7 +156,8 @@ def measurement_of(
         notes.append(
             Finding(
                 "stuck pixels",
-                f"{int(stuck.sum())} pixels say the same in every projection and are ignored",
+                f"{how_many(int(stuck.sum()), 'pixel')} with the same value in every projection, "
+                "ignored",
             )
         )
     return found, tuple(notes)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._counting import how_many
 from ..geometry import ScanGeometry, turn_projections
 from ..images.applying import Turning, binning_between, move
 from ..parameters import AlignmentParameters
@@ -253,7 +254,8 @@ class Course:
     def message(self) -> str:
         """What the loop said of the latest run, which counts its own iterations only."""
         said = "" if self.state is None else self.state.message
-        return f"{said}; {self.before} iterations of earlier runs before" if self.before else said
+        earlier = how_many(self.before, "iteration")
+        return f"{said}; {earlier} of earlier runs before" if self.before else said
 
     @property
     def outcome(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._counting import how_many
 from ..angles import in_radians
 from ..errors import ScanFileError
 from ..hdf5_file import Hdf5Dataset, Hdf5File, is_hdf5, text_of
@@ -258,7 +259,7 @@ def split_by_keys(
             f"{len(values)} frames; there must be one for each"
         )
     others = len(values) - sum(indices.size for indices in frames.values())
-    notes = (f"{others} frames with another image_key were left out",) if others else ()
+    notes = (f"{how_many(others, 'frame')} with another image_key left out",) if others else ()
     return RawScan(
         replace(stack, frames=projections),
         angles=angles,
