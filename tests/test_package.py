@@ -44,6 +44,20 @@ def test_the_room_of_the_loop_says_where_each_question_is_answered() -> None:
     assert sorted(told) == sorted(modules)
 
 
+def test_text_names_its_encoding() -> None:
+    """Where nothing is said, Windows takes another one than Linux and macOS do."""
+    others = ("Image", "mrcfile", "os", "tarfile", "webbrowser", "windowless", "zarr", "zipped")
+    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or any(k.arg == "encoding" for k in call.keywords):
+                continue
+            owner, _, name = ast.unparse(call.func).rpartition(".")
+            mode = "".join(map(ast.unparse, call.args[:1]))
+            binary = owner in others or "b'" in mode
+            assert name not in ("read_text", "write_text"), f"{path}:{call.lineno}"
+            assert name != "open" or binary, f"{path}:{call.lineno}"
+
+
 def test_importing_is_light_and_fast() -> None:
     heavy = ["PyQt5", "PyQt6", "PySide6", "argparse", "h5py", "matplotlib", "napari", "numba"]
     heavy += ["qtpy", "scipy.ndimage", "scipy.optimize", "skimage", "tomopy", "tqdm"]
@@ -221,7 +235,7 @@ def test_ci_runs_the_command_of_the_readme(tmp_path: Path) -> None:
         pytest.skip("git is not installed here, or there is no shell")
     command = "echo ran with CI=$CI in $(basename $PWD) && ls"
     readme = f"# x\n```sh\nfalse\n```\n<!-- test command -->\n```sh\n{command}\n```\n"
-    (tmp_path / "README.md").write_text(readme)
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
     (tmp_path / ".ci").mkdir()
     script = tmp_path / ".ci" / "run"
     script.write_bytes((ROOT / ".ci" / "run").read_bytes())

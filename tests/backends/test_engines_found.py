@@ -41,9 +41,12 @@ def register(monkeypatch: pytest.MonkeyPatch, folder: Path, value: str) -> None:
     """Put a distribution on the path that registers an engine "theirs"."""
     metadata = folder / "theirs-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8"
+    )
     (metadata / "entry_points.txt").write_text(
-        f"[napari_tomoalign.backends]\ntheirs = {value}\nbuiltin = nosuch:create\n"
+        f"[napari_tomoalign.backends]\ntheirs = {value}\nbuiltin = nosuch:create\n",
+        encoding="utf-8",
     )
     (folder / "their_engine.py").write_text(
         "from napari_tomoalign.backends.builtin.engine import BuiltinBackend\n"
@@ -52,7 +55,8 @@ def register(monkeypatch: pytest.MonkeyPatch, folder: Path, value: str) -> None:
         "def create(*, workers=None, use_gpu=False):\n"
         "    return Theirs(workers)\n"
         "def nothing(**_):\n"
-        "    return None\n"
+        "    return None\n",
+        encoding="utf-8",
     )
     monkeypatch.syspath_prepend(folder)
 

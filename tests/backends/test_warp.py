@@ -116,7 +116,7 @@ def test_the_kernels_compile_for_a_card_that_is_not_here(arch, tmp_path):
     for module in (kernels, precision_kernels, slab_kernels, space_kernels):
         wp.compile_aot_module(module, arch=arch, module_dir=tmp_path, use_ptx=True)
     for ptx in tmp_path.glob("*.ptx"):
-        text = ptx.read_text()
+        text = ptx.read_text(encoding="utf-8")
         assert re.search(rf"^\.target sm_{arch}\b", text, re.M)
         entries.update(re.findall(r"\.entry ([a-z_]+)_[0-9a-f]+_cuda", text))
     assert {"project", "back_project", "move", "add_up", "add_scatter", "project_space"} < entries

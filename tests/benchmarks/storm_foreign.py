@@ -352,7 +352,9 @@ def main() -> int:
     generator()
     lines: list[dict[str, Any]] = []
     if arguments.output and arguments.output.is_file():
-        lines = [json.loads(text) for text in arguments.output.read_text().splitlines()]
+        lines = [
+            json.loads(text) for text in arguments.output.read_text(encoding="utf-8").splitlines()
+        ]
     known = {line["number"] for line in lines}
     wanted = list(numbers(arguments))
     lines = [line for line in lines if line["number"] in set(wanted)]
@@ -367,7 +369,7 @@ def main() -> int:
                 sys.stdout.flush()
                 bar.update()
                 if arguments.output:
-                    with arguments.output.open("a") as file:
+                    with arguments.output.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(line) + "\n")
     print(summary(lines))
     return int(bool(claims(lines)[f"converged above {ALIGNED} px (false)"]))

@@ -27,7 +27,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seed in (("one", "4"), ("two", "5")):
         assert main(["simulate", "-o", str(folder / f"{name}.h5"), *small, "--seed", seed]) == 0
     (folder / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\nand no more")
-    (folder / "notes.txt").write_text("a good day")
+    (folder / "notes.txt").write_text("a good day", encoding="utf-8")
     return folder
 
 
@@ -85,7 +85,7 @@ def test_the_settings_beside_a_result_give_it_again(
     options += ["sirt", "--reconstruction-option", "num_iter=3", "--projection-cropping", "2:14,:"]
     options += ["--subtract", "none", "--center", "11.5", "--seed", "7", "--levels", "1"]
     code = main(["align", str(scans / "one.h5"), "-o", str(out), *QUICK, *options])
-    settings = tomllib.loads((out / "run.toml").read_text())
+    settings = tomllib.loads((out / "run.toml").read_text(encoding="utf-8"))
     assert settings["scan"] == [str(scans / "one.h5")]
     assert settings["rows"] == "4:20"
     assert settings["upsampling"] == 100  # a default
@@ -93,7 +93,7 @@ def test_the_settings_beside_a_result_give_it_again(
     one, other = read_shifts(out / "shifts.h5"), read_shifts(again / "shifts.h5")
     assert np.array_equal(one.shifts, other.shifts)
     assert one.parameters == other.parameters
-    here = tomllib.loads((again / "run.toml").read_text())
+    here = tomllib.loads((again / "run.toml").read_text(encoding="utf-8"))
     assert here == {**settings, "output": str(again)}
 
 
@@ -105,11 +105,11 @@ def test_a_run_that_goes_on_keeps_its_settings(
     words = ["--initial-shifts", "one_shifts.csv", "--rows", "4:20", "--levels", "1"]
     words += ["--shift-tolerance", "1e-6", "--maxiter", "1"]
     assert main(["align", "one.h5", "-o", str(tmp_path / "out"), *words, *QUICK]) == 3
-    before = tomllib.loads((tmp_path / "out" / "run.toml").read_text())
+    before = tomllib.loads((tmp_path / "out" / "run.toml").read_text(encoding="utf-8"))
     assert before["initial-shifts"] == str(scans / "one_shifts.csv")
     go_on = ["align", "one.h5", "--rows", "4:20", "--resume", str(tmp_path / "out")]
     assert main([*go_on, "--maxiter", "2", "--no-progress"]) == 3
-    after = tomllib.loads((tmp_path / "out" / "run.toml").read_text())
+    after = tomllib.loads((tmp_path / "out" / "run.toml").read_text(encoding="utf-8"))
     assert after == {**before, "maxiter": 2}
 
 
@@ -117,7 +117,8 @@ def test_what_is_typed_goes_before_the_settings(scans: Path, tmp_path: Path) -> 
     settings = tmp_path / "mine.toml"
     settings.write_text(
         f'scan = "{scans / "two.h5"}"\nmaxiter = 5\nangle-range = [0, 172.5]\nprogress = false\n'
-        "[reconstruction-option]\nnum_iter = 4\n"
+        "[reconstruction-option]\nnum_iter = 4\n",
+        encoding="utf-8",
     )
     words = ["align", str(scans / "one.h5"), "--config", str(settings), "--maxiter", "1"]
     assert main([*words, "-o", str(tmp_path / "out"), "--algorithm", "sirt", *QUICK]) == 3
@@ -139,7 +140,7 @@ def test_settings_that_cannot_be(
     scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     settings = tmp_path / "mine.toml"
-    settings.write_text(text)
+    settings.write_text(text, encoding="utf-8")
     words = ["align", str(scans / "one.h5"), "--config", str(settings), "-o", str(tmp_path / "o")]
     try:
         code = main(words)

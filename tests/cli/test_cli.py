@@ -88,7 +88,9 @@ def test_info_says_what_was_recognised(scan: Path, capsys: pytest.CaptureFixture
 
 def test_the_sample_data_are_what_their_command_makes(tmp_path: Path) -> None:
     command = re.search(
-        r"^napari-tomoalign (simulate .*)$", (SAMPLE / "README.md").read_text(), re.M
+        r"^napari-tomoalign (simulate .*)$",
+        (SAMPLE / "README.md").read_text(encoding="utf-8"),
+        re.M,
     )
     words = command.group(1).split()
     again = tmp_path / "scan.h5"

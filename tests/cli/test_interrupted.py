@@ -143,7 +143,9 @@ def test_what_is_read_beside_the_scan_is_not_replaced(
     read = tmp_path / "shifts.csv"
     read.write_bytes(scan.with_name("scan_shifts.csv").read_bytes())
     if option == "--angles":
-        read.write_text("\n".join(map(str, np.linspace(0, 170, read_scan(scan).angles.size))))
+        read.write_text(
+            "\n".join(map(str, np.linspace(0, 170, read_scan(scan).angles.size))), encoding="utf-8"
+        )
     before = read.read_bytes()
     words = ["align", str(scan), "-o", str(tmp_path), option, str(read), "--overwrite", *QUICK]
     assert main(words) == 2
@@ -155,7 +157,7 @@ def test_what_is_read_beside_the_scan_is_not_replaced(
 def test_every_result_is_checked_before_any_work(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    (tmp_path / name).write_text("mine")
+    (tmp_path / name).write_text("mine", encoding="utf-8")
     words = ["align", str(scan), "-o", str(tmp_path), *QUICK]
     assert main(words) == 2
     assert f"{name} exists already" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def test_scans_that_cannot_be_aligned_are_refused(
     empty.touch()
     assert "empty (0 bytes)" in line(empty)
     renamed = tmp_path / "renamed.h5"
-    renamed.write_text("angles and so on")
+    renamed.write_text("angles and so on", encoding="utf-8")
     assert "renamed.h5" in line(renamed)
     few = rewritten(scan, tmp_path / "few.h5", theta=np.arange(20.0))
     assert re.search("24 projections.*20 angles", line(few))
@@ -95,7 +95,12 @@ def test_scans_that_cannot_be_aligned_are_refused(
     np.savetxt(text, np.arange(24.0))
     assert re.search("radian", line(scan, "--angles", str(text), "--angle-unit", "radians"))
     truth = tmp_path / "truth.csv"
-    truth.write_text("".join(scan.with_name("scan_shifts.csv").read_text().splitlines(True)[:-1]))
+    truth.write_text(
+        "".join(
+            scan.with_name("scan_shifts.csv").read_text(encoding="utf-8").splitlines(True)[:-1]
+        ),
+        encoding="utf-8",
+    )
     assert "--truth" in line(scan, "--truth", str(truth))
 
 

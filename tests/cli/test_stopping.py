@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -18,6 +19,10 @@ from napari_tomoalign.cli import main
 from napari_tomoalign.cli._interrupt import Interrupt
 
 # -- Ctrl-C -----------------------------------------------------------------------------------
+
+ctrl_c = pytest.mark.skipif(
+    os.name != "posix", reason="Windows cannot send Ctrl-C to one process alone"
+)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -44,6 +49,7 @@ def start_long_run(scan: Path, directory: Path) -> subprocess.Popen[str]:
     return process
 
 
+@ctrl_c
 def test_ctrl_c_writes_what_has_been_reached(scan: Path, tmp_path: Path) -> None:
     from napari_tomoalign.io import read_shifts
 
@@ -82,7 +88,7 @@ def test_a_killed_run_goes_on_as_if_it_had_never_stopped(
     from napari_tomoalign.io import read_shifts
 
     monkeypatch.chdir(tmp_path)
-    Path("slow.py").write_text(SLOW.format(seconds=0.3))
+    Path("slow.py").write_text(SLOW.format(seconds=0.3), encoding="utf-8")
     options = ["--algorithm", "slow:pipeline", "--relative-sample-size", "0.5", "--maxiter", "6"]
     options += [*QUICK, "--shift-tolerance", "1e-6"]
     process = subprocess.Popen(
@@ -92,7 +98,7 @@ def test_a_killed_run_goes_on_as_if_it_had_never_stopped(
     process.kill()
     process.wait(timeout=60)
     assert read_shifts("killed/shifts.h5").iterations < 6
-    Path("slow.py").write_text(SLOW.format(seconds=0))
+    Path("slow.py").write_text(SLOW.format(seconds=0), encoding="utf-8")
     assert main(["align", str(scan), "--resume", "killed", "--no-progress"]) == 3
     assert main(["align", str(scan), "-o", "whole", *options]) == 3
     whole, parts = (read_shifts(f"{place}/shifts.h5") for place in ("whole", "killed"))
@@ -100,11 +106,12 @@ def test_a_killed_run_goes_on_as_if_it_had_never_stopped(
     assert np.array_equal(whole.shifts, parts.shifts)
 
 
+@ctrl_c
 def test_ctrl_c_before_the_first_iteration_leaves_nothing(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("slow.py").write_text(SLOW.format(seconds=60))
+    Path("slow.py").write_text(SLOW.format(seconds=60), encoding="utf-8")
     options = ["-o", "out", "--algorithm", "slow:pipeline", *QUICK]
     process = subprocess.Popen(
         [sys.executable, "-m", "napari_tomoalign", "align", scan, *options],

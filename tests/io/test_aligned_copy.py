@@ -245,12 +245,12 @@ def test_the_shifts_file_notes_where_it_was_applied(tmp_path, case):
 def test_angles_beside_the_output_are_not_overwritten(tmp_path, case):
     result, scan, _ = case
     shifts = write_shifts(tmp_path / "shifts.h5", result, scan)
-    (tmp_path / "aligned.tlt").write_text("mine")
+    (tmp_path / "aligned.tlt").write_text("mine", encoding="utf-8")
 
     with pytest.raises(FileExistsError, match=r"aligned\.tlt exists already"):
         apply_shifts(shifts, scan, tmp_path / "aligned.mrc")
 
-    assert (tmp_path / "aligned.tlt").read_text() == "mine"
+    assert (tmp_path / "aligned.tlt").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "aligned.mrc").exists()
 
 

@@ -68,14 +68,14 @@ ASKED = {
 @pytest.mark.parametrize("name", ASKED)
 def test_asked(tmp_path, name):
     text, message = ASKED[name]
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
 
     with pytest.raises(ScanFileError, match=message):
         read_angles(tmp_path / name)
 
 
 def test_a_header_in_radians(tmp_path):
-    (tmp_path / "a.csv").write_text("n,theta_rad\n0,0.0\n1,6.5\n")
+    (tmp_path / "a.csv").write_text("n,theta_rad\n0,0.0\n1,6.5\n", encoding="utf-8")
 
     np.testing.assert_allclose(read_angles(tmp_path / "a.csv")[0], [0, 6.5])
 
@@ -92,7 +92,7 @@ def test_degrees_of_any_size_lose_whole_turns():
 def test_angles_in_the_folder_are_found(tmp_path):
     (tmp_path / "frames").mkdir()
     assert angles_beside(tmp_path / "frames") is None
-    (tmp_path / "frames" / "angles.txt").write_text("0\n")
+    (tmp_path / "frames" / "angles.txt").write_text("0\n", encoding="utf-8")
 
     assert angles_beside(tmp_path / "frames") == tmp_path / "frames" / "angles.txt"
 

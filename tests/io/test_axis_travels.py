@@ -100,7 +100,7 @@ def moved(measured, by):
 
 
 def by_csv(path, measured):
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return moved(measured, [[-float(r["shift_row"]), -float(r["shift_column"])] for r in table])
 

@@ -61,7 +61,7 @@ def test_empty_file(tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_not_what_its_name_says(tmp_path, kind):
     path = tmp_path / f"scan{kind}"
-    path.write_text("a letter, not a scan " * 100)
+    path.write_text("a letter, not a scan " * 100, encoding="utf-8")
 
     assert not can_read(path)
     with pytest.raises(ScanFileError, match="of no format known here, by its content; known are"):
@@ -81,7 +81,7 @@ def test_an_empty_folder(tmp_path):
 def test_a_folder_of_scans_and_of_a_run(tmp_path):
     for name in ("one", "two"):
         a_file(tmp_path, ".h5").rename(tmp_path / f"{name}.h5")
-    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
     with pytest.raises(ScanFileError, match=r"2 of its files may be: one.h5, two.h5; give one"):
         read_scan(tmp_path)
     run = tmp_path / "run"
@@ -120,7 +120,7 @@ def test_wrong_number_of_angles(tmp_path, count):
     ],
 )
 def test_a_bad_file_of_angles(tmp_path, text, message):
-    (tmp_path / "angles.txt").write_text(text)
+    (tmp_path / "angles.txt").write_text(text, encoding="utf-8")
 
     with pytest.raises(ScanFileError, match=message):
         read_scan(a_file(tmp_path, ".npy"), angles=tmp_path / "angles.txt")
@@ -261,7 +261,7 @@ def test_impossible_options(tmp_path, options, message):
 
 def test_zarr_without_the_package_says_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "scan.zarr").mkdir()
-    (tmp_path / "scan.zarr" / "zarr.json").write_text("{}")
+    (tmp_path / "scan.zarr" / "zarr.json").write_text("{}", encoding="utf-8")
     monkeypatch.setitem(__import__("sys").modules, "zarr", None)
 
     with pytest.raises(ScanFileError, match=r"pip install 'napari-tomoalign\[zarr\]'"):

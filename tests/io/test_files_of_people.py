@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    return json.loads((folder / "expected.json").read_text())
+    return json.loads((folder / "expected.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_the_tilt_axis_is_taken_and_said(tmp_path, angle, axis, remark, place):
             file.add_label(text)
     else:
         sections = "".join(f"[ZValue = {i}]\nTiltAngle = {a}\n" for i, a in enumerate(DEGREES))
-        (tmp_path / "a.mrc.mdoc").write_text(f"[T = {text}]\n{sections}")
+        (tmp_path / "a.mrc.mdoc").write_text(f"[T = {text}]\n{sections}", encoding="utf-8")
 
     scan = read_scan(tmp_path / "a.mrc", **KNOWN)
 

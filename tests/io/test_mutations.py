@@ -40,7 +40,9 @@ def nexus(path):
 def mrc(path):
     with mrcfile.new(path, data=STACK):
         pass
-    path.with_suffix(".rawtlt").write_text("".join(f"{angle}\n" for angle in DEGREES))
+    path.with_suffix(".rawtlt").write_text(
+        "".join(f"{angle}\n" for angle in DEGREES), encoding="utf-8"
+    )
 
 
 MAKERS = {
@@ -55,13 +57,13 @@ MAKERS = {
     "ome.ome.tif": lambda p: tifffile.imwrite(p, STACK, metadata={"axes": "ZYX"}, ome=True),
     "stack.npy": lambda p: np.save(p, STACK),
     "stack.npz": lambda p: np.savez_compressed(p, projections=STACK, angles=KNOWN["angles"]),
-    "angles.txt": lambda p: p.write_text("frame,angle\n0,0.0\n1,4.5\n2,9.0\n"),
+    "angles.txt": lambda p: p.write_text("frame,angle\n0,0.0\n1,4.5\n2,9.0\n", encoding="utf-8"),
     "series.mdoc": lambda p: p.write_text(
-        "[ZValue = 0]\nTiltAngle = 1\n[ZValue = 1]\nTiltAngle = 2"
+        "[ZValue = 0]\nTiltAngle = 1\n[ZValue = 1]\nTiltAngle = 2", encoding="utf-8"
     ),
     "shifts.h5": lambda p: write_shifts(p, *make_result()),
-    "shifts.csv": lambda p: p.write_text("shift_row,shift_column\n1,2\n3,4\n"),
-    "shifts.xf": lambda p: p.write_text("1 0 0 1 2 3\n1 0 0 1 -2 4\n"),
+    "shifts.csv": lambda p: p.write_text("shift_row,shift_column\n1,2\n3,4\n", encoding="utf-8"),
+    "shifts.xf": lambda p: p.write_text("1 0 0 1 2 3\n1 0 0 1 -2 4\n", encoding="utf-8"),
     "shifts.npz": lambda p: np.savez(p, sx=np.arange(3.0), sy=np.arange(3.0)),
 }
 

@@ -231,7 +231,7 @@ def test_the_csv_explains_itself(tmp_path, stored):
     found, result = stored
     rows = about_the_middle(result)[:, 0 if found.rotation_axis == "vertical" else 1]
 
-    lines = export_shifts(found, tmp_path / "out.csv").read_text().splitlines()
+    lines = export_shifts(found, tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
 
     assert lines[0].startswith("# how far each measured image is displaced")
     assert lines[1] == (
@@ -253,7 +253,7 @@ def test_the_csv_explains_itself(tmp_path, stored):
     ],
 )
 def test_a_bad_file_of_shifts(tmp_path, name, text, message):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
 
     with pytest.raises(ScanFileError, match=message):
         import_shifts(tmp_path / name)
@@ -261,7 +261,7 @@ def test_a_bad_file_of_shifts(tmp_path, name, text, message):
 
 def test_unknown_formats_and_missing_files(tmp_path, stored):
     found, _ = stored
-    (tmp_path / "a.dat").write_text("1 2")
+    (tmp_path / "a.dat").write_text("1 2", encoding="utf-8")
 
     with pytest.raises(ValueError, match="known are astra, csv, imod, mumott, nxtomo, tomopy"):
         import_shifts(tmp_path / "a.dat")

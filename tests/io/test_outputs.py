@@ -67,18 +67,19 @@ def foreign_files(folder):
     """Write files of the same names as others would."""
     with h5py.File(folder / "shifts.h5", "w") as file:
         file["data"] = STACK
-    (folder / "shifts.csv").write_text("frame,dx,dy\n0,1,2\n")
+    (folder / "shifts.csv").write_text("frame,dx,dy\n0,1,2\n", encoding="utf-8")
     tifffile.imwrite(folder / "aligned.tif", STACK)
     with mrcfile.new(folder / "aligned.mrc", data=STACK):
         pass
     np.savetxt(folder / "aligned.tlt", ANGLES)
     (folder / "series.xf").write_text(
-        "   1.0000000   0.0000000   0.0000000   1.0000000      -1.234       2.345\n"
+        "   1.0000000   0.0000000   0.0000000   1.0000000      -1.234       2.345\n",
+        encoding="utf-8",
     )
     np.savez(folder / "shifts.npz", sx=ANGLES, sy=ANGLES)
-    (folder / "report.html").write_text("<html>mine</html>")
+    (folder / "report.html").write_text("<html>mine</html>", encoding="utf-8")
     (folder / "report.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
-    (folder / "run.toml").write_text("[mine]\n")
+    (folder / "run.toml").write_text("[mine]\n", encoding="utf-8")
     (folder / "aligned.h5").write_bytes(b"no HDF5 at all")
     return sorted(folder.iterdir())
 
@@ -142,7 +143,7 @@ def test_results_do_not_lie_among_the_frames(tmp_path):
     with pytest.raises(FileExistsError, match="name a folder outside it"):
         check_outputs(all_result_files(tmp_path), inputs=[tmp_path], overwrite=True)
     check_outputs(all_result_files(tmp_path / "aligned"), inputs=[tmp_path])  # a folder below may
-    (tmp_path / "zarr.json").write_text("{}")  # but a zarr store is one thing
+    (tmp_path / "zarr.json").write_text("{}", encoding="utf-8")  # but a zarr store is one thing
     with pytest.raises(FileExistsError, match="name a folder outside it"):
         check_outputs(all_result_files(tmp_path / "aligned"), inputs=[tmp_path])
 
@@ -191,7 +192,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
         writers[0].kill()
         writers[0].wait()
         with atomic_path(path) as aside:
-            aside.write_text("# napari-tomoalign")
+            aside.write_text("# napari-tomoalign", encoding="utf-8")
         left = set(os.listdir(tmp_path)) - {"run.toml"}
         assert len(left) == 1
         assert f"-{writers[1].pid}-" in left.pop()
@@ -201,7 +202,7 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
             writer.wait()
             writer.stdout.close()
     with atomic_path(path, overwrite=True) as aside:
-        aside.write_text("# napari-tomoalign")
+        aside.write_text("# napari-tomoalign", encoding="utf-8")
     assert os.listdir(tmp_path) == ["run.toml"]
 
 
@@ -227,12 +228,12 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Access is denied")
 
     path = tmp_path / "a.toml"
-    path.write_text("# napari-tomoalign, old")
+    path.write_text("# napari-tomoalign, old", encoding="utf-8")
     monkeypatch.setattr(os, "replace", denied)
     said = r"a.toml cannot be replaced \(Access is denied\): close it where it is open"
     with pytest.raises(PermissionError, match=said), atomic_path(path, overwrite=True) as aside:
-        aside.write_text("new")
-    assert path.read_text() == "# napari-tomoalign, old"
+        aside.write_text("new", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "# napari-tomoalign, old"
     assert os.listdir(tmp_path) == ["a.toml"]
 
 

@@ -54,7 +54,9 @@ def test_nxtomo_fields_translations_and_units(tmp_path):
 
 def test_angles_of_an_own_file_or_evenly_spread(tmp_path):
     np.save(tmp_path / "scan.npy", STACK)
-    (tmp_path / "mine.csv").write_text("angle,comment\n" + "\n".join(f"{a},x" for a in DEGREES))
+    (tmp_path / "mine.csv").write_text(
+        "angle,comment\n" + "\n".join(f"{a},x" for a in DEGREES), encoding="utf-8"
+    )
 
     from_file = read_scan(tmp_path / "scan.npy", angles=tmp_path / "mine.csv")
     spread = read_scan(tmp_path / "scan.npy", first_last=(-70, 70))
@@ -72,7 +74,9 @@ def test_angles_of_an_mdoc_file(tmp_path):
     blocks = [
         f"[ZValue = {i}]\nTiltAngle = {a}\nMagnification = 1\n" for i, a in enumerate(DEGREES)
     ]
-    (tmp_path / "scan.mrc.mdoc").write_text("PixelSpacing = 1\n\n" + "\n".join(blocks))
+    (tmp_path / "scan.mrc.mdoc").write_text(
+        "PixelSpacing = 1\n\n" + "\n".join(blocks), encoding="utf-8"
+    )
 
     np.testing.assert_allclose(read_scan(tmp_path / "scan.mrc").angles, np.deg2rad(DEGREES))
 

@@ -28,7 +28,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, result_and_sc
     result, scan = result_and_scan
     path = write_scan(tmp_path / "scan.h5", STACK, ANGLES)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "shifts.csv").write_text("mine")
+    (tmp_path / "out" / "shifts.csv").write_text("mine", encoding="utf-8")
     before = path.read_bytes()
 
     for call in (
@@ -45,23 +45,23 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, result_and_sc
     check_outputs(all_result_files(tmp_path / "new"))
 
     assert path.read_bytes() == before
-    assert (tmp_path / "out" / "shifts.csv").read_text() == "mine"
+    assert (tmp_path / "out" / "shifts.csv").read_text(encoding="utf-8") == "mine"
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["shifts.csv"]
 
 
 def test_a_crash_while_writing_leaves_the_old_file_and_no_half_one(tmp_path):
     path = tmp_path / "out.toml"
-    path.write_text("# napari-tomoalign, old")
+    path.write_text("# napari-tomoalign, old", encoding="utf-8")
 
     def write_and_crash():
         with atomic_path(path, overwrite=True) as aside:
-            aside.write_text("half")
+            aside.write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_and_crash()
 
-    assert path.read_text() == "# napari-tomoalign, old"
+    assert path.read_text(encoding="utf-8") == "# napari-tomoalign, old"
     assert os.listdir(tmp_path) == ["out.toml"]
 
 

@@ -165,7 +165,7 @@ def test_what_may_be_no_scan_is_left_to_others(images, tmp_path, phantom):
     from napari_tomoalign._napari._readers import get_reader
 
     np.save(tmp_path / "array.npy", phantom.projections)
-    (tmp_path / "notes.txt").write_text("no numbers here")
+    (tmp_path / "notes.txt").write_text("no numbers here", encoding="utf-8")
     for path in (images, tmp_path / "array.npy", next(images.iterdir())):
         assert get_reader(str(path)) is None
 

@@ -152,7 +152,7 @@ def test_a_finished_run_is_opened_verified_and_gone_on_with(
     expected = {"shifts.h5", "aligned.h5", "reconstruction.h5", "report.html", "run.toml"}
     assert expected <= {file.name for file in again.iterdir()}
     assert "Not in here: the shifts that the latest run went on from." in (
-        (again / "run.toml").read_text()
+        (again / "run.toml").read_text(encoding="utf-8")
     )
     np.testing.assert_array_equal(read_run(again).course.shifts, widget.session.course.shifts)
     widget.save_run(again)
