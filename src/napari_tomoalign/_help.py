@@ -8,11 +8,12 @@ import inspect
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import Any
 
 from . import __version__
 from .io import atomic_path
+from .io.outputs import CREATOR
 
 __all__ = ["open_help", "public_names", "write_help"]
 
@@ -47,15 +48,19 @@ def write_help(path: Path, *, overwrite: bool = False) -> Path:
         It is there already, and may not be replaced.
     OSError
         It cannot be written.
+    ValueError
+        Its name is that of another kind of file.
     """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{path}: the help is a page; give a name that ends in .html")
     with atomic_path(path, overwrite=overwrite) as aside:
         aside.write_text(_page(), encoding="utf-8")
     return path
 
 
 def open_help() -> None:
-    """Write the page where temporary files are, and show it in the browser."""
-    path = write_help(Path(gettempdir()) / f"{_ROOT}-{__version__}.html", overwrite=True)
+    """Write the page where temporary files are, in a folder of its own, and show it."""
+    path = write_help(Path(mkdtemp(prefix="napari-tomoalign-")) / f"{__version__}.html")
     webbrowser.open(path.as_uri())
 
 
@@ -68,7 +73,8 @@ def _page() -> str:
         sections += [_entry(module, name, thing) for name, thing in names.items()]
     title = f"napari-tomoalign {__version__}"
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="generator" content="{CREATOR}"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1>\n"
         f"<dl>{''.join(contents)}</dl>\n" + "\n".join(sections) + "\n</body></html>\n"
     )

@@ -303,14 +303,15 @@ class AlignmentResult:
 
         Raises
         ------
-        ValueError
-            Shapes that do not fit, or no common field of view.
+        TypeError, ValueError
+            See `images.applying.move`.
         """
         from .images.applying import binning_between, move
 
         shifts, ratio = self.shifts, 1.0
-        if stack.ndim in (3, 4):
-            ratio = binning_between(self.geometry.n_columns, stack.shape[2])
+        shape = np.shape(stack)
+        if len(shape) in (3, 4):
+            ratio = binning_between(self.geometry.n_columns, shape[2])
             shifts = shifts / ratio
         return move(stack, shifts, order=order, crop=crop, turning=self.geometry.turning(ratio))
 

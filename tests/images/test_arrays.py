@@ -5,6 +5,7 @@ import pytest
 
 from napari_tomoalign import align, iterate_alignment, verify
 from napari_tomoalign.images.applying import move
+from napari_tomoalign.images.source import as_source
 from napari_tomoalign.simulation import simulate
 
 OPTIONS = {"backend": "builtin", "progress": False}
@@ -27,6 +28,21 @@ def test_a_mask_is_weights(scan):
     assert (
         checked.error == verify(with_mask, scan.projections, weights=scan.weights, **OPTIONS).error
     )
+
+
+def test_a_masked_array_of_dask_keeps_its_mask(scan):
+    lazy = pytest.importorskip("dask.array")
+    masked = np.ma.MaskedArray(scan.projections, scan.weights == 0)
+    theirs = lazy.ma.masked_array(
+        lazy.from_array(scan.projections), lazy.from_array(scan.weights == 0)
+    )
+    read = as_source(theirs).read(slice(2, 7), slice(3, 9))
+    np.testing.assert_array_equal(read.mask, masked.mask[2:7, 3:9])
+    with_their_mask, with_mask = (align(one, scan.angles, **OPTIONS) for one in (theirs, masked))
+    np.testing.assert_array_equal(with_their_mask.shifts, with_mask.shifts)
+    moved, expected = (move(one[:3], np.ones((3, 2))) for one in (theirs, masked))
+    np.testing.assert_array_equal(moved.mask, expected.mask)
+    assert expected.mask.any()
 
 
 def test_a_mask_and_weights_are_both_heeded(scan):
@@ -69,6 +85,12 @@ def test_what_is_masked_does_not_spread_as_a_stack_is_moved(order):
 def test_any_real_type_is_moved(kind):
     stack = np.ones((3, 9, 10), kind)
     np.testing.assert_allclose(move(stack, np.zeros((3, 2))), 1, atol=1e-5)
+
+
+def test_what_is_not_real_is_not_moved():
+    for values in (np.ones((3, 9, 10), complex), np.full((3, 9, 10), "1"), None):
+        with pytest.raises(TypeError, match=r"the stack must be real numbers .*, got dtype"):
+            move(values, np.zeros((3, 2)))
 
 
 ARRAYS = {

@@ -105,6 +105,15 @@ def test_missing_angles(tmp_path, kind):
         read_scan(path)
 
 
+def test_angles_in_a_file_that_are_no_numbers(tmp_path):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["exchange/data"] = STACK
+        file["exchange/theta"] = ["a"] * len(STACK)
+    with pytest.raises(ScanFileError, match=r"scan\.h5: /exchange/theta: angles must be numbers"):
+        read_scan(path)
+
+
 @pytest.mark.parametrize("count", [7, 9])
 def test_wrong_number_of_angles(tmp_path, count):
     with pytest.raises(ScanFileError, match=f"has 8 projections but {count} angles came from"):

@@ -60,7 +60,7 @@ def test_what_we_wrote_is_known_again(tmp_path):
         *(".h5", ".tif", ".mrc", ".tlt", ".csv", ".xf", ".nxs", ".npz"),
     }
     assert [path.name for path in files if not is_ours(path)] == []
-    check_outputs(files, overwrite=True)
+    check_outputs(files, overwrite=True, record=True)
 
 
 def foreign_files(folder):
@@ -115,6 +115,22 @@ def test_an_export_never_replaces_the_record_it_reads(tmp_path, result_and_scan)
     with pytest.raises(FileExistsError, match="is what is read"):
         export_shifts(shifts, tmp_path / "link.h5", format="csv", overwrite=True)
     assert shifts.read_bytes() == before
+
+
+def test_nothing_but_a_record_replaces_the_record_of_a_run(tmp_path, result_and_scan):
+    result, scan = result_and_scan
+    here, there = (write_result(tmp_path / name, result, scan)["shifts"] for name in "ab")
+    before = there.read_bytes()
+    for replaces in (
+        lambda: export_shifts(here, there, format="csv", overwrite=True),
+        lambda: apply_shifts(here, scan, there, overwrite=True),
+        lambda: write_scan(there, scan.projections, scan.angles, overwrite=True),
+    ):
+        with pytest.raises(FileExistsError, match="is the record of a run, so nothing else"):
+            replaces()
+    assert there.read_bytes() == before
+    write_shifts(there, result, scan, overwrite=True)
+    write_result(tmp_path / "b", result, scan, overwrite=True)
 
 
 def test_applying_never_replaces_a_frame_or_the_angles_that_were_read(tmp_path, result_and_scan):

@@ -1,6 +1,7 @@
 """Every format gives the same scan, and only what is used is read."""
 
 import pickle
+import re
 import tracemalloc
 
 import h5py
@@ -115,6 +116,16 @@ def test_every_format_gives_the_same_scan(tmp_path, name, lazy):
     np.testing.assert_allclose(np.rad2deg(scan.angles), DEGREES, atol=1e-4)
     assert scan.weights is None
     assert "degrees" in scan.source["angles"] or "radians" in scan.source["angles"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_dataset_that_the_format_has_not_is_refused(tmp_path, name):
+    path = tmp_path / name
+    write, options = FORMATS[name]
+    write(path)
+    for kind in ("data", "angles_path", "flats", "darks", "keys"):
+        with pytest.raises(ScanFileError, match=re.escape(path.name)):
+            read_scan(path, **{**options, kind: "/not/there"})
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -56,6 +56,12 @@ def test_a_reconstruction_that_returns_nothing_is_named(scan):
         run(scan, lambda projections, geometry: None)
 
 
+@pytest.mark.parametrize("change", [lambda v: v + 1j, lambda v: v.astype(str)])
+def test_a_reconstruction_of_no_real_numbers_is_named(scan, change):
+    with pytest.raises(TypeError, match="reconstruction_pipeline returned something else than re"):
+        run(scan, lambda *given: change(fbp(*given)))
+
+
 class Broken(BuiltinBackend):
     """The built-in engine with a projector that gives something else."""
 
@@ -74,10 +80,11 @@ class Broken(BuiltinBackend):
     ("change", "message"),
     [
         (lambda images: images[:, :, 1:], r"projector of backend 'broken' returned shape .*, expe"),
-        (lambda images: None, r"projector of backend 'broken' returned shape \(\), expected"),
+        (lambda images: None, "projector of backend 'broken' returned None, expected an array of"),
+        (lambda images: images + 0j, "projector of backend 'broken' returned something else than"),
         (lambda images: images * np.nan, "projector of backend 'broken' returned NaN or infinite"),
     ],
 )
 def test_a_projector_that_gives_something_else_is_named(scan, change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         run(scan, fbp, backend=Broken(change))

@@ -166,6 +166,7 @@ def test_resuming_with_a_foreign_generator(stopped, state):
 
 
 def test_resuming_nothing():
+    refuse(TypeError, "resume must be a Resume, or None; got tuple", resume=((), {}))
     refuse(ValueError, "resume has an empty history: start a new run", resume=Resume((), {}))
 
 

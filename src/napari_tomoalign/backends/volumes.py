@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from .._typing import Stack
 from ..geometry import ScanGeometry
+from ..images.arrays import require_real
 from ..records import freeze
 from .base import Backend
 
-__all__ = ["check_mass", "check_volume", "volume_of"]
+__all__ = ["as_images", "check_mass", "check_volume", "volume_of"]
 
 
 def volume_of(
@@ -44,8 +45,9 @@ def volume_of(
 
     Raises
     ------
-    ValueError
-        No volume comes of it, or one of another shape or with values that are not finite.
+    TypeError, ValueError
+        No volume comes of it, or one of another shape or with values that are not finite or not
+        real.
     """
     if callable(algorithm):
         volume = _ask_callable(algorithm, images, weights, geometry, options)
@@ -53,10 +55,8 @@ def volume_of(
         given = None
         if weights is not None and backend.accepts_weights(algorithm):
             given = np.asarray(weights, np.float32)
-        volume = np.asarray(
-            backend.reconstruct(images, geometry, algorithm=algorithm, weights=given, **options),
-            np.float32,
-        )
+        found = backend.reconstruct(images, geometry, algorithm=algorithm, weights=given, **options)
+        volume = as_images(found, f"algorithm {algorithm!r} of backend {backend.name!r}")
     check_volume(volume, geometry)
     return volume
 
@@ -79,7 +79,20 @@ def _ask_callable(
             "reconstruction_pipeline returned None, expected a volume of shape (slice, y, x) = "
             f"{geometry.volume_shape}: does it end with return?"
         )
-    return np.asarray(found, np.float32)
+    return as_images(found, "reconstruction_pipeline")
+
+
+def as_images(found: Any, who: str) -> Stack:
+    """Return what somebody's code gave back in single precision.
+
+    Raises
+    ------
+    TypeError
+        It is not of real numbers.
+    """
+    images = np.asarray(found)
+    require_real(images, f"{who} returned something else than")
+    return images.astype(np.float32, copy=False)
 
 
 def check_volume(volume: Stack, geometry: ScanGeometry) -> None:

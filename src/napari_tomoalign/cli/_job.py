@@ -165,7 +165,8 @@ def _checked_folder(arguments: argparse.Namespace) -> Path:
     inputs = [*arguments.scan, *(one for one in given if one is not None)]
     if arguments.resume and not goes_on_there:
         inputs.append(arguments.resume / "shifts.h5")
-    check_outputs(all_result_files(output), inputs=inputs, overwrite=overwrite)
+    files = all_result_files(output)
+    check_outputs(files, inputs=inputs, overwrite=overwrite, record=True)
     return output
 
 

@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..io import check_outputs, write_scan
 
     path: Path = arguments.output
+    if path.suffix.lower() not in (".h5", ".hdf5"):
+        raise ValueError(f"{path}: a scan is written as HDF5; give a name that ends in .h5")
     beside = path.with_name(f"{path.stem}_shifts.csv")
     check_outputs([path, beside], overwrite=arguments.overwrite)
     given = chosen(arguments, _OPTIONS)

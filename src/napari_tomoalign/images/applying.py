@@ -9,7 +9,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from .._typing import Array
-from .arrays import as_array
+from .arrays import as_array, require_real
 from .filtering import fill_ignored, taper
 from .shifting import SplineStack, fetch_weights, places_of, shift_stack, shift_weights
 
@@ -100,12 +100,13 @@ def move(
     Raises
     ------
     TypeError
-        An array that cannot become one of NumPy.
+        An array that cannot become one of NumPy, or holds no real numbers.
     ValueError
         Shapes that do not fit, or no common field of view.
     """
     check_order(order)
     stack, good = as_array(stack, "the stack")
+    require_real(stack, "the stack must be", ": take the modulus or the phase of complex data")
     shifts = np.asarray(shifts, dtype=np.float64)
     if stack.ndim not in (3, 4) or shifts.shape != (len(stack), 2):
         raise ValueError(

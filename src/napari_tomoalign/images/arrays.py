@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_array"]
+__all__ = ["as_array", "computed", "require_real"]
 
 
 def as_array(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
@@ -35,7 +35,7 @@ def as_array(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | 
         Lists that are no array.
     """
     try:
-        array = np.asanyarray(values)
+        array = computed(values)
     except ValueError as error:
         raise ValueError(f"{name} must be images of one size: {error}") from error
     except (TypeError, RuntimeError, NotImplementedError) as error:
@@ -49,3 +49,29 @@ def as_array(values: Any, name: str) -> tuple[NDArray[Any], NDArray[np.bool_] | 
         mask = np.ma.getmaskarray(array)
         good = ~mask if mask.any() else None
     return np.asarray(array), good
+
+
+def computed(values: Any) -> NDArray[Any]:
+    """Return an array as NumPy's, one of dask with its mask, which it drops when NumPy asks."""
+    return np.asanyarray(values.compute() if hasattr(values, "compute") else values)
+
+
+def require_real(values: Any, said: str, advice: str = "") -> None:
+    """Refuse what holds anything but real numbers.
+
+    Parameters
+    ----------
+    values : array
+        Its type is looked at, no more.
+    said, advice : str
+        How the message begins, and what is to be done.
+
+    Raises
+    ------
+    TypeError
+        The message names the type.
+    """
+    if values.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{said} real numbers (float, integer or boolean), got dtype {values.dtype}{advice}"
+        )

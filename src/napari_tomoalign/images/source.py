@@ -15,6 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import computed
+
 __all__ = [
     "ArraySource",
     "FlatSource",
@@ -72,7 +74,7 @@ class ArraySource:
 
     def read(self, *cuts: slice) -> NDArray[Any]:
         """Return the part that the slices cut out, one for each of the first axes."""
-        return np.asanyarray(self.array[cuts])
+        return computed(self.array[cuts])
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def require_room(path: Path, n_bytes: int) -> None:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_path(
+    path: str | os.PathLike[str], *, overwrite: bool = False, record: bool = False
+) -> Iterator[Path]:
     """Give a name beside the file to write to; it becomes the file only when all went well.
 
     Parameters
@@ -52,6 +54,8 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         What is to be there at the end. Its folder is made where it is missing.
     overwrite : bool
         Replace a file of this program that is there.
+    record : bool
+        It is the record of a run, see `check_outputs`.
 
     Yields
     ------
@@ -67,7 +71,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
         The disk filled up while writing.
     """
     path = Path(path)
-    check_outputs([path], overwrite=overwrite)
+    check_outputs([path], overwrite=overwrite, record=record)
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leavings(path)
     owner = f"{_host()}-{os.getpid()}-{uuid4().hex[:8]}"

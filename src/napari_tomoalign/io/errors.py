@@ -36,12 +36,16 @@ def reading(what: str | Path) -> Iterator[None]:
     Raises
     ------
     ScanFileError
-        For whatever was raised, but what says already all that is to be said: `ScanFileError`
-        itself, and a file that is not there or may not be read.
+        For whatever was raised, but for a file that is not there or may not be read. A
+        `ScanFileError` stays what it is, and says the file where it did not.
     """
     try:
         yield
-    except (ScanFileError, FileNotFoundError, PermissionError):
+    except ScanFileError as error:
+        if not isinstance(what, Path) or what.name in str(error):
+            raise
+        raise type(error)(f"{what}: {error}") from error
+    except (FileNotFoundError, PermissionError):
         raise
     except MemoryError as error:
         raise ScanFileError(

@@ -37,7 +37,11 @@ _XF_LINE = (b"1.0000000", b"0.0000000", b"0.0000000", b"1.0000000")
 
 
 def check_outputs(
-    outputs: Iterable[PathLike], *, inputs: Iterable[PathLike] = (), overwrite: bool = False
+    outputs: Iterable[PathLike],
+    *,
+    inputs: Iterable[PathLike] = (),
+    overwrite: bool = False,
+    record: bool = False,
 ) -> None:
     """Refuse, before any work, files that are not to be written.
 
@@ -49,11 +53,14 @@ def check_outputs(
         What is read. A folder stands for all that lies in it.
     overwrite : bool
         Files of this program that are there may be replaced; those of others never are.
+    record : bool
+        One of the outputs is the record of a run, which alone replaces another one.
 
     Raises
     ------
     FileExistsError
-        A file is there, and ``overwrite`` is off or it is not one of ours; or it is an input.
+        A file is there, and ``overwrite`` is off or it is not one of ours; or it is an input, or
+        the record of a run.
     FolderInUse
         Another run writes into the folder.
     IsADirectoryError
@@ -84,6 +91,11 @@ def check_outputs(
         if not is_ours(output):
             raise FileExistsError(
                 f"{output} was not written by this program, so it is not replaced, whatever "
+                "--overwrite says; move it away, or give another name"
+            )
+        if not record and _is_record(output):
+            raise FileExistsError(
+                f"{output} is the record of a run, so nothing else replaces it, whatever "
                 "--overwrite says; move it away, or give another name"
             )
 
@@ -152,6 +164,16 @@ def _is_our_hdf5(path: Path) -> bool:
     with h5py.File(path) as file:
         own = str(file.attrs.get("creator", "")) == CREATOR
         return own or str(file.attrs.get("format", "")).startswith(CREATOR)
+
+
+def _is_record(path: Path) -> bool:
+    """Tell whether one of our files holds the shifts of a run and its whole history."""
+    import h5py
+
+    if path.suffix.lower() not in _HDF5:
+        return False
+    with h5py.File(path) as file:
+        return str(file.attrs.get("format", "")) == SHIFTS_FORMAT
 
 
 def _is_our_tiff(path: Path) -> bool:

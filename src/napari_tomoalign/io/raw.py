@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,6 +67,22 @@ class ReadOptions:
     angle_unit: AngleUnit | None = None
     angle_axis: int | None = None
     inflate: bool = False
+
+    def refuse_unused(self, path: Path, *taken: str) -> None:
+        """Refuse names of datasets where a format has no such thing, but for those it takes.
+
+        Raises
+        ------
+        ScanFileError
+            The message says which.
+        """
+        for name in ("data", "angles_path", "flats", "darks", "keys"):
+            given = getattr(self, name)
+            if given is not None and name not in taken:
+                raise ScanFileError(
+                    f"{path} has no datasets that could be picked as {name}, but {given!r} was "
+                    f"named (--{name.removesuffix('_path')}); leave it out"
+                )
 
 
 @dataclass(frozen=True, eq=False)

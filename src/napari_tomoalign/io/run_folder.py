@@ -181,7 +181,7 @@ def write_result(
     wanted = {"shifts": True, "csv": True, "aligned": aligned, "reconstruction": reconstruction}
     paths = {name: files[name] for name, write in wanted.items() if write}
     beside = [files["angles"]] if aligned and "angles" in files else []
-    check_outputs([*paths.values(), *beside], overwrite=overwrite)
+    check_outputs([*paths.values(), *beside], overwrite=overwrite, record=True)
     if reconstruction and method is None:
         method = _usual_method(result, scan)
     saved: list[str] = []

@@ -75,8 +75,8 @@ class Evaluation:
             part = geometry.subset(self.trusted)
             given = measured[self.trusted], weights[self.trusted], part
         volume = reconstruct(run, self.truncation, *given)
-        reprojected = np.asarray(run.backend.operator(geometry)(volume), np.float32)
-        check_projections(reprojected, geometry, run.backend.name)
+        found = run.backend.operator(geometry)(volume)
+        reprojected = check_projections(found, geometry, run.backend.name)
         sums = self._compared(measured, weights, reprojected, volume, slab)
         made = Model(measured, weights, volume, reprojected, whole, sums, self.poses)
         return without_halo(made, slab)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Stack
-from ..backends.volumes import volume_of
+from ..backends.volumes import as_images, volume_of
 from ..geometry import ScanGeometry
 from ..start.run import Run
 from .truncation import Truncation
@@ -38,21 +38,25 @@ def reconstruct(
     return volume
 
 
-def check_projections(images: Stack, geometry: ScanGeometry, name: str) -> None:
-    """Refuse reprojections that are none.
+def check_projections(found: Any, geometry: ScanGeometry, name: str) -> Stack:
+    """Return reprojections in single precision, and refuse what is none.
 
     Raises
     ------
-    ValueError
-        Another shape, or values that are not finite.
+    TypeError, ValueError
+        Values that are not real or not finite, or another shape.
     """
+    who = f"the projector of backend {name!r}"
+    if found is None:
+        raise ValueError(f"{who} returned None, expected an array of {geometry.projections_shape}")
+    images = as_images(found, who)
     if images.shape != geometry.projections_shape:
         raise ValueError(
-            f"the projector of backend {name!r} returned shape {images.shape}, expected "
+            f"{who} returned shape {images.shape}, expected "
             f"(angle, row, column) = {geometry.projections_shape}"
         )
     if not np.isfinite(images.sum(dtype=np.float64)):
         raise ValueError(
-            f"the projector of backend {name!r} returned NaN or infinite values for a finite "
-            "volume: take another backend"
+            f"{who} returned NaN or infinite values for a finite volume: take another backend"
         )
+    return images

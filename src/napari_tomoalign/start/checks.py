@@ -14,7 +14,7 @@ from .._counting import how_many
 from ..backends import Backend, BackendUnavailable, available_backends, get_backend
 from ..backends.base import check_vertical
 from ..geometry import ScanGeometry
-from ..images.arrays import as_array
+from ..images.arrays import as_array, require_real
 from ..images.source import ArraySource, Source, as_source, is_read_in_pieces
 from ..parameters import AlignmentParameters
 from ..results import Resume
@@ -90,11 +90,7 @@ def _source(projections: Any) -> tuple[Source, NDArray[np.bool_] | None]:
     good: NDArray[np.bool_] | None = None
     if not (isinstance(stack, Source) or is_read_in_pieces(stack)):
         stack, good = as_array(projections, "projections")
-    if stack.dtype.kind not in "fiub":
-        raise TypeError(
-            "projections must be real numbers (float, integer or boolean), got dtype "
-            f"{stack.dtype}: take the modulus or the phase of complex data"
-        )
+    require_real(stack, "projections must be", ": take the modulus or the phase of complex data")
     if len(stack.shape) not in (3, 4) or 0 in stack.shape:
         raise ValueError(
             "projections must be (n_angles, n_rows, n_columns), or with channels as a fourth "
@@ -225,6 +221,8 @@ def _check_levels(levels: tuple[int, ...] | None, geometry: ScanGeometry) -> Non
 
 
 def _check_resume(resume: Resume, n: int, n_columns: int, settings: AlignmentParameters) -> None:
+    if not isinstance(resume, Resume):
+        raise TypeError(f"resume must be a Resume, or None; got {type(resume).__qualname__}")
     if not resume.history:
         raise ValueError("resume has an empty history: start a new run instead")
     last = resume.history[-1]

@@ -40,6 +40,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Shapes that do not fit.
     """
+    options.refuse_unused(path, "data", "angles_path", "flats", "darks")
     with Hdf5File(path, options.inflate) as file:
         dataset = file.dataset(options.data or _DATA)
         source = {"data": dataset.described}

@@ -55,6 +55,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Several data sets, of which none was chosen.
     """
+    options.refuse_unused(path, "data")
     with Hdf5File(path, options.inflate) as file:
         if not file.has(_VELOX):
             name = options.data or hdf5.only_one(path, _berkeley(file))

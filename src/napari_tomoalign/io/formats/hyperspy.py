@@ -37,6 +37,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Several signals, of which none was chosen.
     """
+    options.refuse_unused(path, "data")
     with Hdf5File(path, options.inflate) as file:
         found = [
             one.name

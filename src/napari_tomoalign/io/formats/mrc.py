@@ -81,6 +81,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         The file is shorter than its header says, or holds no series of images.
     """
+    options.refuse_unused(path)
     with _opened(path) as file:
         header = file.header
         extended = file.extended_header.tobytes()

@@ -52,6 +52,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Projections of different shapes, or rotations that are none.
     """
+    options.refuse_unused(path, "data")
     with Hdf5File(path) as file:
         count = len(file.find("projections") or ())
         groups = [f"projections/{m}" for m in range(count)]

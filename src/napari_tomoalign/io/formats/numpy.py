@@ -41,8 +41,10 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     try:
         with path.open("rb") as file:
             if file.read(len(_NPY)) == _NPY:
+                options.refuse_unused(path)
                 array, name = np.load(path, mmap_mode="r", allow_pickle=False), path.name
             else:
+                options.refuse_unused(path, "data", "angles_path")
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as members:
                     array, name, angles = _members(members, path, options, source)

@@ -45,6 +45,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     ScanFileError
         Truncated files, colour images, or images of unequal size.
     """
+    options.refuse_unused(path)
     scan = _read_folder(path) if path.is_dir() else _read_file(path, options)
     beside = angles_beside(path)
     if beside is None or options.angles_known:

@@ -55,6 +55,7 @@ def read(path: Path, options: ReadOptions) -> RawScan:
         zarr is not installed, or it cannot be told which array holds the projections.
     """
     opened = _open(path)
+    options.refuse_unused(path, *(() if hasattr(opened, "shape") else ("data", "angles_path")))
     source: dict[str, str] = {}
     angles = None
     ngff = _Ngff.of(opened)

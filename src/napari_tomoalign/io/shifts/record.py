@@ -101,7 +101,7 @@ class Checkpoint:
         self, path: str | os.PathLike[str], scan: Scan | None = None, *, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
-        check_outputs([self.path], overwrite=overwrite)
+        check_outputs([self.path], overwrite=overwrite, record=True)
         self._scan = scan
         self.data_hash = "" if scan is None else data_hash(scan.projections)
         self._saved = 0
@@ -120,6 +120,6 @@ class Checkpoint:
 
 
 def _write(path: Path, contents: ShiftsFile, *, overwrite: bool) -> Path:
-    with atomic_path(path, overwrite=overwrite) as aside:
+    with atomic_path(path, overwrite=overwrite, record=True) as aside:
         aside.write_bytes(to_hdf5(contents))
     return path
