@@ -20,8 +20,8 @@ from napari_tomoalign.images.shifting import (
 )
 from napari_tomoalign.images.source import ArraySource
 from napari_tomoalign.io import DiskFull, Scan, reconstruction, write_result
-from napari_tomoalign.io.flat_target import FlatTarget
 from napari_tomoalign.io.reconstruction import Method, Slices, slab_height, volume_output
+from napari_tomoalign.io.stacks.flat import FlatTarget
 from napari_tomoalign.simulation import simulate
 
 

@@ -18,7 +18,7 @@ from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
 from .shifts.other_programs import is_own, shifts_for
 from .shifts.record import note_applied, read_shifts
-from .stack_files import stack_outputs
+from .stacks.output import stack_outputs
 
 __all__ = ["apply_shifts"]
 

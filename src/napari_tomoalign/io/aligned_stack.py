@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order
 from ..geometry import turn_projections
 from ..images.applying import Order, Turning, common_view, move
 from ..images.shifting import places_of
 from ..images.source import as_source, blocks_of
 from .scan import Scan
 from .shifts.contents import ShiftsFile
-from .stack_files import Piece, StackInfo, StackOutput, holds_center
+from .stacks.content import Content, Cuts, Pieces, StackInfo
+from .stacks.output import StackOutput, holds_center
 
 __all__ = ["aligned_output"]
 
@@ -74,7 +73,9 @@ def aligned_output(
         channels=scan.channels,
         extra={"rotation_center": placed.center - moved.view[1].start},
     )
-    return StackOutput(Path(path), moved.shape, info, lambda: moved.pieces(executor))
+    blocks = tuple((slice(*ends),) for ends in blocks_of(scan.projections.shape))
+    pieces = Pieces(blocks, moved, executor, _AHEAD)
+    return StackOutput(Path(path), Content(moved.shape, info, pieces))
 
 
 def _view(scan: Scan, placed: ShiftsFile, crop: bool, anywhere: bool) -> tuple[slice, slice]:
@@ -113,15 +114,10 @@ class _Moved:
         image = (rows, columns) if self.scan.rotation_axis == "vertical" else (columns, rows)
         return (n_angles, *image, *shape[3:])
 
-    def __call__(self, images: slice) -> NDArray[np.float32]:
+    def __call__(self, cuts: Cuts) -> NDArray[np.float32]:
         """Read and move some images."""
+        images = cuts[0]
         block = as_source(self.scan.projections).read(images)
         turning = self.turning and (self.turning[0][images], self.turning[1])
         moved = move(block, self.shifts[images], order=self.order, turning=turning)
         return turn_projections(moved[:, *self.view], self.scan.rotation_axis)
-
-    def pieces(self, executor: Executor | None) -> Iterator[Piece]:
-        blocks = [slice(*ends) for ends in blocks_of(self.scan.projections.shape)]
-        made = in_order(self, blocks, executor, ahead=_AHEAD)
-        for images, moved in zip(blocks, made, strict=True):
-            yield (images,), moved

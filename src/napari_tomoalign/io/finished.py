@@ -18,11 +18,10 @@ from .scan import Scan
 from .settings import SETTINGS, read_settings, reading_options
 from .shifts.contents import ShiftsFile
 from .shifts.record import read_shifts
-from .stack_files import holds_center
+from .stacks.output import SUFFIXES, holds_center, read_volume
 
 __all__ = ["FinishedRun", "read_finished"]
 
-_SUFFIXES = (".h5", ".tif", ".mrc")
 _OF_ANGLES = ("angles_path", "first_last", "angles_from_start", "angles_from_names")
 
 
@@ -113,35 +112,20 @@ def read_finished(folder: Path) -> FinishedRun:
 
 def _one_of(folder: Path, name: str) -> Path:
     """Return the file of this name, whatever its format."""
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         if (folder / f"{name}{suffix}").is_file():
             return folder / f"{name}{suffix}"
     raise FileNotFoundError(
-        f"{folder} has shifts.h5 but no {name}{' or '.join(_SUFFIXES)}: run 'napari-tomoalign "
+        f"{folder} has shifts.h5 but no {name}{' or '.join(SUFFIXES)}: run 'napari-tomoalign "
         "align' on the scan again, with --overwrite"
     )
 
 
 def _read_volume(path: Path) -> NDArray[np.float32]:
-    values: Any
     try:
-        if path.suffix == ".h5":
-            import h5py
-
-            with h5py.File(path) as file:
-                values = file["/reconstruction/volume"][()]
-        elif path.suffix == ".tif":
-            import tifffile
-
-            values = tifffile.imread(path)
-        else:
-            import mrcfile
-
-            with mrcfile.open(path) as file:
-                values = np.array(file.data)
+        return read_volume(path)
     except (OSError, KeyError, ValueError) as error:
         raise ScanFileError(
             f"{path} cannot be read as a reconstruction ({error}): run 'napari-tomoalign align' "
             "again, with --overwrite"
         ) from error
-    return np.asarray(values, dtype=np.float32)

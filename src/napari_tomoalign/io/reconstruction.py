@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order, is_elsewhere
+from .._executors import is_elsewhere
 from .._memory import bytes_of, in_words
 from ..backends import Backend
 from ..backends.volumes import volume_of
-from ..geometry import ScanGeometry, turn_volume
+from ..geometry import RotationAxis, ScanGeometry, turn_volume
 from ..images.moving import move_rows
 from ..images.source import as_source
 from ..results import AlignmentResult, Measured
 from .channels import scan_for_alignment
 from .limits import free_memory
 from .scan import Scan
-from .stack_files import Piece, StackInfo, StackOutput
+from .stacks.content import Content, Cuts, Pieces, StackInfo
+from .stacks.output import StackOutput
 
 __all__ = ["Method", "Slices", "slab_height", "volume_output"]
 
@@ -247,15 +248,11 @@ def volume_output(
     if executor is not None and is_elsewhere(executor):
         slices = replace(slices, alone=False)
     n, height = slices.geometry.n_rows, slab_height(slices.geometry, slices.memory)
-    slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
     vertical = scan.rotation_axis == "vertical"
-
-    def pieces() -> Iterator[Piece]:
-        made = in_order(slices, slabs, executor, ahead=_AHEAD)
-        for rows, volume in zip(slabs, made, strict=True):
-            place = (rows, slice(None), slice(None))
-            yield place if vertical else place[::-1], turn_volume(volume, scan.rotation_axis)
-
+    slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
+    places = [(rows, slice(None), slice(None)) for rows in slabs]
+    cuts = tuple(place if vertical else place[::-1] for place in places)
+    pieces = Pieces(cuts, _Turned(slices, scan.rotation_axis), executor, _AHEAD)
     shape = slices.geometry.volume_shape
     info = StackInfo(
         pixel_size=scan.pixel_size,
@@ -264,4 +261,18 @@ def volume_output(
         aligned_with=aligned_with,
         extra={"binning": 1, "reconstructed_with": slices.method.words},
     )
-    return StackOutput(Path(path), shape if vertical else shape[::-1], info, pieces)
+    content = Content(shape if vertical else shape[::-1], info, pieces)
+    return StackOutput(Path(path), content)
+
+
+@dataclass(frozen=True, eq=False)
+class _Turned:
+    """Slices in the axes of the image as measured, where they belong in the whole."""
+
+    slices: Slices
+    rotation_axis: RotationAxis
+
+    def __call__(self, cuts: Cuts) -> NDArray[np.float32]:
+        """Make some of them."""
+        rows = cuts[0 if self.rotation_axis == "vertical" else -1]
+        return turn_volume(self.slices(rows), self.rotation_axis)

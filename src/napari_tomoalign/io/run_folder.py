@@ -24,12 +24,11 @@ from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
 from .shifts.other_programs import export_shifts
 from .shifts.record import note_applied, write_shifts
-from .stack_files import Progress, stack_outputs
+from .stacks.output import SUFFIXES, Progress, stack_outputs
 
 __all__ = ["all_result_files", "require_results_room", "result_files", "write_result"]
 
 PathLike = str | os.PathLike[str]
-_SUFFIXES = (".h5", ".tif", ".mrc")
 
 
 def result_files(
@@ -68,7 +67,7 @@ def result_files(
 
 def all_result_files(directory: PathLike) -> set[Path]:
     """Return the files of runs in any format: what a run finds there, and may not replace."""
-    return {file for suffix in _SUFFIXES for file in result_files(directory, suffix).values()}
+    return {file for suffix in SUFFIXES for file in result_files(directory, suffix).values()}
 
 
 def require_results_room(

@@ -14,7 +14,8 @@ from ..geometry import RotationAxis, turn_projections, turn_volume
 from .atomic import atomic_path, require_room
 from .outputs import CREATOR
 from .scan import Scan
-from .stack_files import StackInfo, StackOutput, holds_center
+from .stacks.content import Content, Pieces, StackInfo
+from .stacks.output import StackOutput, holds_center
 
 __all__ = ["write_aligned", "write_scan", "write_volume"]
 
@@ -73,7 +74,7 @@ def write_aligned(
 
 def _whole(path: PathLike, values: NDArray[np.generic], info: StackInfo) -> StackOutput:
     """Return what is in memory already as it is to be written."""
-    return StackOutput(Path(path), values.shape, info, lambda: [((), values)])
+    return StackOutput(Path(path), Content(values.shape, info, Pieces.whole(values)))
 
 
 def write_volume(

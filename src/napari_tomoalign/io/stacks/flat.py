@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FlatTarget"]
+from .content import Pieces
+
+__all__ = ["FlatTarget", "fill"]
 
 # A file system that cannot promise room takes the values all the same.
 _NO_PROMISE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -97,3 +100,18 @@ def _write_all(file: Any, values: NDArray[np.generic]) -> None:
     left = values.view(np.uint8).data
     while left:
         left = left[file.write(left) :]
+
+
+def fill(
+    target: FlatTarget,
+    pieces: Pieces,
+    tell: Callable[[int], object],
+    look: Callable[[NDArray[np.float32]], object] = lambda values: None,
+) -> None:
+    """Take the room and write every piece; say how many bytes they are, and have them looked at."""
+    target.reserve()
+    for cuts, made in zip(pieces.cuts, pieces.done(pieces.make), strict=True):
+        values = np.ascontiguousarray(made, np.float32)
+        target.write(values, *cuts)
+        look(values)
+        tell(values.nbytes)
