@@ -2,6 +2,7 @@
 
     python tests/benchmarks/storm.py            50 kills, 2,000 mutations, 40 full disks
     python tests/benchmarks/storm.py --kills 10 --mutations 200 --full-disks 5 --seed 3
+    python tests/benchmarks/storm.py --format zarr --mutations 0
     python tests/benchmarks/storm.py --seconds 300 --notes notes.jsonl     again, until all is done
 
 - Kills: a run is killed (SIGKILL) at a random moment, half of them by the clock and half at a
@@ -47,6 +48,7 @@ from machine import facts, table
 from napari_tomoalign.alignment import align  # noqa: F401
 from napari_tomoalign.cli import main as command
 from napari_tomoalign.io import import_shifts, read_scan, read_shifts, write_scan
+from napari_tomoalign.io.finished import read_finished
 from napari_tomoalign.report import write_report  # noqa: F401
 from napari_tomoalign.simulation import simulate
 
@@ -85,11 +87,8 @@ def in_child(work: Callable[[], int], kill_after: float | None = None) -> tuple[
 
 def result_of(folder: Path) -> tuple[bytes, ...]:
     """Return what a run found, to the bit."""
-    with h5py.File(folder / "reconstruction.h5") as file:
-        volume = file["reconstruction/volume"][()]
-    with h5py.File(folder / "aligned.h5") as file:
-        aligned = file["exchange/data"][()]
-    return read_shifts(folder / "shifts.h5").shifts.tobytes(), volume.tobytes(), aligned.tobytes()
+    found = read_finished(folder)
+    return found.shifts.shifts.tobytes(), found.volume.tobytes(), found.aligned.tobytes()
 
 
 def damage(folder: Path) -> list[str]:
@@ -104,6 +103,8 @@ def damage(folder: Path) -> list[str]:
             elif path.suffix == ".h5":
                 with h5py.File(path) as file:
                     file.visititems(lambda _, item: item[()] if hasattr(item, "shape") else None)
+            elif path.suffix == ".zarr":
+                assert all(np.isfinite(array).all() and np.ptp(array) for array in arrays_of(path))
             elif path.suffix == ".csv":
                 import_shifts(path)
             elif path.suffix == ".toml":
@@ -115,6 +116,13 @@ def damage(folder: Path) -> list[str]:
         except Exception as error:
             bad.append(f"{path.name}: {error}")
     return bad
+
+
+def arrays_of(store: Path) -> list[np.ndarray]:
+    """Return what is in a store."""
+    import zarr  # here: its threads do not survive a fork
+
+    return [array[...] for _, array in zarr.open_group(store, mode="r").arrays()]
 
 
 def goes_on(scan: Path, folder: Path, whole: tuple[bytes, ...]) -> list[str]:
@@ -254,7 +262,8 @@ def originals(place: Path, scan: Path) -> list[Path]:
         file["/entry/sample/rotation_angle"] = degrees
         file["/entry/sample/rotation_angle"].attrs["units"] = "degree"
     run = place / "run"
-    in_child(lambda: command(["align", str(scan), "-o", str(run), *OPTIONS]))
+    words = ["align", str(scan), "-o", str(run), *OPTIONS, "--format", "h5"]
+    in_child(lambda: command(words))
     return [*files, nexus, run / "shifts.h5", run / "shifts.csv", run / "aligned.h5"]
 
 
@@ -338,7 +347,7 @@ def storm_of_mutations(storms: Storms, count: int, scan: Path, place: Path) -> N
 def storm_of_full_disks(storms: Storms, count: int, scan: Path, place: Path) -> None:
     """Let files grow to a random size only."""
     whole = result_of(place / "whole")
-    largest = max(path.stat().st_size for path in (place / "whole").iterdir())
+    largest = max(path.stat().st_size for path in (place / "whole").rglob("*") if path.is_file())
 
     def full(number: int, rng: np.random.Generator) -> tuple[str, ...]:
         folder = place / f"full{number}"
@@ -376,10 +385,12 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, default=2000)
     parser.add_argument("--full-disks", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--format", default="h5", help="of what is killed, and fills disks")
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument("--notes", type=Path)
     arguments = parser.parse_args()
     storms = Storms(arguments.seed, arguments.seconds, arguments.notes)
+    OPTIONS.extend(["--format", arguments.format])
     print(facts())
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

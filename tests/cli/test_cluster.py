@@ -17,6 +17,7 @@ from napari_tomoalign import align
 from napari_tomoalign._executors import as_executor, in_order
 from napari_tomoalign.cli import main
 from napari_tomoalign.io import read_shifts
+from napari_tomoalign.io.finished import read_finished
 from napari_tomoalign.loop import evaluating
 from napari_tomoalign.simulation import simulate
 
@@ -97,6 +98,12 @@ def test_the_command_line_on_a_cluster(client: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(there.shifts, here.shifts)
     names = {path.name for path in (tmp_path / "there").iterdir()}
     assert names == {path.name for path in (tmp_path / "here").iterdir()}
+    store = ["--format", "zarr", "--resume"]  # which the workers write themselves
+    assert main([*words, "--cluster", address, *store, str(tmp_path / "there")]) == 0
+    found, expected = (read_finished(tmp_path / name) for name in ("there", "here"))
+    assert (tmp_path / "there" / "aligned.zarr").is_dir()
+    np.testing.assert_array_equal(found.aligned, expected.aligned)
+    np.testing.assert_array_equal(found.volume, expected.volume)
 
 
 def test_what_is_wrong_with_a_cluster_is_said(

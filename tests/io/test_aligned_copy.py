@@ -209,7 +209,9 @@ def test_apply_to_sibling_channels_in_one_file(tmp_path, case):
     out = apply_shifts(shifts, path, tmp_path / "aligned.h5")
 
     np.testing.assert_allclose(raw_values(out), np.stack([still, 3 * still], axis=-1), atol=1e-2)
-    with pytest.raises(ValueError, match=r"several channels fit into HDF5 only"):
+    store = read_scan(apply_shifts(shifts, path, tmp_path / "aligned.zarr"))
+    np.testing.assert_array_equal(store.projections, raw_values(out))
+    with pytest.raises(ValueError, match=r"several channels fit into HDF5 and zarr only"):
         apply_shifts(shifts, path, tmp_path / "aligned.mrc")
 
 

@@ -1,5 +1,6 @@
 """No output is an input, what others wrote is not replaced, and nothing is left lying about."""
 
+import json
 import os
 import re
 import subprocess
@@ -30,6 +31,7 @@ from napari_tomoalign.io import (
     write_volume,
 )
 from napari_tomoalign.io.outputs import is_ours
+from napari_tomoalign.io.stacks.output import SUFFIXES
 from napari_tomoalign.report import write_film, write_report
 
 STACK = np.random.default_rng(5).random((8, 10, 12)).astype(np.float32)
@@ -44,20 +46,22 @@ def result_and_scan():
 def everything_we_write(folder):
     """Write each kind of file, and return them."""
     result, scan = make_result()
-    for suffix in (".h5", ".tif", ".mrc"):
+    for suffix in SUFFIXES:
         write_result(folder / suffix[1:], result, scan, suffix=suffix)
     shifts = folder / "h5" / "shifts.h5"
     for name in ("a.csv", "a.xf", "a.nxs", "a.npz"):
         export_shifts(shifts, folder / name)
     export_shifts(shifts, folder / "b.npz", format="mumott")
     write_scan(folder / "scan.h5", STACK, ANGLES)
-    return [path for path in folder.rglob("*") if path.is_file()]
+    inside = {path for store in folder.rglob("*.zarr") for path in store.rglob("*")}
+    found = set(folder.rglob("*")) - inside
+    return [path for path in found if path.is_file() or path.suffix == ".zarr"]
 
 
 def test_what_we_wrote_is_known_again(tmp_path):
     files = everything_we_write(tmp_path)
     assert {path.suffix for path in files} == {
-        *(".h5", ".tif", ".mrc", ".tlt", ".csv", ".xf", ".nxs", ".npz"),
+        *(".h5", ".tif", ".mrc", ".tlt", ".csv", ".xf", ".nxs", ".npz", ".zarr"),
     }
     assert [path.name for path in files if not is_ours(path)] == []
     check_outputs(files, overwrite=True, record=True)
@@ -81,6 +85,8 @@ def foreign_files(folder):
     (folder / "report.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
     (folder / "run.toml").write_text("[mine]\n", encoding="utf-8")
     (folder / "aligned.h5").write_bytes(b"no HDF5 at all")
+    (folder / "aligned.zarr").mkdir()
+    (folder / "aligned.zarr" / "zarr.json").write_text('{"attributes": {}}')
     return sorted(folder.iterdir())
 
 
@@ -179,12 +185,44 @@ def test_the_record_says_where_it_was_applied_once_that_is_true(
     assert read_shifts(tmp_path / "shifts.h5").applied == "aligned.h5"
 
 
-def test_stacks_of_an_older_run_in_another_format_go(tmp_path, result_and_scan):
-    write_result(tmp_path, *result_and_scan, suffix=".mrc")
+@pytest.mark.parametrize("older", [".mrc", ".zarr"])
+def test_stacks_of_an_older_run_in_another_format_go(tmp_path, result_and_scan, older):
+    write_result(tmp_path, *result_and_scan, suffix=older)
     write_result(tmp_path, *result_and_scan, suffix=".h5", overwrite=True)
     assert sorted(os.listdir(tmp_path)) == [
         *("aligned.h5", "reconstruction.h5", "shifts.csv", "shifts.h5")
     ]
+
+
+def test_a_folder_that_is_one_output_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+
+    def write(text):
+        with atomic_path(path, overwrite=True) as aside:
+            aside.mkdir()
+            (aside / "zarr.json").write_text(text)
+            if text == "half":
+                raise RuntimeError
+
+    ours = [json.dumps({"attributes": {"napari-tomoalign": k}}) for k in (1, 2)]
+    for text in ours:
+        write(text)
+        assert (path / "zarr.json").read_text() == text
+    with pytest.raises(RuntimeError):
+        write("half")
+    replaced = os.replace
+
+    def denied(old, new):
+        if str(new).endswith("a.zarr") and (tmp_path / new).name != (tmp_path / old).name:
+            monkeypatch.setattr(os, "replace", replaced)
+            raise PermissionError(13, "Access is denied")
+        replaced(old, new)
+
+    monkeypatch.setattr(os, "replace", denied)
+    with pytest.raises(PermissionError, match="cannot be replaced"):
+        write(ours[0])
+    assert (path / "zarr.json").read_text() == ours[1]
+    assert os.listdir(tmp_path) == ["a.zarr"]
 
 
 BEGUN = """

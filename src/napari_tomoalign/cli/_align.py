@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..backends import backend_names
 from ..io.settings import SETTINGS
+from ..io.stacks.output import SUFFIXES
 from ._each import run_each
 from ._job import PARAMETERS, prepare
 from ._options import Collect, add_options, named_value
@@ -120,9 +121,10 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the results")
     group.add_argument(
         "--format",
-        choices=("h5", "tif", "mrc"),
+        choices=[suffix[1:] for suffix in SUFFIXES],
         default="h5",
-        help="of the aligned stack and the reconstruction (default: h5)",
+        help="of the aligned stack and the reconstruction (default: h5); zarr is written by the "
+        "workers of --cluster themselves",
     )
     for name, what in (("aligned", "the aligned stack"), ("reconstruction", "the volume")):
         group.add_argument(

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="OUT",
         type=Path,
-        help="the aligned stack: .h5, .tif or .mrc",
+        help="the aligned stack: .h5, .zarr, .tif or .mrc",
     )
     group = parser.add_argument_group("moving")
     group.add_argument(

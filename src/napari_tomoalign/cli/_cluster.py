@@ -33,7 +33,7 @@ def cluster_client(address: str, files: Sequence[Path]) -> Iterator[Any]:
         Of a scheduler, such as ``tcp://host:8786``; or ``"local"``: a worker for each core that
         this process may use.
     files : sequence of paths
-        That the workers are going to read.
+        That the workers are going to read, or to write to.
 
     Raises
     ------

@@ -107,6 +107,8 @@ def _with_workers(arguments: argparse.Namespace, job: Job) -> Iterator[Job]:
     if scratch is None and arguments.cluster != LOCAL:
         scratch = job.output
     files = [*map(Path, arguments.scan), *([] if scratch is None else [scratch])]
+    if arguments.format == "zarr":
+        files.append(job.output)  # which they write to
     with cluster_client(arguments.cluster, files) as client:
         run = replace(job.run, executor=as_executor(client), folder=scratch)
         yield replace(job, run=run)

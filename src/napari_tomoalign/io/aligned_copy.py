@@ -48,8 +48,8 @@ def apply_shifts(
     scan : Scan, path or sequence of paths
         What to align.
     out : path
-        ``.h5``, ``.tif`` or ``.mrc``. Its metadata say that it is aligned, and with what, and in
-        HDF5 where the axis is; in the other two it is in the middle.
+        ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``. Its metadata say that it is aligned, and with
+        what, and in the first two where the axis is; in the others it is in the middle.
     order : {3, "fourier"}
         Cubic spline, or Fourier shift with guarded edges.
     crop : bool

@@ -16,7 +16,7 @@ from ..images.shifting import places_of
 from ..images.source import as_source, blocks_of
 from .scan import Scan
 from .shifts.contents import ShiftsFile
-from .stacks.content import Content, Cuts, Pieces, StackInfo
+from .stacks.content import Content, Cuts, Pieces, StackInfo, length_of_piece
 from .stacks.output import StackOutput, holds_center
 
 __all__ = ["aligned_output"]
@@ -36,13 +36,13 @@ def aligned_output(
 ) -> StackOutput:
     """Return a scan of any size moved by minus its shifts, in one interpolation, to be written.
 
-    HDF5 says where the rotation axis is. TIFF and MRC have no place for that, and whoever opens
-    them takes it in the middle: there, the images are moved so that it is in the middle.
+    HDF5 and zarr say where the rotation axis is. TIFF and MRC have no place for that, and whoever
+    opens them takes it in the middle: there, the images are moved so that it is in the middle.
 
     Parameters
     ----------
     path : path
-        ``.h5``, ``.tif`` or ``.mrc``.
+        ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``.
     scan : Scan
         Read block by block of images.
     shifts : ShiftsFile
@@ -73,7 +73,9 @@ def aligned_output(
         channels=scan.channels,
         extra={"rotation_center": placed.center - moved.view[1].start},
     )
-    blocks = tuple((slice(*ends),) for ends in blocks_of(scan.projections.shape))
+    shape = scan.projections.shape
+    most = length_of_piece(next(blocks_of(shape))[1])
+    blocks = tuple((slice(*ends),) for ends in blocks_of(shape, most=most))
     pieces = Pieces(blocks, moved, executor, _AHEAD)
     return StackOutput(Path(path), Content(moved.shape, info, pieces))
 

@@ -1,4 +1,4 @@
-"""Files that are either there and whole, or not there."""
+"""Files, and folders that are one output, that are either there and whole, or not there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uuid import uuid4
 from .errors import DiskFull
 from .outputs import check_outputs
 
-__all__ = ["atomic_path", "require_room"]
+__all__ = ["atomic_path", "remove", "require_room", "size_of"]
 
 _LOG = logging.getLogger(__name__)
 # A file that is being written: .NAME.HOST-PROCESS-RANDOM.part.SUFFIX
@@ -48,6 +48,9 @@ def atomic_path(
 ) -> Iterator[Path]:
     """Give a name beside the file to write to; it becomes the file only when all went well.
 
+    So it is with a folder, but that one that is there is moved aside before: who is killed between
+    the two leaves none.
+
     Parameters
     ----------
     path : path
@@ -74,18 +77,18 @@ def atomic_path(
     check_outputs([path], overwrite=overwrite, record=record)
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leavings(path)
-    owner = f"{_host()}-{os.getpid()}-{uuid4().hex[:8]}"
-    aside = path.with_name(f".{path.stem}.{owner}.part{path.suffix}")
+    aside = _name_aside(path)
     try:
         yield aside
-        with aside.open("r+b") as file:  # Windows syncs only what is open for writing
-            os.fsync(file.fileno())
-        _replace(aside, path)
+        for written in _files_of(aside):
+            with written.open("r+b") as file:  # Windows syncs only what is open for writing
+                os.fsync(file.fileno())
+        with _moved_aside(path):
+            _replace(aside, path)
         _sync_folder(path.parent)
         _LOG.info("wrote %s", path)
     except BaseException as error:
-        with suppress(FileNotFoundError):
-            aside.unlink()
+        remove(aside)
         if _is_full(error):
             raise DiskFull(
                 errno.ENOSPC,
@@ -93,6 +96,41 @@ def atomic_path(
                 "was there before is untouched; make room, or write to another disk",
             ) from error
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder that is one output, where it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; 0 where nothing is there."""
+    return sum(file.stat().st_size for file in _files_of(path))
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path] if path.exists() else []
+    return [file for file in path.rglob("*") if file.is_file()]
+
+
+@contextmanager
+def _moved_aside(path: Path) -> Iterator[None]:
+    """Move a folder out of the way of what replaces it, which no system does at one go."""
+    if not path.is_dir():
+        yield
+        return
+    old = _name_aside(path)
+    os.replace(path, old)
+    try:
+        yield
+    except BaseException:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old)
 
 
 def _replace(aside: Path, path: Path) -> None:
@@ -119,6 +157,12 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _name_aside(path: Path) -> Path:
+    """Return a name beside a file for what is not in its place yet, or any more."""
+    owner = f"{_host()}-{os.getpid()}-{uuid4().hex[:8]}"
+    return path.with_name(f".{path.stem}.{owner}.part{path.suffix}")
+
+
 def _host() -> str:
     """Return eight digits for this machine: process numbers mean something on it only."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
@@ -132,7 +176,7 @@ def _clear_leavings(path: Path) -> None:
             match = _PART.search(entry.name) if entry.name.startswith(begun) else None
             if match and match["host"] == _host() and not _lives(int(match["process"])):
                 with suppress(OSError):
-                    os.unlink(entry.path)
+                    remove(Path(entry.path))
 
 
 def _lives(process: int) -> bool:

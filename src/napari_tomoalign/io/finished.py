@@ -113,7 +113,7 @@ def read_finished(folder: Path) -> FinishedRun:
 def _one_of(folder: Path, name: str) -> Path:
     """Return the file of this name, whatever its format."""
     for suffix in SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
+        if (folder / f"{name}{suffix}").exists():
             return folder / f"{name}{suffix}"
     raise FileNotFoundError(
         f"{folder} has shifts.h5 but no {name}{' or '.join(SUFFIXES)}: run 'napari-tomoalign "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,7 @@ _MARKS = {
 }
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 _TIFF = (".tif", ".tiff")
+_STORES = (".zarr",)  # folders that are one output
 _BESIDE = (".tif", ".tiff", ".mrc", ".ali", ".st", ".rec")  # stacks that have a .tlt beside them
 # The identity and two shifts with six decimals; IMOD itself writes three.
 _XF_LINE = (b"1.0000000", b"0.0000000", b"0.0000000", b"1.0000000")
@@ -80,7 +82,7 @@ def check_outputs(
             )
         for one in read:
             _refuse_input(output, one)
-        if output.is_dir():
+        if output.is_dir() and output.suffix.lower() not in _STORES:
             raise IsADirectoryError(f"{output} is a folder; give the name of a file")
         if not output.exists():
             continue
@@ -104,7 +106,7 @@ def _refuse_input(output: Path, read: Path) -> None:
     """Refuse to write a file that is read, or among the frames of a folder that is read."""
     if not read.exists():
         return
-    if output.exists() and output.samefile(read) and not read.is_dir():
+    if output.exists() and output.samefile(read):
         raise FileExistsError(f"{output} is what is read, so it is not replaced; name another")
     if not read.is_dir():
         return
@@ -127,11 +129,14 @@ def is_ours(path: Path) -> bool:
             return _is_our_tiff(path)
         if suffix == ".tlt":
             return _is_our_tilt_file(path)
+        if suffix in _STORES:
+            said = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+            return CREATOR in said["attributes"]
         with path.open("rb") as file:
             head = file.read(_ENDS)
             file.seek(max(len(head), path.stat().st_size - _ENDS))
             ends = head + file.read(_ENDS)
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return False
     if suffix == ".xf":
         return all(_is_our_transform(line) for line in head.splitlines()[:20])

@@ -23,7 +23,7 @@ from ..results import AlignmentResult, Measured
 from .channels import scan_for_alignment
 from .limits import free_memory
 from .scan import Scan
-from .stacks.content import Content, Cuts, Pieces, StackInfo
+from .stacks.content import Content, Cuts, Pieces, StackInfo, length_of_piece
 from .stacks.output import StackOutput
 
 __all__ = ["Method", "Slices", "slab_height", "volume_output"]
@@ -230,7 +230,7 @@ def volume_output(
     Parameters
     ----------
     path : path
-        ``.h5``, ``.tif`` or ``.mrc``.
+        ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``.
     slices : Slices
         What is written.
     scan : Scan
@@ -248,6 +248,7 @@ def volume_output(
     if executor is not None and is_elsewhere(executor):
         slices = replace(slices, alone=False)
     n, height = slices.geometry.n_rows, slab_height(slices.geometry, slices.memory)
+    height = length_of_piece(height) if height < n else n
     vertical = scan.rotation_axis == "vertical"
     slabs = [slice(first, min(first + height, n)) for first in range(0, n, height)]
     places = [(rows, slice(None), slice(None)) for rows in slabs]

@@ -14,7 +14,7 @@ from .._executors import WorkLost
 from ..backends import get_backend
 from ..results import AlignmentResult
 from .aligned_stack import aligned_output
-from .atomic import require_room
+from .atomic import remove, require_room, size_of
 from .errors import DiskFull
 from .locking import folder_lock
 from .outputs import check_outputs, is_ours
@@ -24,7 +24,7 @@ from .shifts.contents import ShiftsFile
 from .shifts.hashing import digest_of
 from .shifts.other_programs import export_shifts
 from .shifts.record import note_applied, write_shifts
-from .stacks.output import SUFFIXES, Progress, stack_outputs
+from .stacks.output import SUFFIXES, Progress, holds_channels, require_format, stack_outputs
 
 __all__ = ["all_result_files", "require_results_room", "result_files", "write_result"]
 
@@ -41,9 +41,9 @@ def result_files(
     directory : path
         Of the results.
     suffix : str
-        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``.
+        Of the stack and the volume: ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``.
     channels : bool
-        Several channels fit into HDF5 only: their stack is ``aligned.h5`` in any case.
+        Several: they fit into HDF5 and zarr only, else their stack is ``aligned.h5``.
 
     Returns
     -------
@@ -52,7 +52,10 @@ def result_files(
         ``"reconstruction"``, and ``"angles"`` beside a stack that has no room for them.
     """
     directory = Path(directory)
-    stack, *beside = stack_outputs(directory / f"aligned{'.h5' if channels else suffix}")
+    stack = directory / f"aligned{suffix}"
+    if channels and not holds_channels(stack):
+        stack = stack.with_suffix(".h5")
+    stack, *beside = stack_outputs(stack)
     return {
         "shifts": directory / "shifts.h5",
         "csv": directory / "shifts.csv",
@@ -93,7 +96,10 @@ def require_results_room(
     ------
     DiskFull
         How much they need, and how much is free.
+    ValueError
+        The format's library is not installed.
     """
+    require_format(f"results{suffix}")
     files = result_files(directory, suffix, channels=scan.projections.ndim == 4)
     n, n_rows, n_columns, *channels = scan.projections.shape
     needed = 0
@@ -102,8 +108,7 @@ def require_results_room(
     if reconstruction:
         needed += 4 * n_rows * n_columns**2
     for name in ("aligned", "reconstruction"):
-        if files[name].is_file():
-            needed -= files[name].stat().st_size
+        needed -= size_of(files[name])
     there = next(
         one for one in (Path(directory), *Path(directory).absolute().parents) if one.exists()
     )
@@ -141,8 +146,8 @@ def write_result(
     overwrite : bool
         Replace files that are there.
     suffix : str
-        Of the stack and the volume: ``.h5``, ``.tif`` or ``.mrc``. Several channels fit into
-        HDF5 only: their stack is ``aligned.h5`` in any case.
+        Of the stack and the volume: ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``. Several channels fit
+        into the first two only: else their stack is ``aligned.h5``.
     aligned, reconstruction : bool
         Write the stack; write the volume. Those of an older run do not stay.
     method : Method, optional
@@ -210,7 +215,7 @@ def write_result(
         kept = {*paths.values(), *beside, files["settings"], files["picture"], files["page"]}
         others = all_result_files(directory) - kept
         for old in [file for file in others if overwrite and file.exists() and is_ours(file)]:
-            old.unlink()  # of an older run: it would be taken for this one's
+            remove(old)  # of an older run: it would be taken for this one's
     return paths
 
 

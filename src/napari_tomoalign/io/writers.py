@@ -36,7 +36,7 @@ def write_aligned(
     Parameters
     ----------
     path : path
-        ``.h5``, ``.tif`` or ``.mrc``.
+        ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``.
     stack : (n_angles, n_rows, n_columns[, n_channels]) array
         The rotation axis vertical; turned back for a scan whose axis is horizontal.
     scan : Scan
@@ -91,7 +91,7 @@ def write_volume(
     Parameters
     ----------
     path : path
-        ``.h5``, ``.tif`` or ``.mrc``.
+        ``.h5``, ``.zarr``, ``.tif`` or ``.mrc``.
     volume : (n_slices, n_y, n_x) array
         About a vertical axis.
     scan : Scan

@@ -13,6 +13,7 @@ from ...images.source import ArraySource
 from ..angle_files import angles_beside, read_angles
 from ..angles import in_radians
 from ..errors import ScanFileError
+from ..outputs import CREATOR
 from ..raw import RawScan, ReadOptions, named_axes, stack_of
 from ..units import METRES
 
@@ -82,7 +83,21 @@ def read(path: Path, options: ReadOptions) -> RawScan:
     size, unit = ngff.pixel(stack.axes[2]) if ngff else (None, "")
     if size is not None:
         source["pixel_size"] = "OME-NGFF metadata"
-    return RawScan(stack, angles=angles, pixel_size=size, pixel_unit=unit, source=source)
+    said = opened.attrs.get(CREATOR, {})  # what this program writes
+    if "pixel_size" in said:
+        size, unit = float(said["pixel_size"]), str(said["pixel_unit"])
+        source["pixel_size"] = f"attribute {CREATOR}"
+    if "aligned_with" in said:
+        source["aligned"] = str(said["aligned_with"])
+    return RawScan(
+        stack,
+        angles=angles,
+        pixel_size=size,
+        pixel_unit=unit,
+        channels=tuple(filter(None, str(said.get("channels", "")).split(";"))),
+        source=source,
+        rotation_axis=said.get("rotation_axis"),
+    )
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 from ..._executors import in_order
 from ...geometry import RotationAxis
 
-__all__ = ["Content", "Cuts", "Pieces", "StackInfo"]
+__all__ = ["Content", "Cuts", "Pieces", "StackInfo", "length_of_piece"]
 
 Cuts = tuple[slice, ...]
 """Where values belong, a slice for each of the first axes."""
 _Made = TypeVar("_Made")
+
+
+def length_of_piece(most: int) -> int:
+    """Return how long pieces of a whole are that may be so long: chunks of any format fit in."""
+    length: int = 2 ** (max(1, most).bit_length() - 1)
+    return length
 
 
 @dataclass(frozen=True, eq=False)

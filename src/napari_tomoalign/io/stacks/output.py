@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,16 +16,26 @@ from numpy.typing import NDArray
 from ..atomic import atomic_path, require_room
 from ..outputs import check_outputs
 from . import hdf5, mrc, tiff
+from . import zarr as zarr_stores
 from .content import Content
 
-__all__ = ["SUFFIXES", "Progress", "StackOutput", "holds_center", "read_volume", "stack_outputs"]
+__all__ = [
+    "SUFFIXES",
+    "Progress",
+    "StackOutput",
+    "holds_center",
+    "holds_channels",
+    "read_volume",
+    "require_format",
+    "stack_outputs",
+]
 
 PathLike = str | os.PathLike[str]
 Progress = Callable[[str, int, int], object]
 """Gets the name of a file, how many of its bytes are written, and how many there are."""
 
 # A new format is one module and one entry here.
-_FORMATS: tuple[ModuleType, ...] = (hdf5, tiff, mrc)
+_FORMATS: tuple[ModuleType, ...] = (hdf5, tiff, mrc, zarr_stores)
 _KNOWN: dict[str, Any] = {suffix: kind for kind in _FORMATS for suffix in kind.SUFFIXES}
 
 SUFFIXES: tuple[str, ...] = tuple(kind.SUFFIXES[0] for kind in _FORMATS)
@@ -36,6 +47,21 @@ def _format_of(path: PathLike) -> Any:
     if suffix not in _KNOWN:
         raise ValueError(f"{path}: unknown suffix {suffix!r}; known are {', '.join(_KNOWN)}")
     return _KNOWN[suffix]
+
+
+def require_format(path: PathLike) -> None:
+    """Refuse a format that cannot be written here.
+
+    Raises
+    ------
+    ValueError
+        An unknown suffix, or its library is not installed.
+    """
+    if _format_of(path) is zarr_stores and find_spec("zarr") is None:
+        raise ValueError(
+            f"to write {Path(path).name} needs the zarr package, which is not installed here: "
+            "pip install 'napari-tomoalign[zarr]'"
+        )
 
 
 def stack_outputs(path: PathLike) -> tuple[Path, ...]:
@@ -61,6 +87,17 @@ def holds_center(path: PathLike) -> bool:
     return bool(_format_of(path).HOLDS_GEOMETRY)
 
 
+def holds_channels(path: PathLike) -> bool:
+    """Tell whether several channels fit into a format, by its suffix.
+
+    Raises
+    ------
+    ValueError
+        An unknown suffix.
+    """
+    return bool(_format_of(path).HOLDS_CHANNELS)
+
+
 def read_volume(path: Path) -> NDArray[np.float32]:
     """Return the values of a volume that was written here; whatever its library raises."""
     return np.asarray(_format_of(path).read_volume(path), dtype=np.float32)
@@ -73,14 +110,14 @@ class StackOutput:
     Attributes
     ----------
     path : path
-        ``.h5`` (Data Exchange layout), ``.tif`` or ``.mrc``. Beside the last two a ``.tlt`` file
-        is written with the angles.
+        ``.h5`` (Data Exchange layout), ``.zarr``, ``.tif`` or ``.mrc``. Beside the last two a
+        ``.tlt`` file is written with the angles.
     content : Content
 
     Raises
     ------
     ValueError
-        An unknown suffix, or channels in a format that has none.
+        A suffix that is unknown or whose library is missing, or channels in a format that has none.
     """
 
     path: Path
@@ -88,10 +125,10 @@ class StackOutput:
 
     def __post_init__(self) -> None:
         """Refuse a format that is none, or cannot hold it."""
-        kind = _format_of(self.path)
-        if len(self.content.shape) == 4 and not kind.HOLDS_CHANNELS:
+        require_format(self.path)
+        if len(self.content.shape) == 4 and not holds_channels(self.path):
             raise ValueError(
-                f"{self.path}: several channels fit into HDF5 only; take the suffix .h5"
+                f"{self.path}: several channels fit into HDF5 and zarr only; take the suffix .h5"
             )
 
     @property
