@@ -80,12 +80,8 @@ def get_backend(
         The backend, or the GPU, is not there.
     """
     if name == "auto":
-        name = "warp" if use_gpu else available_backends()[0]
-    if name not in backend_names():
-        raise ValueError(
-            f"unknown backend {name!r}; known are 'auto', {', '.join(map(repr, backend_names()))}"
-        )
-    if name not in _OURS:
+        name = "warp" if use_gpu else next(one for one in _OURS if how_to_install(one) is None)
+    if name not in _OURS:  # all distributions are looked through for others, which takes a while
         return _registered(name, workers, use_gpu)
     module, package, command = _OURS[name]
     if how_to_install(name) is not None:
@@ -100,7 +96,11 @@ def get_backend(
 
 def _registered(name: str, workers: int | None, use_gpu: bool) -> Backend:
     """Return the engine of another distribution."""
-    point = _others()[name]
+    others = _others()
+    if name not in others:
+        known = ", ".join(map(repr, ("auto", *_OURS, *sorted(others))))
+        raise ValueError(f"unknown backend {name!r}; known are {known}")
+    point = others[name]
     try:
         create = point.load()
     except (ImportError, AttributeError, OSError) as error:
