@@ -16,6 +16,7 @@ from .._executors import in_order, is_elsewhere
 from .._typing import Array, Stack
 from ..backends.slab import SlabBackend, SlabDone, SlabKept, SlabSums, SlabWork
 from ..backends.volumes import check_mass, check_volume
+from ..geometry import ScanGeometry
 from ..images.filtering import counted_pixels
 from ..images.refining import COMPARED_HALO, NormalEquations
 from ..images.scratch import rows_in_place
@@ -70,16 +71,23 @@ class Evaluation:
         measured, weights = level.moved(self.poses, run.parameters.workers, around)
         whole = level.placed(self.poses)
         geometry = whole.rows_of(around)
+        volume, reprojected = self.predicted(measured, weights, geometry)
+        sums = self._compared(measured, weights, reprojected, volume, slab)
+        made = Model(measured, weights, volume, reprojected, whole, sums, self.poses)
+        return without_halo(made, slab)
+
+    def predicted(
+        self, measured: Stack, weights: NDArray[Any], geometry: ScanGeometry
+    ) -> tuple[Stack, Stack]:
+        """Return the reconstruction of the trusted ones of some images, and all reprojections."""
         given = measured, weights, geometry
         if not self.trusted.all():
             part = geometry.subset(self.trusted)
             given = measured[self.trusted], weights[self.trusted], part
-        volume = reconstruct(run, self.truncation, *given)
-        found = run.backend.operator(geometry)(volume)
-        reprojected = check_projections(found, geometry, run.backend.name)
-        sums = self._compared(measured, weights, reprojected, volume, slab)
-        made = Model(measured, weights, volume, reprojected, whole, sums, self.poses)
-        return without_halo(made, slab)
+        backend = self.run.backend
+        volume = reconstruct(self.run, self.truncation, *given)
+        found = backend.operator(geometry)(volume)
+        return volume, check_projections(found, geometry, backend.name)
 
     def _compared(
         self,
