@@ -16,7 +16,8 @@ One iteration:
 10. the step that brings the measured centre of mass onto the reconstruction's;
 11. a direction that is switched off stays as it was (`loop.steps` for 7 to 11);
 12. accelerate, add to the total shifts, take out what only says that the object lies elsewhere,
-    and stop when nothing moves any more (`loop.schedule`).
+    and stop when nothing moves any more; a last step that noise hides is not taken
+    (`loop.schedule`).
 
 Levels of binned images come first. The method is that of mumott's phase-matching alignment (joint
 reprojection: Gürsoy et al. 2017, doi 10.1038/s41598-017-12141-9). On purpose otherwise here: the
@@ -44,6 +45,7 @@ from numpy.typing import ArrayLike
 
 from ._executors import as_executor
 from ._signatures import spelled_out
+from ._typing import Array
 from .backends import Backend
 from .loop.backgrounds import prepared
 from .loop.cleaning import cleaned
@@ -64,9 +66,16 @@ from .loop.steps import find_moves, update
 from .loop.template_noise import noise_share
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
-from .loop.verdict import judge
+from .loop.verdict import judge, uncertainty
 from .loop.whole_steps import ask_axis, longest
-from .results import AlignmentResult, AlignmentState, IterationRecord, Resume, freeze
+from .results import (
+    TRUSTED,
+    AlignmentResult,
+    AlignmentState,
+    IterationRecord,
+    Resume,
+    freeze,
+)
 from .start.axis import Axis
 from .start.checks import check
 from .start.run import Run
@@ -183,6 +192,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
     level = level_of(start, schedule.binning, truncation.grid(poses.frame, last=schedule.last))
     began = time.perf_counter()
     at = Standing.of(run, start, level, truncation, poses, confidence)
+    known: Known | None = None
     if schedule.finished:  # a run that had ended: what is missing are its images
         misfit = standard_errors(run, start, level, at.model, confidence).misfit
         seen = at.pictured
@@ -200,10 +210,16 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         axis = ask_axis(run, start, level, truncation, poses, confidence, told)
         turns = {**told.moves, **axis.whole(longest(poses))}
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
-        poses = stepped(update(run, start, poses, step, pull, confidence), turn)
-        del model, at  # make room for the next one
-        at = Standing.of(run, start, level, truncation, poses, confidence)
-        known = standard_errors(run, start, level, at.model, confidence)
+        there = stepped(update(run, start, poses, step, pull, confidence), turn)
+        longest_move = schedule.would_rest(moves, drawn, confidence)
+        known = _stays(at, known, schedule, longest_move, there, confidence)
+        if known is not None:
+            at = replace(at, confidence=confidence)
+        else:
+            poses = there
+            del model, at  # make room for the next one
+            at = Standing.of(run, start, level, truncation, poses, confidence)
+            known = standard_errors(run, start, level, at.model, confidence)
         record = make_record(
             at,
             len(history) + 1,
@@ -245,6 +261,30 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
                 start, schedule.binning, truncation.grid(poses.frame, last=schedule.last)
             )
             at = Standing.of(run, start, level, truncation, poses, confidence)
+            known = None
+
+
+def _stays(
+    at: Standing,
+    known: Known | None,
+    schedule: Schedule,
+    longest_move: float,
+    there: Poses,
+    confidence: Array,
+) -> Known | None:
+    """Return what is known where the run stands, if it stays there rather than go elsewhere.
+
+    It does where the last step of a level is lost in noise: nothing would be known better there,
+    and the evaluation would cost as much as any.
+    """
+    run, start, before = at.run, at.start, at.confidence
+    if not (np.isfinite(longest_move) and np.array_equal(before >= TRUSTED, confidence >= TRUSTED)):
+        return None
+    if known is None:
+        known = standard_errors(run, start, at.level, at.model, confidence)
+    error = uncertainty(start, at.poses.errors_on_detector(known.errors), confidence)
+    change = there.absolute - at.poses.absolute
+    return known if schedule.stays(longest_move, change, confidence, error) else None
 
 
 def _look_twice(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align, alignment_error
+from napari_tomoalign.loop.evaluating import Evaluation
 from napari_tomoalign.loop.verdict import TAKEN_BACK
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
 
@@ -136,3 +137,28 @@ def test_no_frame_is_flung_out_of_the_field(scan):
     sound = np.setdiff1d(np.arange(30), [4, 20])
     assert (result.confidence[[4, 20]] < 0.5).all()
     assert (result.confidence[sound] >= 0.5).all()
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.0])
+def test_a_last_step_is_taken_unless_noise_hides_it(noise, monkeypatch):
+    evaluations, evaluated = [], Evaluation.__call__
+    monkeypatch.setattr(
+        Evaluation, "__call__", lambda *given: evaluations.append(1) or evaluated(*given)
+    )
+    scan = simulate(32, 24, noise=noise, seed=1)
+    counts = []
+    result = align(
+        scan.projections,
+        scan.angles,
+        precision=0.0,
+        callback=lambda state: counts.append(len(evaluations)),
+        **QUICK,
+    )
+    before, last = result.history[-2:]
+    assert result.converged
+    assert last.moves.any()
+    assert np.array_equal(last.shifts, before.shifts) == (noise > 0)
+    look = 1  # a second one, where shifts are displaced
+    assert counts[-1] - counts[-2] == look + (noise == 0)
+    error = np.sqrt(np.nanmean(np.sum(last.standard_error**2, axis=1)))
+    assert (last.rms_move < 0.1 * error) == (noise > 0)

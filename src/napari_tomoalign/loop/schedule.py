@@ -34,6 +34,10 @@ _RESTING = 0.5  # of the precision, largest move: the RMS of what is left to go 
 # Times the precision: stated errors are 6 to 23 % above the true ones (`simulate`, 128 pixels, 180
 # angles, eight seeds), and a finer level is eight times the work.
 _ENOUGH = 1.1
+# Of the standard error (RMS): a last step that is shorter is not taken, and the evaluation that it
+# would cost is saved. An iteration finds a part only of what is left to go: with 0.2, errors of
+# tests/benchmarks/accuracy.py --quick rise by 1 to 8 %, and by 1 % at most with this.
+_LOST = 0.1
 _SMALL_SHARE = 0.1  # of a projection's wrong turn that an iteration finds, at least
 _COARSE_ITERATIONS = 10  # at most, at one coarse level
 
@@ -196,23 +200,68 @@ class Schedule:
         """Take in an iteration, and whether the level rests."""
         self._iteration = record.iteration
         self._allowed -= 1
-        drawn = record.drawn
-        moves = self.gauge_free(record.moves, drawn, record.confidence)
-        self._latest[drawn] = np.hypot(*moves[drawn].T)
-        counted = self._valid & (record.confidence >= TRUSTED)
-        largest = float(self._latest[counted if counted.any() else self._valid].max())
-        resolved = self._resolved
+        self._latest = self._lengths(record.moves, record.drawn, record.confidence)
+        largest, resolved = self._longest(self._latest, record.confidence), self._resolved
         self.captured = self.captured or largest < _CAPTURED * self.binning
-        # What acceleration adds must rest as well.
-        self._largest = max(largest, float(np.hypot(*self._step.T).max()), self._turned)
+        self._largest = max(largest, self._added)
         self.rests = resolved and self._largest < self.tolerance
+
+    def _lengths(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> Array:
+        """Return how long the latest move of each projection is, when some have been drawn."""
+        latest = self._latest.copy()
+        latest[drawn] = np.hypot(*self.gauge_free(moves, drawn, confidence)[drawn].T)
+        return latest
+
+    def _longest(self, lengths: Array, confidence: Array) -> float:
+        """Return the largest length of those frames that count."""
+        counted = self._valid & (confidence >= TRUSTED)
+        return float(lengths[counted if counted.any() else self._valid].max())
+
+    @property
+    def _added(self) -> float:
+        """The longest step and turn: what acceleration adds must rest as well."""
+        return max(float(np.hypot(*self._step.T).max()), self._turned)
+
+    def would_rest(self, moves: Array, drawn: NDArray[np.intp], confidence: Array) -> float:
+        """Return the longest move of an iteration that no record has yet; infinite: no rest.
+
+        Infinite, too, where moves have chance in them, are those of held frames, or turn something.
+        """
+        if self._chance or self._held or self._parameters.unknowns or not self._resolved:
+            return np.inf
+        longest = self._longest(self._lengths(moves, drawn, confidence), confidence)
+        longest = max(longest, self._added)
+        return longest if longest < self.tolerance else np.inf
+
+    def stays(self, longest: float, change: Array, confidence: Array, error: float) -> bool:
+        """Return whether a step is not worth being taken: the level ends with it and without.
+
+        Parameters
+        ----------
+        longest : float
+            See `would_rest`.
+        change : (n_angles, 2) array
+            What the step would change of shifts and centre.
+        confidence : (n_angles,) array
+        error : float
+            Pixels (RMS): what is known of shifts where the run stands.
+        """
+        counted = self._valid & (confidence >= TRUSTED)
+        lost = float(np.sum(change**2)) / max(int(np.count_nonzero(counted)), 1)
+        if not (np.isfinite(error) and lost < (_LOST * error) ** 2):
+            return False
+        return self.last or not error <= _ENOUGH * self._precision or self._at_rest(longest)
+
+    def _at_rest(self, largest: float) -> bool:
+        """Return whether moves are as short as the last ones of a run that a level ends."""
+        return largest < max(self._parameters.tolerance, _RESTING * self._precision)
 
     def ends(self, error: float) -> bool:
         """Return whether the run ends here, if shifts are known to ``error`` pixels (RMS)."""
         if self.last:
             return self.rests or self._allowed < 1
-        at_rest = self._largest < max(self._parameters.tolerance, _RESTING * self._precision)
-        return self.rests and at_rest and error <= _ENOUGH * self._precision
+        known = error <= _ENOUGH * self._precision
+        return self.rests and self._at_rest(self._largest) and known
 
     def settle(self, error: float) -> None:
         """End the run, go on at this level, or begin the next one.
