@@ -1,11 +1,14 @@
 """Errors, layers that go away, and what is kept; the window itself plays no part."""
 
+import ast
 import gc
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_tomoalign._napari import _words
 from napari_tomoalign._napari._words import in_window_words
 from napari_tomoalign.findings import Finding
 
@@ -136,3 +139,16 @@ def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
     assert len(states) == 50
     assert sum(state() is not None for state in states) <= 2
     assert len(widget.session.course.history) == 50
+
+
+def test_what_the_window_says_otherwise_is_still_said_so():
+    """One that was changed in the package would go untranslated."""
+    package = Path(_words.__file__).parents[1]
+    texts = [
+        str(node.value)
+        for path in package.rglob("*.py")
+        if path.name != "_words.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert [said for said in _words._PHRASES if not any(said in text for text in texts)] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtGui import QIcon, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -114,10 +114,28 @@ def small_button(text: str, tooltip: str) -> QToolButton:
 
 def hint(text: str = "") -> QLabel:
     """Return a label for a remark: it wraps, and can be selected and copied."""
-    label = QLabel(text)
+    label = _Wrapped(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+class _Wrapped(QLabel):
+    """A label that is never lower than its lines: layouts within layouts do not ask for that."""
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Take the height that the text needs at the new width."""
+        super().resizeEvent(event)
+        self._take_height()
+
+    def setText(self, text: str | None) -> None:
+        """Show another text."""
+        super().setText(text)
+        self._take_height()
+
+    def _take_height(self) -> None:
+        self.setMinimumHeight(0)  # which Qt would count
+        self.setMinimumHeight(max(self.heightForWidth(self.width()), 0))
 
 
 def folding(title: str, content: QWidget, *, expanded: bool) -> QCollapsible:

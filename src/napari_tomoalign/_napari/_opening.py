@@ -37,7 +37,7 @@ _PARTS = {  # argument of read_scan: (label, fewest axes, most axes)
     "keys": ("Image keys", 1, 1),
 }
 _WORDS = {
-    "data": ("data", "proj", "image", "tomo"),
+    "data": ("data", "proj", "image", "img", "tomo"),
     "angles_path": ("angle", "theta", "rot", "tilt"),
     "flats": ("flat", "white", "bright", "open"),
     "darks": ("dark", "black"),
@@ -103,12 +103,13 @@ class DatasetPicker(QDialog):
         return {name: part.value for name, part in self.parts.items() if part.value is not None}
 
     def _propose(self) -> None:
-        """Take what has a telling name and a length that matches the largest stack of such a name.
+        """Take the largest stack of a telling name, or of any; of the rest what fits it by name.
 
         White and dark fields may be called data, too: what is named as they are is no scan.
         """
         fields, named = {*self._named("flats"), *self._named("darks")}, self._named("data")
         stacks = [name for name in named if name not in fields] or named
+        stacks = stacks or [name for name in self.parts["data"].choices if name is not None]
         if not stacks:
             return
         self.parts["data"].value = max(stacks, key=lambda name: prod(self._shapes[name]))

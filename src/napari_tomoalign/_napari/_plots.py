@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, QTimer
@@ -205,6 +205,10 @@ def _draw_convergence(moves: Axes, course: Course) -> None:
             moves.axvline(at, linewidth=0.8, **faint)
             moves.text(at, 0.98, f" ÷{after.binning}", **place, **faint)
     moves.set_yscale("log")
+    least, most = moves.get_ylim()
+    if most < 10 * least:  # a decade at least, so that a number stands at the axis
+        moves.set_ylim(most / 10, most)
+    moves.yaxis.set_minor_formatter(NullFormatter())  # they would lie over each other
     moves.set_xlim(0.5, max(5.5, count + 0.5))
     moves.xaxis.set_major_locator(MaxNLocator(integer=True))
     low, high = right.get_ylim()

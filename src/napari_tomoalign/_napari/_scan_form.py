@@ -17,6 +17,7 @@ from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ..steering import ScanSource
 from ._forms import LayerChooser, in_degrees, widgets_of
+from ._frames import AXIS_LABELS
 from ._layers import finest, is_stack, placement_of
 from ._layout import column, form, hint, row, small_button
 from ._metadata import angles_in, carries_angles, role_in
@@ -271,7 +272,6 @@ class ScanForm(QWidget):
             ("First, °", self.fields["first"].native),
             ("Last, °", self.fields["last"].native),
             ("", self.fields["file"].native),
-            ("", self.summary),
             ("Rotation axis", self.fields["rotation_axis"].native),
             ("Centre, px", self.fields["center"].native),
             ("Axis turn, lean, °", row(*(self.fields[name].native for name in _AXIS), stretch=0)),
@@ -283,6 +283,7 @@ class ScanForm(QWidget):
             ("Transmission", self.fields["transmission"].native),
         ):
             layout.addRow(label, widget)
+        layout.insertRow(layout.getWidgetPosition(self.fields["file"].native)[0] + 1, self.summary)
         self._form = layout
         column(self).addLayout(layout)
 
@@ -293,6 +294,8 @@ class ScanForm(QWidget):
                 angles.value = FROM_LAYER
             elif angles.value == FROM_LAYER:
                 angles.value = UNKNOWN
+            if self._viewer.dims.ndim == layer.ndim:
+                self._viewer.dims.axis_labels = AXIS_LABELS[-layer.ndim :]
             axis = layer.metadata.get("rotation_axis")
             if axis in ("vertical", "horizontal"):
                 self.fields["rotation_axis"].value = axis

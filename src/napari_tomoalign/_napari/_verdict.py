@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from ..findings import Finding
@@ -13,7 +14,7 @@ from ._words import in_window_words, title_of
 
 __all__ = ["VerdictPanel", "label_of"]
 
-_TALLEST = 130  # pixels of the advice: more is scrolled, so that the plots keep their room
+_TALLEST = 130, 0.2  # pixels or part of the dock: more advice is scrolled, the plots keep room
 
 
 def label_of(finding: Finding, parameters: AlignmentParameters) -> str:
@@ -65,7 +66,7 @@ class VerdictPanel(QWidget):
         buttons = QHBoxLayout()
         buttons.setSpacing(SPACING)
         for button in (self.verify, self.save, self.undo, self.redo):
-            buttons.addWidget(button, 1)
+            buttons.addWidget(button)
         layout = column(self)
         for widget in (self.headline, self.verified, self._scroll):
             layout.addWidget(widget)
@@ -118,8 +119,20 @@ class VerdictPanel(QWidget):
         for finding in findings:
             self._column.addWidget(self._line(finding, parameters))
         self._scroll.setVisible(bool(findings))
-        height = self._lines.sizeHint().height() + 4
-        self._scroll.setFixedHeight(min(max(height, 44), _TALLEST) if findings else 0)
+        self._take_height()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Give the advice the height that it needs at the new width."""
+        super().resizeEvent(event)
+        self._take_height()
+
+    def _take_height(self) -> None:
+        width = self.width() - self._scroll.verticalScrollBar().sizeHint().width() - SPACING
+        pixels, part = _TALLEST
+        dock = self.parentWidget()
+        tallest = pixels if dock is None else max(pixels, int(part * dock.height()))
+        needed = max(self._column.heightForWidth(width), 0)  # -1 where there is nothing
+        self._scroll.setFixedHeight(min(needed, tallest))
 
     def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()

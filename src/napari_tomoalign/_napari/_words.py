@@ -32,6 +32,10 @@ _PHRASES = {
     "initial_shifts": "shifts (Load shifts…)",
     "mask them with weights=np.isfinite(projections)": "mask them (Draw marks them in a new mask)",
     "mask them with weights": "mask them",
+    (
+        'read the scan with rotation_axis="horizontal", or "vertical" where it was read as '
+        "horizontal"
+    ): "turn it",
 }
 _KNOWN = {*_LABELS, *(spec.name for spec in fields(AlignmentParameters))}
 
