@@ -283,3 +283,22 @@ def test_a_session_is_the_viewers_and_goes_with_it():
     del viewer, session
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("size", [9, 18])
+def test_nothing_that_is_said_is_cut_off(widget, loop, run, qtbot, size):
+    long = "much is said, in more words than one line holds, and all of it should be read"
+    loop.findings = (Finding("a", long, {"transmission": True}), Finding("b", long))
+    loop.states = 1
+    layer = widget.scan.layer.value
+    layer.metadata = {**layer.metadata, "preparation": (long, long)}
+    widget.reset_choices()
+    widget.setStyleSheet(f"QWidget {{ font-size: {size}pt; }}")
+    widget.resize(400, 900)
+    widget.show()
+    run(widget)
+    for label in (widget.scan.summary, widget.verdict.headline, widget.run_bar.status):
+        assert label.height() >= label.heightForWidth(label.width()), label.text()
+    button = widget.verdict.buttons()[0]
+    qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect(), timeout=2000)
+    assert widget.verdict.save.width() >= widget.verdict.save.sizeHint().width()
