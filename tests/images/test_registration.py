@@ -180,6 +180,19 @@ def test_gauss_newton_takes_gain_and_offset_for_what_they_are():
     np.testing.assert_allclose(found.shifts, [[0.2, -0.3]], atol=0.05)
 
 
+def test_gauss_newton_moves_what_a_border_cuts_though_another_gain_would_hide_it():
+    """At unit gain the step raises the difference: it takes the gain that is found with it."""
+    row, column = np.mgrid[:40, :48]
+    reference, measured = (
+        np.exp(-((row + 3 - shift) ** 2 + (column - 20) ** 2) / 50).astype(np.float32)[None]
+        for shift in (0.0, 0.05)
+    )
+    weights = np.ones_like(reference)
+    weights[:, [0, -1]] = 0  # as the loop leaves a margin
+    found = one_step(0.9 * measured, reference, weights)
+    np.testing.assert_allclose(found.shifts, [[0.05, 0.0]], atol=0.01)
+
+
 def test_gauss_newton_leaves_masked_garbage_out():
     shifts = np.array([[0.2, -0.3]])
     measured, reference, weights = pair(shifts)

@@ -165,7 +165,11 @@ def guarded(
     equations: NormalEquations,
     change: Callable[[NDArray[np.intp], Array], Array],
 ) -> Peaks:
-    """Return the steps, along rows and columns, that lower the weighted difference; the others: 0.
+    """Return the steps along rows and columns; 0 where a long one does not hold what it promises.
+
+    A short step lowers the difference with the gain and the offset that are found with it. At unit
+    gain alone it may raise it where a border cuts the object: its slope is no longer orthogonal to
+    the object itself.
 
     Parameters
     ----------
@@ -176,15 +180,14 @@ def guarded(
         is after the opposite one (see `step_change`), in the unit of the equations: asked where
         steps are so long that sums at no shift cannot say.
     """
-    step = -equations.solve()[0][:, :2]
+    step = np.nan_to_num(-equations.solve()[0][:, :2])
     length = np.hypot(*step.T)
     step *= np.minimum(1, _LONGEST_STEP / np.maximum(length, 1e-12))[:, None]
-    # To first order the difference falls along the step by as much as it rises along its opposite.
-    slope = np.einsum("ni,ni->n", equations.right[:, :2], np.nan_to_num(step))
-    step[slope >= 0] = 0.0
     long = np.flatnonzero(np.hypot(*step.T) > LONG_STEP)
     if len(long):
-        foretold = 4 * slope[long]
+        # To first order it falls along a step by as much as it rises along the opposite one.
+        slope = np.einsum("ni,ni->n", equations.right[long, :2], step[long])
+        foretold = 4 * np.minimum(slope, 0)
         step[long[~(change(long, step[long]) < _AS_FORETOLD * foretold)]] = 0.0
     return Peaks(step, equations.coefficient())
 
