@@ -21,6 +21,17 @@ def phantom():
     return simulate(32, 24, jitter=1.5, drift=1.0)
 
 
+@pytest.fixture
+def blank_picture(monkeypatch):
+    """Leave the report's picture empty: to draw it takes longer than to align a small scan.
+
+    It is looked at in the report's own tests, and in those that align in a process of their own.
+    """
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr("napari_tomoalign.report.page.plot_run", lambda *_, **__: Figure((1, 1)))
+
+
 @pytest.fixture(name="make_state")
 def make_state_fixture():
     return make_state

@@ -10,6 +10,11 @@ from commands import SMALL
 from napari_tomoalign.cli import main
 
 
+@pytest.fixture(autouse=True)
+def quick(blank_picture: None) -> None:
+    """Make commands quick; fixtures of whole modules are made before, with all that is drawn."""
+
+
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "scan.h5"

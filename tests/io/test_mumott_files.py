@@ -81,6 +81,7 @@ def test_offsets_and_weights_are_read(scan, tmp_path):
     np.testing.assert_array_equal(import_shifts(path), found.initial_shifts)
 
 
+@pytest.mark.usefixtures("blank_picture")
 def test_the_command_line_aligns_a_container(scan, tmp_path, capsys):
     path = write(tmp_path / "a.h5", scan)
     assert main(["info", str(path)]) == 0
@@ -119,6 +120,7 @@ def test_a_rotation_and_a_tilt_are_read(tilted):
         read_scan(path, rotation_axis="vertical")
 
 
+@pytest.mark.usefixtures("blank_picture")
 def test_the_command_line_aligns_two_axes(tilted, tmp_path, capsys):
     scan, rotations, path = tilted
     assert main(["info", str(path)]) == 0

@@ -72,6 +72,7 @@ def test_from_a_file_to_an_aligned_file(tmp_path, scan):
     assert np.std(aligned, axis=0).mean() < 0.4 * np.std(before, axis=0).mean()
 
 
+@pytest.mark.usefixtures("blank_picture")
 def test_the_command_line_resumes_a_scan_by_its_rotations_and_turns(tmp_path):
     """They were told in Python, and the file of the scan knows nothing of them."""
     scan = simulate(20, 12, axis_angle=8.0, noise=0.01, jitter=0.5, drift=0.5, seed=1)
@@ -97,6 +98,7 @@ def test_the_command_line_resumes_a_scan_by_its_rotations_and_turns(tmp_path):
     np.testing.assert_array_equal(found.shifts, whole.shifts)
 
 
+@pytest.mark.usefixtures("blank_picture")
 def test_a_turn_in_imods_transforms_is_where_a_run_starts(tmp_path):
     scan = simulate(20, 12, axis_angle=8.0, noise=0.01, jitter=0, drift=0, seed=1)
     path = write_scan(tmp_path / "scan.h5", scan.projections, scan.angles)

@@ -129,6 +129,7 @@ def test_options_that_are_no_numbers(tmp_path, options, message):
         read_scan(tmp_path / "a.npy", **{"first_last": (0.0, 150.0), **options})
 
 
+@pytest.mark.usefixtures("blank_picture")
 def test_a_simulated_scan_of_one_row_is_aligned(tmp_path, capsys):
     scan, run = tmp_path / "row.h5", tmp_path / "run"
     words = ["--n-rows", "1", "--size", "48", "--n-angles", "40", "--jitter", "2", "--drift", "0"]

@@ -226,7 +226,8 @@ class Backend(Protocol):
     """A tomography engine as the loop sees it.
 
     Arrays are float32, C-contiguous or not; what comes in is never modified. A backend never
-    assumes that it sees all detector rows: every row is a slice of its own.
+    assumes that it sees all detector rows: every row is a slice of its own. One that derives from
+    this class leaves out what has an answer here.
     """
 
     @property
@@ -238,6 +239,19 @@ class Backend(Protocol):
     def algorithms(self) -> Sequence[str]:
         """Names of the reconstructions that can take part in the loop here."""
         ...
+
+    @property
+    def whole_rows(self) -> bool:
+        """Whether it is made for the images as they are: none of their rows are asked for alone."""
+        return False
+
+    def describe(self) -> str:
+        """Return what it runs on."""
+        return "CPU"
+
+    def startup_note(self) -> str | None:
+        """Return what the user should know before the first call, or None."""
+        return None
 
     def default_for(self, geometry: ScanGeometry | None = None) -> tuple[str, Mapping[str, Any]]:
         """Return the algorithm that suits the loop best, and the options that suit it.

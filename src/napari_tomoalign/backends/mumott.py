@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..geometry import RotationAxis, ScanGeometry, turn_projections, turn_volume
 from ..images.binning import bin_stack
 from ..images.shifting import SplineStack, shift_weights
-from .base import Operator
+from .base import Backend, Operator
 from .builtin.engine import BuiltinBackend
 from .mumott_projector import (
     MumottOperator,
@@ -50,7 +50,7 @@ _OF_ALL = (  # a geometry's, beside its projections'
 _GEOMETRIES = 8  # whose compiled projectors are kept: the levels of a run, and subsets of frames
 
 
-class MumottBackend:
+class MumottBackend(Backend):
     """A reconstruction pipeline of mumott, and its projector.
 
     Parameters

@@ -35,10 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
             for algorithm in backend.algorithms
         )
         options = ", ".join(f"{key}={value}" for key, value in default_options.items())
-        devices = getattr(backend, "describe", lambda: "CPU")()
         print_pairs(
             [
-                ("    runs on", devices),
+                ("    runs on", backend.describe()),
                 ("    algorithms", algorithms),
                 ("    default options", options or "none"),
                 ("    geometries", _geometries(backend)),

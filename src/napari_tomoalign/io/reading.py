@@ -62,15 +62,9 @@ _READERS: tuple[ModuleType, ...] = (
     mrc,
 )
 
-SCAN_SUFFIXES: tuple[str, ...] = (
-    *hdf5.SUFFIXES,
-    *hyperspy.SUFFIXES,
-    *emd.SUFFIXES,
-    *mrc.SUFFIXES,
-    *tiff.SUFFIXES,
-    *numpy_files.SUFFIXES,
-    *zarr_files.SUFFIXES,
-)
+SCAN_SUFFIXES: tuple[str, ...] = tuple(
+    suffix for reader in _READERS for suffix in getattr(reader, "SUFFIXES", ())
+)  # some read what has the suffix of another one
 
 
 def can_read(path: PathLike) -> bool:

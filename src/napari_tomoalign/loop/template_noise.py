@@ -64,11 +64,11 @@ def noise_share(at: Standing) -> Array:
 def _bands(run: Run, level: Level) -> list[slice]:
     """Return the rows that are looked at.
 
-    All, where a backend (``whole_rows``) is made for the images as they are: mumott compiles a
-    projector for each shape, and its tensors are those of whole images.
+    All, where a backend is made for the images as they are (`Backend.whole_rows`): mumott compiles
+    a projector for each shape, and its tensors are those of whole images.
     """
     n_rows = level.geometry.n_rows
-    whole = getattr(run.backend, "whole_rows", False) or not level.geometry.has_vertical_axis
+    whole = run.backend.whole_rows or not level.geometry.has_vertical_axis
     if whole or n_rows <= _BANDS * _ROWS:
         return [slice(0, n_rows)]
     firsts = [round((k + 0.5) * n_rows / _BANDS - _ROWS / 2) for k in range(_BANDS)]

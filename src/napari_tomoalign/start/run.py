@@ -127,8 +127,7 @@ class Run:
     @property
     def startup_note(self) -> str | None:
         """What the user should know while the first iteration takes long; None: nothing."""
-        note: str | None = getattr(self.backend, "startup_note", lambda: None)()
-        return note
+        return self.backend.startup_note()
 
     @property
     def moves_center(self) -> bool:

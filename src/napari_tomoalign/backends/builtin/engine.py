@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...geometry import ScanGeometry
 from ...images._threads import available_threads, threads
 from .. import solvers
-from ..base import BackendUnavailable, Operator, check_count, check_switch, check_vertical
+from ..base import Backend, BackendUnavailable, Operator, check_count, check_switch, check_vertical
 from ..filters import WINDOWS, filtered
 from . import kernels
 from .operators import BlockOperator, RowOperator, images_block, row_blocks, volume_block
@@ -71,7 +71,7 @@ def create(*, workers: int | None = None, use_gpu: bool = False) -> BuiltinBacke
     return BuiltinBackend(workers)
 
 
-class BuiltinBackend:
+class BuiltinBackend(Backend):
     """Joseph's projector and its transpose in numba, with FBP and iterations.
 
     Parameters

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry import ScanGeometry
-from ..base import BackendUnavailable, Operator, check_vertical
+from ..base import Backend, BackendUnavailable, Operator, check_vertical
 from ..filters import filtered
 from ..solvers import golden_order
 from . import sinograms as _sinograms
@@ -91,7 +91,7 @@ def _has_astra() -> bool:
     return astra is not None and astra.origin is not None  # a mere folder has no origin
 
 
-class TomopyBackend:
+class TomopyBackend(Backend):
     """TomoPy's reconstructions and projector.
 
     An algorithm takes TomoPy's options for it, and ``non_negative``, which clips the volume at 0.
