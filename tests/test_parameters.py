@@ -61,7 +61,7 @@ def test_maxiter(scan, maxiter):
     last = states(scan, maxiter=maxiter, shift_tolerance=1e-9, upsampling=1000)[-1]
     assert len(last.history) == maxiter
     assert not last.converged
-    assert f"limit of {maxiter} iterations" in last.message
+    assert f"limit of {maxiter} iteration" in last.message
 
 
 def test_precision_ends_the_run_on_a_coarse_level(scan):
