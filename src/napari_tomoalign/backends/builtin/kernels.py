@@ -200,7 +200,7 @@ def back_project(
     for b in range(n_angles):
         starts[b] = center + f32(1) - axis * cosines[b]
         scales[b] = f32(1) / (widths[b] * widths[b])
-    whole = n_angles - n_angles % 4
+    whole, even = n_angles - n_angles % 4, n_angles - n_angles % 2
     for part in prange((n + tile - 1) // tile):
         for a in range(0, n_angles, 4):
             for y in range(part * tile, min(n, (part + 1) * tile)):
@@ -232,17 +232,32 @@ def back_project(
                                 + u3 * projections[a + 3, i3, k]
                                 + v3 * projections[a + 3, i3 + 1, k]
                             )
-                else:
-                    for b in range(whole, n_angles):
-                        start = starts[b] - r * sines[b]
-                        for x in range(first, end):
-                            i0, u0, v0 = _column_taps(
-                                start + cosines[b] * f32(x), last, widths[b], scales[b]
+                    continue
+                if a < even:  # alone, either would load and store the voxels once more
+                    s0 = starts[a] - r * sines[a]
+                    s1 = starts[a + 1] - r * sines[a + 1]
+                    c0, c1 = cosines[a], cosines[a + 1]
+                    for x in range(first, end):
+                        fx = f32(x)
+                        i0, u0, v0 = _column_taps(s0 + c0 * fx, last, widths[a], scales[a])
+                        i1, u1, v1 = _column_taps(s1 + c1 * fx, last, widths[a + 1], scales[a + 1])
+                        for k in range(n_slices):
+                            out[y + 1, x + 1, k] += (
+                                u0 * projections[a, i0, k]
+                                + v0 * projections[a, i0 + 1, k]
+                                + u1 * projections[a + 1, i1, k]
+                                + v1 * projections[a + 1, i1 + 1, k]
                             )
-                            for k in range(n_slices):
-                                out[y + 1, x + 1, k] += (
-                                    u0 * projections[b, i0, k] + v0 * projections[b, i0 + 1, k]
-                                )
+                for b in range(even, n_angles):
+                    start = starts[b] - r * sines[b]
+                    for x in range(first, end):
+                        i0, u0, v0 = _column_taps(
+                            start + cosines[b] * f32(x), last, widths[b], scales[b]
+                        )
+                        for k in range(n_slices):
+                            out[y + 1, x + 1, k] += (
+                                u0 * projections[b, i0, k] + v0 * projections[b, i0 + 1, k]
+                            )
     return out
 
 
