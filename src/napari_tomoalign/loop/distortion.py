@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._typing import Array
+from .._typing import Array, Stack
 from ..images.filtering import counted_pixels, smooth
+from .matching import AT_ONCE
 from .model import Model
 from .slabs import BLURRED_MARGIN
 
@@ -46,8 +48,7 @@ def measure_distortion(model: Model, counted: NDArray[np.bool_]) -> Distortion:
     n = len(which)
     if n < 8 or min(model.measured.shape[1:]) < 8:
         return Distortion(0.0, 0.0)
-    found = np.array([_turn_and_scale(model, int(i)) for i in which])
-    turn, scale = found.T
+    turn, scale = _turn_and_scale(*(sums.sum(axis=0) for sums in _tiles(model, which)))
     order = which - which.mean()
     slope = float(order @ scale / (order @ order))
     spread = scale - scale.mean() - slope * order
@@ -60,59 +61,19 @@ def measure_distortion(model: Model, counted: NDArray[np.bool_]) -> Distortion:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Image:
-    """What is asked of an image against its reprojection.
-
-    Attributes
-    ----------
-    template, down, along : (n_rows, n_columns) array
-        The smoothed reprojection, and its slopes.
-    root, misfit : (n_pixels,) array
-        Square roots of the weights; measured minus reprojected.
-    """
-
-    template: Array
-    down: Array
-    along: Array
-    root: NDArray[Any]
-    misfit: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, model: Model, i: int) -> _Image:
-        template = smooth(model.reprojected[i : i + 1])[0].astype(np.float64)
-        everywhere = (slice(None), slice(None))
-        weights = model.weights[i] * counted_pixels(template.shape, everywhere, BLURRED_MARGIN)
-        down, along = np.gradient(template)
-        misfit = (model.measured[i] - model.reprojected[i]).ravel()
-        return cls(template, down, along, np.sqrt(weights).ravel(), misfit)
+def _turn_and_scale(normal: Array, right: Array) -> tuple[Array, Array]:
+    """Return the turns and the growths (n,) that fit, from the sums of whole images."""
+    found = np.einsum("nij,nj->ni", _inverse(normal), right)
+    return found[:, 2], -found[:, 3]
 
 
-def _turn_and_scale(model: Model, i: int) -> Array:
-    """Return the turn and the growth of an image against its reprojection."""
-    image = _Image.of(model, i)
-    template, down, along, root = image.template, image.down, image.along, image.root
-    rows, columns = (np.arange(size) - (size - 1) / 2 for size in template.shape)
-    turned = along * rows[:, None] - down * columns
-    grown = along * columns + down * rows[:, None]
-    design = np.stack([down, along, template, np.ones_like(down), turned, -grown], axis=-1)
-    weighted = design.reshape(-1, 6) * root[:, None]
-    return _fit(weighted, image.misfit * root)[4:]
-
-
-def _fit(columns: Array, values: Array) -> Array:
-    """Return the least-squares coefficients; of a column that shows nothing 0.
-
-    By the normal equations, whose columns are alike in length: a few against thousands of pixels,
-    for which a decomposition of ``columns`` takes a third of a small run.
-    """
-    length = np.sqrt(np.einsum("ik,ik->k", columns, columns))
+def _inverse(normal: Array) -> Array:
+    """Return the inverses of normal matrices (n, k, k); 0 for a column that shows nothing."""
+    length = np.sqrt(np.diagonal(normal, axis1=1, axis2=2))
     scale = 1 / np.where(length > 0, length, 1.0)
-    normal = scale[:, None] * (columns.T @ columns) * scale
-    right = columns.T @ values
-    inverse = scale[:, None] * np.linalg.pinv(normal, rcond=_SINGULAR, hermitian=True) * scale
-    found: Array = inverse @ right
-    return found
+    both = scale[:, :, None] * scale[:, None, :]
+    inverse: Array = both * np.linalg.pinv(both * normal, rcond=_SINGULAR, hermitian=True)
+    return inverse
 
 
 def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
@@ -131,7 +92,7 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
     shape = model.measured.shape[1:]
     if n < 8 or min(shape) < 8:
         return np.zeros(2)
-    scores, information = np.array([_tiles(model, int(i)) for i in which]).transpose(1, 0, 2, 3)
+    scores, information = _scores(*_tiles(model, which))
     usual = information.mean(axis=0)  # (tiles, 2)
     whole = np.maximum(usual.sum(axis=0), 1e-30)
     usual = np.maximum(usual, 1e-3 * whole / len(usual))  # an empty tile tells nothing
@@ -144,20 +105,72 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
     return drift
 
 
-def _tiles(model: Model, i: int) -> Array:
-    """Return each tile's score, rows and columns, and its information: (2, tiles, 2)."""
-    image = _Image.of(model, i)
-    template, root = image.template, image.root[:, None]
-    moved = np.stack([-image.down, -image.along], axis=-1).reshape(-1, 2) * root
-    level = np.stack([template, np.ones_like(template)], axis=-1).reshape(-1, 2) * root
-    moved -= level @ _fit(level, moved)
-    misfit = image.misfit[:, None] * root
-    misfit -= level @ _fit(level, misfit)
-    misfit -= moved @ _fit(moved, misfit)
-    row, column = (np.arange(size) * _TILES // size for size in template.shape)
-    tile = (row[:, None] * _TILES + column).ravel()
-    sums = [
-        [np.bincount(tile, part[:, k], _TILES**2) for k in (0, 1)]
-        for part in (moved * misfit, moved**2)
-    ]
-    return np.array(sums).transpose(0, 2, 1)
+def _scores(normal: Array, right: Array) -> tuple[Array, Array]:
+    """Return each tile's score and its information, rows and columns: (n, tiles, 2)."""
+    whole, of_misfit, shift, level = normal.sum(axis=0), right.sum(axis=0), slice(2), slice(4, 6)
+    known = _inverse(whole[:, level, level])
+    # What gain and offset explain of slopes, then of the misfit, is taken out of them.
+    slopes = np.zeros((len(whole), 2, 6))
+    slopes[:, [0, 1], [0, 1]] = -1.0
+    slopes[:, :, level] = (known @ whole[:, level, shift]).transpose(0, 2, 1)
+    rest = np.zeros((len(whole), 6))
+    rest[:, level] = -np.einsum("nij,nj->ni", known, of_misfit[:, level])
+    left = of_misfit + np.einsum("nij,nj->ni", whole, rest)
+    information = slopes @ whole @ slopes.transpose(0, 2, 1)
+    moved = np.einsum("nij,njk,nk->ni", _inverse(information), slopes, left)
+    rest -= np.einsum("nik,ni->nk", slopes, moved)
+    left = right + np.einsum("bnij,nj->bni", normal, rest)
+    return (
+        np.einsum("nki,bni->nbk", slopes, left),
+        np.einsum("nki,bnij,nkj->nbk", slopes, normal, slopes),
+    )
+
+
+def _tiles(model: Model, which: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Return the sums over each tile of some images, of what a misfit may look like.
+
+    Returns
+    -------
+    normal : (tiles, n, 6, 6) array
+        Weighted products of what a template answers to a shift along rows and along columns, to a
+        turn, to growth, to gain and to an offset.
+    right : (tiles, n, 6) array
+        Their products with what the reprojection misses.
+    """
+    shape = model.measured.shape[1:]
+    counted = counted_pixels(shape, (slice(None), slice(None)), BLURRED_MARGIN)
+    rows, columns = (
+        np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2) for size in shape
+    )
+    edges = [-(-np.arange(_TILES + 1) * size // _TILES) for size in shape]
+    sums = []
+    for first in range(0, len(which), AT_ONCE):
+        measured, weights, reprojected = model.frames(which[first : first + AT_ONCE])
+        template, misfit, counts = smooth(reprojected), measured - reprojected, weights * counted
+        down, along = np.gradient(template, axis=(1, 2))
+        turned = along * rows[:, None] - down * columns
+        grown = along * columns + down * rows[:, None]
+        answers = np.stack([down, along, turned, grown, template])
+        sums.append(
+            [
+                _sums(*(part[..., top:bottom, left:right] for part in (answers, misfit, counts)))
+                for top, bottom in pairwise(edges[0])
+                for left, right in pairwise(edges[1])
+            ]
+        )
+    normal, right = (
+        np.concatenate([[tile[k] for tile in some] for some in sums], axis=1) for k in (0, 1)
+    )
+    return normal, right
+
+
+def _sums(answers: Stack, misfit: Stack, weights: NDArray[Any]) -> tuple[Array, Array]:
+    """Return the products of the answers (k, n, n_rows, n_columns) and a constant."""
+    from ..images._sum_kernels import add_up
+
+    k, n = len(answers) + 1, len(misfit)
+    normal, right, rest = np.zeros((n, k, k)), np.zeros((n, k)), np.zeros((n, 2))
+    add_up(
+        *(np.ascontiguousarray(part) for part in (answers, misfit, weights)), normal, right, rest
+    )
+    return normal, right
