@@ -118,7 +118,7 @@ def film_frames(
     degrees = np.degrees(result.angles)[order]
     lines = [
         right.plot(degrees, np.zeros_like(degrees), ".-", color=color, label=label, lw=1, ms=3)[0]
-        for color, label in ((ROWS, "rows"), (COLUMNS, "columns"))
+        for color, label in ((ROWS, "along the axis"), (COLUMNS, "across it"))
     ]
     reach = 1.1 * max(np.abs(_without_position(history[-1], result.angles)).max(), 0.1)
     right.set(xlabel="angle / degrees", ylabel="shift / px", ylim=(-reach, reach))
