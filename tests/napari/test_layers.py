@@ -27,8 +27,8 @@ def layers(viewer):
 @pytest.fixture
 def frames(make_state):
     """Frames of a state, at a binning."""
-    from napari_tomoalign._napari._frames import frames_of
     from napari_tomoalign.steering import Placement
+    from napari_tomoalign.steering.frames import frames_of
 
     place = Placement(
         (1.0, 0.5, 0.5), (0.0, 3.0, 7.0), ("pixel", "um", "um"), "vertical", "scan", (16, 32)
@@ -62,8 +62,8 @@ def test_every_level_covers_the_scan(frames, binning):
 
 
 def test_rows_may_be_binned_less_than_columns(make_state):
-    from napari_tomoalign._napari._frames import frames_of
     from napari_tomoalign.steering import Placement
+    from napari_tomoalign.steering.frames import frames_of
 
     state = make_state(np.zeros((12, 32, 32)), ANGLES, binning=2)  # images of 16 x 16
     made = frames_of(state, Placement(shape=(16, 32)))
@@ -73,8 +73,8 @@ def test_rows_may_be_binned_less_than_columns(make_state):
 
 
 def test_the_axis_lies_at_its_column(make_state):
-    from napari_tomoalign._napari._frames import frames_of
     from napari_tomoalign.steering import Placement
+    from napari_tomoalign.steering.frames import frames_of
 
     state = make_state(PROJECTIONS, ANGLES)
     state = replace(state, geometry=state.geometry.with_changes(center=20.0))
@@ -219,8 +219,8 @@ def test_planes_stand_in_for_the_volume_in_3d(viewer, layers, frames):
 
 
 def test_a_large_update_costs_the_gui_thread_little(make_napari_viewer, make_state):
-    from napari_tomoalign._napari._frames import frames_of
     from napari_tomoalign.steering import Placement
+    from napari_tomoalign.steering.frames import frames_of
 
     layers = AlignmentLayers(make_napari_viewer())
     projections = np.zeros((180, 512, 512), dtype=np.float32)

@@ -87,9 +87,9 @@ def test_a_data_exchange_file_is_opened(plugin, windowless, phantom, tmp_path):
 
 
 def test_a_large_file_stays_on_disk(plugin, windowless, phantom, tmp_path, monkeypatch):
-    from napari_tomoalign._napari import _readers
+    from napari_tomoalign._plugin import readers
 
-    monkeypatch.setattr(_readers, "IN_MEMORY", 1000)
+    monkeypatch.setattr(readers, "IN_MEMORY", 1000)
     path = write_scan(tmp_path / "scan.h5", phantom.projections, phantom.angles)
     (layer,) = windowless.open(path, plugin="napari-tomoalign")
     assert not isinstance(layer.data, np.ndarray)
@@ -162,7 +162,7 @@ def test_numpy_and_tiff_stacks_with_angles_beside_them_are_opened(
 
 
 def test_what_may_be_no_scan_is_left_to_others(images, tmp_path, phantom):
-    from napari_tomoalign._napari._readers import get_reader
+    from napari_tomoalign._plugin.readers import get_reader
 
     np.save(tmp_path / "array.npy", phantom.projections)
     (tmp_path / "notes.txt").write_text("no numbers here", encoding="utf-8")
@@ -193,7 +193,7 @@ def test_the_writer_writes_the_shifts_of_a_layer(plugin, windowless, phantom, tm
 
 
 def test_the_writer_refuses_a_layer_without_shifts(tmp_path):
-    from napari_tomoalign._napari._writer import write_shifts_of_layer
+    from napari_tomoalign._plugin.writer import write_shifts_of_layer
 
     with pytest.raises(ValueError, match="'cat' carries no shifts: select the layer 'reference'"):
         write_shifts_of_layer(str(tmp_path / "a.h5"), np.zeros(3), {"name": "cat"})

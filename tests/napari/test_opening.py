@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import align
-from napari_tomoalign._napari._opening import DatasetPicker, datasets_of
+from napari_tomoalign._napari._opening import DatasetPicker
 from napari_tomoalign.io import write_result
 from napari_tomoalign.io.scan import Scan
 from napari_tomoalign.steering import read_run
@@ -33,7 +33,7 @@ def unknown(tmp_path, phantom):
 
 @pytest.fixture
 def picker(unknown, qtbot):
-    made = DatasetPicker(datasets_of(unknown), unknown.name)
+    made = DatasetPicker(unknown)
     qtbot.addWidget(made)
     return made
 

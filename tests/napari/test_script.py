@@ -86,7 +86,7 @@ for module in pkgutil.walk_packages(napari_tomoalign.__path__, "napari_tomoalign
 import napari_tomoalign.simulation
 scan = napari_tomoalign.simulation.simulate(32, 12)
 assert align(scan.projections, scan.angles, maxiter=2, progress=False).shifts.shape == (12, 2)
-from napari_tomoalign._napari._headless import align_to_layers
+from napari_tomoalign._plugin.command import align_to_layers
 loaded = [name for name in sys.modules if name.split(".")[0] in
           ("qtpy", "PyQt6", "PySide6", "PyQt5", "napari", "superqt", "vispy")]
 assert not loaded, loaded

@@ -16,10 +16,10 @@ from ..findings import Finding
 from ..parameters import AlignmentParameters
 from ..results import AlignmentState, IterationRecord
 from ..steering import Course, RunRequest
+from ..steering.frames import Frame
 from ..verification import Verification
 from ._background import text_of, told
 from ._file_actions import FileActions
-from ._frames import Frame
 from ._layers import finest
 
 __all__ = ["Actions"]

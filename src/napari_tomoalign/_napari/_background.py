@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import wraps
+from inspect import isgeneratorfunction
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from napari.qt.threading import create_worker
@@ -90,8 +91,21 @@ def in_background(job: Callable[..., Any], **connect: Callable[..., Any]) -> Non
 
 
 def _worker_for(job: Callable[..., Any], *arguments: Any, **connect: Callable[..., Any]) -> Any:
+    job = _safe(job) if isgeneratorfunction(job) else job
     told_of = {"errored": lambda error: show_error(text_of(error)), "warned": _tell_warning}
     return create_worker(job, *arguments, _start_thread=False, _connect={**told_of, **connect})
+
+
+def _safe(job: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a generator function whose RuntimeErrors reach the user, see `WorkFailed`."""
+
+    def drained(*arguments: Any) -> Generator[Any, None, Any]:
+        try:
+            return (yield from job(*arguments))
+        except RuntimeError as error:
+            raise WorkFailed(str(error)) from error
+
+    return drained
 
 
 def told(

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from ..backends import get_backend
-from ..report.comparing import slice_at
 from ..results import AlignmentState
 from ..steering import ScanSource
+from ..steering.evaluation import unaligned_slice
 from ._background import in_background
 from ._layers import finest, shown
 
@@ -46,7 +45,7 @@ class Blink(QObject):
         if index in self._known:
             self._show(index)
             return
-        job = partial(_unaligned, state, scan, index, finest(layer).shape)
+        job = partial(unaligned_slice, state, scan, index, finest(layer).shape)
         in_background(job, returned=self._on_made)
 
     def off(self) -> None:
@@ -68,29 +67,3 @@ class Blink(QObject):
         self._aligned = layer.data
         # The same slice everywhere: no volume is made, and no slider jumps.
         layer.data = shown(np.broadcast_to(self._known[index], finest(layer).shape))
-
-
-def _unaligned(
-    state: AlignmentState, scan: ScanSource, index: int, shape: tuple[int, ...]
-) -> tuple[int, NDArray[np.float32]]:
-    """Return the index of a layer's slice, and that slice on the layer's grid, unaligned."""
-    stack = scan.line_integrals(state.parameters)
-    _, rows, columns = stack.shape
-    geometry = state.measured_geometry.with_changes(
-        n_rows=rows, n_columns=columns, center=(columns - 1) / 2
-    )
-    _, slice_ = slice_at(
-        stack,
-        geometry,
-        np.zeros((len(stack), 2)),
-        min(index * rows // shape[0], rows - 1),
-        get_backend(state.backend, workers=state.parameters.workers),
-        state.parameters,
-        np.ones(len(stack), dtype=bool),
-    )
-    # The layer may be binned, or wider than the images.
-    width = shape[-1]
-    at = (np.arange(width) + 0.5) * max(len(slice_) / width, 1.0) - 0.5
-    margin = max(width - len(slice_), 0) // 2
-    nearest = np.clip(np.round(at).astype(int) - margin, 0, len(slice_) - 1)
-    return index, slice_[np.ix_(nearest, nearest)]

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 from qtpy.QtCore import QObject, Signal
 
-from ..geometry import turn_projections
-from ..parameters import AlignmentParameters
-from ..report.comparing import with_images
-from ..results import AlignmentState
-from ..steering import Course, ScanSource
-from ._background import Task, WorkFailed
-from ._frames import Frame, frames_of, moved_frame
+from ..steering.evaluation import Evaluation, Frames
+from ._background import Task
 
-__all__ = ["Evaluator", "evaluate"]
-
-Frames = dict[str, Frame]
-Evaluation = Generator[Frames, None, tuple[AlignmentState | None, Frames]]
+__all__ = ["Evaluator"]
 
 
 class Evaluator(Task):
@@ -69,25 +61,3 @@ class Evaluator(Task):
         elif self._wanted and self._next is None and found is not None:
             self.ready.emit(*found)
         self._start()
-
-
-def evaluate(
-    scan: ScanSource, parameters: AlignmentParameters, course: Course, difference: bool
-) -> Evaluation:
-    """Move, reconstruct and reproject a scan at a course's shifts; away from the GUI thread.
-
-    Where no iteration is on show, the scan is moved, and that is all.
-    """
-    state = course.shown_state()
-    try:
-        lines = scan.line_integrals(parameters)
-        stack = course.moved(turn_projections(lines, scan.rotation_axis))
-        stack.flags.writeable = False
-        frames = {"reference": moved_frame(stack, state, scan.place, scan)}
-        yield frames
-        if state is None:
-            return None, frames
-        found = with_images(state, lines, scan.upright_weights())
-    except RuntimeError as error:
-        raise WorkFailed(str(error)) from error
-    return found, frames_of(found, scan.place, difference=difference, scan=scan)

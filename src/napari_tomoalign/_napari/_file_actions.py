@@ -13,19 +13,20 @@ import numpy as np
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
 
+from .._plugin.metadata import is_aligned
+from .._plugin.readers import open_scan, scan_layers
+from .._plugin.writer import write_state
 from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..parameters import OF_SCAN
 from ..results import AlignmentState
 from ..steering import Course, OpenedRun, ScanSource, film_of, read_run, save_run
+from ..steering.evaluation import evaluate
+from ..steering.frames import KEY, frames_of
 from ._background import in_background, text_of, told
-from ._evaluation import evaluate
-from ._frames import frames_of
 from ._layers import finest
-from ._metadata import KEY, is_aligned
 from ._parameter_form import RECONSTRUCTION
 from ._parts import Parts
-from ._readers import open_scan, scan_layers
-from ._writer import write_state
+from ._showing import refit
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -171,6 +172,7 @@ class FileActions(Parts):
         made = [self._viewer.add_image(data, **attributes) for data, attributes, _ in layers]
         self.reset_choices()
         self.scan.layer.value = made[0]
+        refit(self._viewer)  # beside the layers of a run there is a cell more
         self.show_scan()
         self.scan_opened.emit()
 

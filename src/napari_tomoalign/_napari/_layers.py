@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._plugin.metadata import role_in
 from ..geometry import RotationAxis
 from ..steering import Placement
-from ._frames import AXIS_LABELS, ROLES, Frame, grey_range, sampled
-from ._metadata import KEY, role_in
+from ..steering.frames import AXIS_LABELS, KEY, ROLES, Frame, grey_range, sampled
 from ._orthoslices import Orthoslices
 from ._showing import Aside, refit
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 
 from qtpy.QtCore import QPoint
@@ -20,10 +19,11 @@ from qtpy.QtWidgets import (
 )
 
 from ..io.hdf5_file import Hdf5File
+from ..io.hdf5_listing import proposal
 from ._forms import OptionalChoice, form_of
 from ._layout import hint
 
-__all__ = ["DatasetPicker", "ask_scan", "datasets_of"]
+__all__ = ["DatasetPicker", "ask_scan"]
 
 _FILES = (
     "Scans (*.h5 *.hdf5 *.hdf *.nxs *.nx *.hspy *.emd *.mrc *.ali *.st *.tif *.tiff *.npy *.npz);;"
@@ -36,14 +36,6 @@ _PARTS = {  # argument of read_scan: (label, fewest axes, most axes)
     "darks": ("Dark fields", 2, 3),
     "keys": ("Image keys", 1, 1),
 }
-_WORDS = {
-    "data": ("data", "proj", "image", "img", "tomo"),
-    "angles_path": ("angle", "theta", "rot", "tilt"),
-    "flats": ("flat", "white", "bright", "open"),
-    "darks": ("dark", "black"),
-    "keys": ("key",),
-}
-
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -59,25 +51,25 @@ def ask_scan(parent: QWidget, button: QWidget) -> str:
     return ""
 
 
-def datasets_of(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the datasets of an HDF5 file that have axes, with their shapes."""
-    with Hdf5File(path) as file:
-        return {dataset.name: dataset.shape for dataset in file.walk() if dataset.shape}
-
-
 class DatasetPicker(QDialog):
-    """Says what is what among the datasets of an HDF5 file; OK only where the lengths match."""
+    """Says what is what among the datasets of an HDF5 file; OK only where the lengths match.
 
-    def __init__(self, shapes: Shapes, title: str, parent: QWidget | None = None) -> None:
+    What is likely by name is proposed, where it fits; a file that cannot be read raises.
+    """
+
+    def __init__(self, path: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle(f"What is what in {title}?")
-        self._shapes = shapes
-        self.tree = _tree(shapes)
+        self.setWindowTitle(f"What is what in {path.name}?")
+        with Hdf5File(path) as file:
+            datasets = [dataset for dataset in file.walk() if dataset.shape]
+            proposed = proposal(datasets)
+            self._shapes: Shapes = {dataset.name: dataset.shape for dataset in datasets}
+        self.tree = _tree(self._shapes)
         self.parts = {
             name: OptionalChoice(
                 name=name,
                 label=label,
-                choices=[key for key, shape in shapes.items() if low <= len(shape) <= high],
+                choices=[key for key, shape in self._shapes.items() if low <= len(shape) <= high],
             )
             for name, (label, low, high) in _PARTS.items()
         }
@@ -92,7 +84,10 @@ class DatasetPicker(QDialog):
         for widget in (self.tree, self._form, self.verdict, self.buttons):
             layout.addWidget(widget)
         self.resize(520, 560)
-        self._propose()
+        for name, dataset in proposed.items():
+            self.parts[name].value = dataset
+            if self._fault():
+                self.parts[name].value = None
         for part in self.parts.values():
             part.changed.connect(self._judge)
         self._judge()
@@ -101,31 +96,6 @@ class DatasetPicker(QDialog):
     def chosen(self) -> dict[str, str]:
         """Arguments of `read_scan`: the datasets that were chosen."""
         return {name: part.value for name, part in self.parts.items() if part.value is not None}
-
-    def _propose(self) -> None:
-        """Take the largest stack of a telling name, or of any; of the rest what fits it by name.
-
-        White and dark fields may be called data, too: what is named as they are is no scan.
-        """
-        fields, named = {*self._named("flats"), *self._named("darks")}, self._named("data")
-        stacks = [name for name in named if name not in fields] or named
-        stacks = stacks or [name for name in self.parts["data"].choices if name is not None]
-        if not stacks:
-            return
-        self.parts["data"].value = max(stacks, key=lambda name: prod(self._shapes[name]))
-        for part in ("angles_path", "flats", "darks", "keys"):
-            for name in self._named(part):
-                self.parts[part].value = name
-                if name not in stacks and not self._fault():
-                    break
-                self.parts[part].value = None
-
-    def _named(self, part: str) -> list[str]:
-        return [
-            name
-            for name in self.parts[part].choices
-            if name is not None and any(word in name.lower() for word in _WORDS[part])
-        ]
 
     def _judge(self, _: object = None) -> None:
         fault = self._fault()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._metadata import KEY
+from ..steering.frames import KEY
 from ._showing import Aside
 
 if TYPE_CHECKING:

@@ -7,29 +7,21 @@ only while it is in view.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from matplotlib import rc_context, rcParams
-from matplotlib.axes import Axes
+from matplotlib import rc_context
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import MaxNLocator, NullFormatter
 from napari.utils.theme import get_theme
-from numpy.typing import NDArray
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QSizePolicy
 
-from ..geometry import turn_projections
-from ..results import TRUSTED
-from ..steering import Course
+from ..report.plots import draw_convergence, draw_shifts, draw_sinograms, draw_verification
 
 __all__ = ["Plot", "convergence_plot", "shift_plot", "sinogram_plot", "verification_plot"]
 
 _EVERY = 250  # ms between two drawings while a run goes on
-_STILL = 0.05  # relative change of the residual that is not worth the height of the plot
 _HUES = {"dark": ("#4fc3f7", "#ffb74d", "#aed581"), "light": ("#0277bd", "#d84315", "#558b2f")}
 _STYLE: dict[str, Any] = {  # of matplotlib; points
     **{"font.size": 8, "axes.titlesize": 8, "lines.markersize": 3, "lines.linewidth": 1},
@@ -131,129 +123,20 @@ class Plot(FigureCanvasQTAgg):
 
 
 def shift_plot(theme: str) -> Plot:
-    """Return a plot of a ``course``'s shifts and their errors; an ``angle``, radians, is marked."""
-    return Plot(_draw_shifts, theme, 190, (0.18, 0.97, 0.88, 0.22))
+    """Return a plot of shifts and their errors; see `draw_shifts` for what it shows."""
+    return Plot(draw_shifts, theme, 190, (0.18, 0.97, 0.88, 0.22))
 
 
 def convergence_plot(theme: str) -> Plot:
-    """Return a plot of a ``course``'s moves and residual against the iteration."""
-    return Plot(_draw_convergence, theme, 200, (0.18, 0.82, 0.88, 0.2))
+    """Return a plot of moves and residual; see `draw_convergence`."""
+    return Plot(draw_convergence, theme, 200, (0.18, 0.82, 0.88, 0.2))
 
 
 def sinogram_plot(theme: str) -> Plot:
-    """Return a plot of a row of all projections as measured and as aligned, which may be binned.
-
-    ``before`` and ``after`` are (n_angles, n); ``label`` says what runs to the right.
-    """
-    return Plot(_draw_sinograms, theme, 180, (0.13, 0.97, 0.88, 0.24), columns=2)
+    """Return a plot of a row of all projections, before and after; see `draw_sinograms`."""
+    return Plot(draw_sinograms, theme, 180, (0.13, 0.97, 0.88, 0.24), columns=2)
 
 
 def verification_plot(theme: str) -> Plot:
-    """Return a plot of ``recovered`` against ``injected`` shifts, (n, 2) each, pixels."""
-    return Plot(_draw_verification, theme, 200, (0.18, 0.97, 0.87, 0.2))
-
-
-def _draw_shifts(axes: Axes, course: Course, angle: float | None = None) -> None:
-    record, text = course.record, rcParams["text.color"]
-    if course.scan is None:
-        return
-    axis = course.scan.rotation_axis
-    order = np.argsort(course.angles, kind="stable")
-    degrees = np.degrees(course.angles)[order]
-    shifts = turn_projections(course.shifts, axis)[order]
-    for direction, label in enumerate(("row ± error", "column ± error")):
-        axes.plot(degrees, shifts[:, direction], ".-", label=label)
-    doubtful = np.zeros(len(degrees), dtype=bool)
-    if record is not None:
-        doubtful = record.confidence[order] < TRUSTED
-        errors = turn_projections(record.standard_error, axis)[order]
-        for direction, line in enumerate(axes.get_lines()):
-            ends = (shifts + sign * errors for sign in (-1, 1))
-            low, high = (end[:, direction] for end in ends)
-            axes.fill_between(degrees, low, high, color=line.get_color(), alpha=0.35, linewidth=0)
-    at = np.repeat(degrees[doubtful], 2), shifts[doubtful].ravel()
-    axes.plot(*at, "x", color=text, markersize=5, label="not trusted")
-    if angle is not None:
-        axes.axvline(np.degrees(angle), color=text, linestyle=":")
-    _label(axes, "angle, degrees", "shift, px")
-
-
-def _draw_convergence(moves: Axes, course: Course) -> None:
-    if not course.history:
-        moves.set_visible(False)
-        return
-    text, right, count = rcParams["text.color"], moves.twinx(), len(course.history)
-    hue = rcParams["axes.prop_cycle"].by_key()["color"][2]
-    numbers = np.arange(1, count + 1)
-    for axes, name, label, color in (
-        (moves, "largest_move", "largest move", None),
-        (moves, "rms_move", "RMS move", None),
-        (right, "residual", "residual", hue),
-    ):
-        values = np.array([getattr(record, name) for record in course.history], dtype=float)
-        axes.plot(numbers, np.where(values > 0, values, np.nan), ".-", label=label, color=color)
-    if course.state is not None:
-        tolerance = course.state.parameters.tolerance
-        moves.axhline(tolerance, color=text, linewidth=0.8, linestyle="--", label="tolerance")
-    if course.shown:
-        moves.axvline(course.shown, color=text, linestyle=":")
-    faint: dict[str, Any] = {"color": text, "alpha": 0.6}
-    place: dict[str, Any] = {"transform": moves.get_xaxis_transform(), "va": "top", "fontsize": 7}
-    for before, after in pairwise(course.history):
-        if before.binning != after.binning:  # a level begins
-            at = after.iteration - 0.5
-            moves.axvline(at, linewidth=0.8, **faint)
-            moves.text(at, 0.98, f" ÷{after.binning}", **place, **faint)
-    moves.set_yscale("log")
-    least, most = moves.get_ylim()
-    if most < 10 * least:  # a decade at least, so that a number stands at the axis
-        moves.set_ylim(most / 10, most)
-    moves.yaxis.set_minor_formatter(NullFormatter())  # they would lie over each other
-    moves.set_xlim(0.5, max(5.5, count + 0.5))
-    moves.xaxis.set_major_locator(MaxNLocator(integer=True))
-    low, high = right.get_ylim()
-    if high - low < _STILL * high:  # else noise fills the plot, with numbers too long for it
-        right.set_ylim(low - _STILL * high / 2, high + _STILL * high / 2)
-    right.yaxis.set_major_locator(MaxNLocator(5))
-    right.tick_params(axis="y", colors=hue)
-    right.set_ylabel("residual", color=hue)
-    _label(moves, "iteration", "move, px", *right.get_lines())
-
-
-def _draw_sinograms(
-    left: Axes, right: Axes, before: NDArray[Any], after: NDArray[Any], label: str
-) -> None:
-    low, high = np.nanpercentile(before, (0.5, 99.8))
-    for axes, rows, when in ((left, before, "as measured"), (right, after, "aligned")):
-        axes.imshow(
-            rows,
-            extent=(-0.5, before.shape[1] - 0.5, len(before) - 0.5, -0.5),
-            clim=(low, max(high, low + 1e-12)),
-            aspect="auto",
-            cmap="gray",
-        )
-        axes.set(title=when, xlabel=label)
-    left.set_ylabel("projection")
-
-
-def _draw_verification(
-    axes: Axes, injected: NDArray[np.float64], recovered: NDArray[np.float64]
-) -> None:
-    for direction, (label, size) in enumerate((("row", 8), ("column", 4))):  # both are seen
-        shown = injected[:, direction], recovered[:, direction]
-        axes.plot(*shown, ".", markersize=size, label=label)
-    axes.axline((0, 0), slope=1, color=rcParams["text.color"], ls=":", zorder=1, label="exact")
-    reach = 1.1 * max(np.abs(injected).max(), np.abs(recovered).max())
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    _label(axes, "injected shift, px", "recovered shift, px")
-
-
-def _label(axes: Axes, horizontal: str, vertical: str, *others: Any) -> None:
-    """Label the axes, lay a grid, and put the legend, with others' lines, above them."""
-    axes.set(xlabel=horizontal, ylabel=vertical)
-    axes.grid(True)
-    named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 0.98)}
-    axes.legend(handles=[*named, *others], ncols=4, **place)
+    """Return a plot of recovered against injected shifts; see `draw_verification`."""
+    return Plot(draw_verification, theme, 200, (0.18, 0.97, 0.87, 0.2))

@@ -8,12 +8,12 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QPushButton, QSlider, QWidget
 
+from .._plugin.metadata import is_aligned
 from ..geometry import turn_projections
 from ._forms import LayerChooser
 from ._keys import KEYS
 from ._layers import is_stack
 from ._layout import column, form, hint, row, small_button, tipped
-from ._metadata import is_aligned
 from ._plots import convergence_plot, shift_plot, sinogram_plot, verification_plot
 
 if TYPE_CHECKING:
@@ -108,8 +108,14 @@ class ResultForm(QWidget):
             self.slider.setRange(0, len(course.history))
             self.slider.setValue(course.shown)
         self.number.setText(f"{course.shown} / {len(course.history)}")
-        for plot in (self.shifts, self.convergence):
-            plot.show_what(course=course)
+        self.shifts.show_what(
+            angles=course.angles,
+            shifts=course.shifts,
+            record=course.record,
+            rotation_axis="vertical" if course.scan is None else course.scan.rotation_axis,
+        )
+        tolerance = None if course.state is None else course.state.parameters.tolerance
+        self.convergence.show_what(history=course.history, tolerance=tolerance, shown=course.shown)
         for plot in (self.shifts, self.convergence, self.sinograms):
             plot.setVisible(course.is_result)
         self.empty.setVisible(not course.is_result)
@@ -137,7 +143,7 @@ class ResultForm(QWidget):
                 f"column {shift[1]:+.3f}{errors[1]} px{known}"
             )
         self.in_view.setText(text)
-        self.shifts.show_what(course=course, angle=angle)
+        self.shifts.show_what(angle=angle)
         with QSignalBlocker(self.freeze):
             self.freeze.setChecked(frozen and angle is not None)
 

@@ -13,8 +13,8 @@ from qtpy.QtCore import QObject, Signal
 from ..alignment import iterate_alignment
 from ..results import AlignmentState
 from ..steering import RunRequest, ScanSource
-from ._background import Task, WorkFailed
-from ._frames import Frame, frames_of
+from ..steering.frames import Frame, frames_of
+from ._background import Task
 
 __all__ = ["Arrival", "Runner"]
 
@@ -39,22 +39,19 @@ class _Loop:
 
     def drain(self, request: RunRequest) -> Generator[Any, None, None]:
         """Run the loop; yield (record, state of the random generator) after each iteration."""
-        try:
-            source = request.scan.settled()
-            scan = source.load()
-            for state in iterate_alignment(
-                scan.projections, weights=scan.weights, **request.arguments()
-            ):
-                wanted = self.difference.is_set()
-                frames = frames_of(state, source.place, difference=wanted, scan=source)
-                self.latest.append(Arrival(state, frames, source))
-                if self.steps is not None and not state.finished:
-                    self.steps -= 1  # counted here, so that no iteration slips through
-                    if self.steps <= 0:
-                        self.pause()
-                yield state.record, state.generator_state
-        except (RuntimeError, StopIteration) as error:
-            raise WorkFailed(str(error)) from error
+        source = request.scan.settled()
+        scan = source.load()
+        for state in iterate_alignment(
+            scan.projections, weights=scan.weights, **request.arguments()
+        ):
+            wanted = self.difference.is_set()
+            frames = frames_of(state, source.place, difference=wanted, scan=source)
+            self.latest.append(Arrival(state, frames, source))
+            if self.steps is not None and not state.finished:
+                self.steps -= 1  # counted here, so that no iteration slips through
+                if self.steps <= 0:
+                    self.pause()
+            yield state.record, state.generator_state
 
 
 class Runner(Task):

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
 
+from .._plugin.metadata import angles_in, carries_angles, role_in
 from ..geometry import RotationAxis
 from ..io.angle_files import read_angles
 from ..parameters import AlignmentParameters
 from ..steering import ScanSource
+from ..steering.frames import AXIS_LABELS
 from ._forms import LayerChooser, in_degrees, widgets_of
-from ._frames import AXIS_LABELS
 from ._layers import finest, is_stack, placement_of
 from ._layout import column, form, hint, row, small_button
-from ._metadata import angles_in, carries_angles, role_in
 from ._parameter_form import SCAN
 from ._regions import cropping_from, mask_from
 

@@ -14,7 +14,7 @@ from ._actions import Actions
 from ._background import text_of, told
 from ._keys import Keys
 from ._layout import CalmWheel
-from ._opening import DatasetPicker, ask_scan, datasets_of
+from ._opening import DatasetPicker, ask_scan
 
 if TYPE_CHECKING:
     import napari
@@ -144,7 +144,7 @@ class AlignmentWidget(Actions):
     @told
     def ask_datasets(self, path: Path) -> None:
         """Ask which dataset of an HDF5 file is what, and open it."""
-        picker = DatasetPicker(datasets_of(path), path.name, self)
+        picker = DatasetPicker(path, self)
         if picker.exec():
             self.open_scan(path, **picker.chosen)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..results import AlignmentState
 from ..steering import Placement
-from ._frames import Frame, frames_of
+from ..steering.frames import Frame, frames_of
 from ._layers import AlignmentLayers, placement_of
 
 if TYPE_CHECKING:

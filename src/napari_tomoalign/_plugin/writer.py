@@ -8,7 +8,7 @@ from typing import Any
 from ..io import ShiftsFile, export_shifts, write_shifts
 from ..results import AlignmentState
 from ..steering import ScanSource
-from ._metadata import KEY
+from ..steering.frames import KEY
 
 __all__ = ["write_shifts_of_layer", "write_state"]
 

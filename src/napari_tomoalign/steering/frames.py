@@ -1,4 +1,4 @@
-"""From a state of the loop to what the layers show: arrays, where they lie, grey values; no Qt.
+"""From a state of the loop to what layers show: arrays, where they lie, grey values.
 
 Slices and angles have a slider each. The stacks are (angle, row, column), as the scan's own layer
 is. The volume is (slice, 1, y, x): its second axis, of length one, is stretched over the angles,
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import turn_projections
+from .. import __version__
+from ..geometry import RotationAxis, turn_projections
 from ..results import AlignmentState, freeze
-from ..steering import Placement
-from ._metadata import KEY, provenance
+from .scan_source import Placement
 
 __all__ = [
     "AXIS_LABELS",
+    "KEY",
     "ROLES",
     "Frame",
     "frames_of",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 AXIS_LABELS = ("slice", "angle", "row", "column")
+KEY = "napari_tomoalign"
+"""The key of a layer's metadata under which everything of ours lies."""
+
 ROLES = ("reference", "projections", "difference", "reconstruction")
 """The layers of a run, from the lowest to the uppermost."""
 
@@ -67,7 +71,7 @@ def frames_of(
     if difference:
         stacks["difference"] = freeze(state.reference - state.projections)
     told = {
-        role: provenance(state, role, place.source, place.rotation_axis, scan) for role in ROLES
+        role: _provenance(state, role, place.source, place.rotation_axis, scan) for role in ROLES
     }
     frames = {
         role: _stack_frame(
@@ -92,7 +96,7 @@ def moved_frame(
     if state is None:
         loaded = {"role": "reference", "source": place.source, "applied": "moved by loaded shifts"}
         return _stack_frame(stack, place, 1, {KEY: loaded})
-    told = provenance(state, "reference", place.source, place.rotation_axis, scan)
+    told = _provenance(state, "reference", place.source, place.rotation_axis, scan)
     return _stack_frame(stack, place, 1, told)
 
 
@@ -151,3 +155,33 @@ def _volume_frame(state: AlignmentState, place: Placement, metadata: dict[str, A
         units=(place.units[1 + along], place.units[0], *[place.units[1 + across]] * 2),
         metadata=metadata,
     )
+
+
+def _provenance(
+    state: AlignmentState, role: str, source: str, rotation_axis: RotationAxis, scan: object
+) -> dict[str, Any]:
+    """Return the metadata of a layer that shows its part of a state.
+
+    ``source`` is the name of the layer that was aligned, ``scan`` what the shifts belong to.
+    """
+    aligned = f"aligned with the shifts of iteration {state.iteration}"
+    own = {
+        "role": role,
+        "source": source,
+        "applied": aligned if role == "reference" else "",
+        "iteration": state.iteration,
+        "binning": state.binning,
+        "shifts": state.shifts,
+        "shifts_meaning": "(row, column), pixels of the full image; aligning moves by minus this",
+        "center": state.center,
+        "angles": state.geometry.angles,
+        "converged": state.converged,
+        "message": state.message,
+        "backend": state.backend,
+        "parameters": state.parameters.to_dict(),
+        "state": state.without_images(),
+        "version": __version__,
+        "rotation_axis": rotation_axis,
+        "scan": scan,
+    }
+    return {KEY: own} if role == "reconstruction" else {KEY: own, "angles": own["angles"]}

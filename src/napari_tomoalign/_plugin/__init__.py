@@ -1,0 +1,1 @@
+"""What npe2 finds and runs without a window: layer data in and out; no toolkit."""
