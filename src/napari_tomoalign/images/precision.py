@@ -132,20 +132,21 @@ def _solved(sums: Array) -> tuple[Array, Array]:
     n = len(sums)
     inverse, solution = np.full((n, 4, 4), np.nan), np.zeros((n, 4))
     size = np.abs(np.diagonal(sums[:, :, :4], axis1=1, axis2=2))
-    usual = np.median(size, axis=0)
-    for i in range(n):
-        # A single row, or an image of one value, has no slope: leave that direction out.
-        seen = np.flatnonzero(size[i] > _LEAST * np.maximum(usual, 1e-30))
-        if not np.isfinite(sums[i]).all() or len(seen) == 0:
+    # A single row, or an image of one value, has no slope: leave that direction out.
+    shown = size > _LEAST * np.maximum(np.median(size, axis=0), 1e-30)
+    shown[~np.isfinite(sums).all(axis=(1, 2))] = False
+    for each in np.unique(shown, axis=0):
+        seen, hidden = np.flatnonzero(each), np.flatnonzero(~each)
+        if not len(seen):
             continue
-        scale = np.sqrt(size[i, seen])
-        normal = sums[i][np.ix_(seen, seen)] / np.outer(scale, scale)
-        if np.linalg.cond(normal) > 1 / _LEAST:
-            continue
-        part = np.linalg.inv(normal) / np.outer(scale, scale)
-        inverse[i] = 0.0
-        inverse[i][np.ix_(seen, seen)] = part
-        hidden = np.setdiff1d(np.arange(4), seen)
-        inverse[i, hidden] = np.nan
-        solution[i, seen] = part @ sums[i, seen, 4]
+        alike = np.flatnonzero((shown == each).all(axis=1))
+        scale = np.sqrt(size[np.ix_(alike, seen)])
+        both = scale[:, :, None] * scale[:, None, :]
+        normal = sums[np.ix_(alike, seen, seen)] / both
+        told = np.linalg.cond(normal) <= 1 / _LEAST
+        alike, part = alike[told], np.linalg.inv(normal[told]) / both[told]
+        inverse[np.ix_(alike, hidden)] = np.nan
+        inverse[np.ix_(alike, seen, hidden)] = 0.0
+        inverse[np.ix_(alike, seen, seen)] = part
+        solution[np.ix_(alike, seen)] = np.einsum("nij,nj->ni", part, sums[alike][:, seen, 4])
     return inverse, solution

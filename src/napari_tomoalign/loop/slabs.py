@@ -26,6 +26,7 @@ BLURRED_MARGIN = 2
 
 With 0 to 4 the errors are the same (``constants.py loop.slabs.BLURRED_MARGIN 0,1,2,4``)."""
 _AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
+_PIXELS = 2**15  # in one go, where images are small: as fast as any, and fewer cost more in calls
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def compare(
     difference, power, pixels = np.empty((3, n))
     moments = np.empty((n, 3))
     equations = []
-    at_once = max(_AT_ONCE, workers or available_threads())
+    at_once = max(_AT_ONCE, workers or available_threads(), _PIXELS // measured[0].size)
     for first in range(0, n, at_once):
         part = slice(first, first + at_once)
         weight, image = weights[part, inner], measured[part, inner]
