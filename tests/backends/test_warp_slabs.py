@@ -10,12 +10,14 @@ import pytest
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.backends import get_backend
 from napari_tomoalign.loop.evaluating import evaluate
+from napari_tomoalign.loop.kept import coarse_misfit_there
 from napari_tomoalign.loop.level import level_of
 from napari_tomoalign.loop.matching import match
 from napari_tomoalign.loop.poses import Poses
 from napari_tomoalign.loop.standard_errors import standard_errors
 from napari_tomoalign.loop.truncation import Whole
 from napari_tomoalign.simulation import simulate
+from napari_tomoalign.start.frames import coarse_misfit
 from napari_tomoalign.start.prepare import prepare
 
 wp = pytest.importorskip(
@@ -148,7 +150,10 @@ def test_what_stays_on_devices_tells_the_same_of_the_shifts(devices, settings):
         assert len(model.kept) == (devices if isinstance(backend, WarpBackend) else 0)
         known = standard_errors(run, start, level, model, confidence)
         found.append((known, match(run, level, model, drawn, confidence, True), model))
-    (mine, moves, model), (its, others, _) = found
+    (mine, moves, model), (its, others, here) = found
+    some = np.array([2, 7, 19])
+    expected = coarse_misfit(*here.frames(some))
+    np.testing.assert_allclose(coarse_misfit_there(model.kept, some), expected, rtol=1e-4)
     assert all(callable(vars(model)[name]) for name in ("measured", "volume"))  # not fetched
     np.testing.assert_allclose(mine.errors, its.errors, rtol=1e-4)
     assert mine.misfit == pytest.approx(its.misfit, rel=1e-3, abs=1e-6)
@@ -175,18 +180,26 @@ def crossing(monkeypatch):
     return bytes_
 
 
-def test_a_slab_crosses_to_the_device_once_an_iteration_and_sums_come_back(scan, crossing):
-    stack, n = scan.projections.nbytes, len(scan.projections)
+@pytest.mark.parametrize("copied", [False, True], ids=["plain", "a copied frame"])
+def test_a_slab_crosses_to_the_device_once_an_iteration_and_sums_come_back(scan, crossing, copied):
+    projections = scan.projections.copy()
+    if copied:
+        projections[9] = projections[2]
+    stack, n = projections.nbytes, len(projections)
     told = {"initial_shifts": scan.shifts, "center": scan.center}
     run = iterate_alignment(
-        scan.projections, scan.angles, backend="warp", maxiter=5, shift_tolerance=1e-9, **told
+        projections, scan.angles, backend="warp", maxiter=6, shift_tolerance=1e-9, **told
     )
+    # What does not fit is captured, here: three images of 672 numbers. How badly copies fit is told
+    # by 11 by 16 blocks of each of them, and one more each way.
+    copies = copied * (3 * 672 + 2 * 12 * 17)
     for state in run:
-        if 1 < state.iteration < 5:  # the first captures, the last one is looked at
+        if 1 + copied < state.iteration < 6:  # the first capture, the last one is looked at
             assert crossing["there"] < 1.2 * stack
-            assert crossing["back"] < 8 * (80 * n + 4 * 40)  # a stack has 672 numbers an image
+            assert crossing["back"] < 8 * (80 * n + 4 * 40 + copies)  # a stack: 672 n numbers
         crossing.update(there=0, back=0)
-    assert state.iteration == 5
+    assert state.iteration == 6
+    assert (state.record.confidence[[2, 9]] > 0).tolist() == [True, not copied]
 
 
 def test_images_are_fetched_when_they_are_looked_at_and_made_again_once_they_are_gone(

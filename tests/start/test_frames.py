@@ -7,7 +7,12 @@ from napari_tomoalign.images.filtering import fill_ignored
 from napari_tomoalign.images.shifting import shift_stack
 from napari_tomoalign.results import TRUSTED
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start.frames import copies, fit_confidence, inspect_frames
+from napari_tomoalign.start.frames import (
+    coarse_misfit,
+    copies,
+    fit_confidence,
+    inspect_frames,
+)
 from napari_tomoalign.start.survey import blocks_of, take_survey
 
 
@@ -55,9 +60,9 @@ def test_of_equal_frames_all_but_the_best_fitting_one_are_copies(scan):
     for copy, original in ((5, 2), (11, 2), (1, 15)):
         frames[copy] = frames[original]
     pairs = report_of(frames).duplicates
-    found = copies(pairs, frames, scan.clean, weights)
+    found = copies(pairs, coarse_misfit(frames, weights, scan.clean))
     np.testing.assert_array_equal(found, [1, 5, 11])
-    assert copies((), frames, scan.clean, weights).size == 0
+    assert copies((), coarse_misfit(frames, weights, scan.clean)).size == 0
 
 
 def test_noise_does_not_tell_the_copy_from_the_original():
@@ -70,7 +75,7 @@ def test_noise_does_not_tell_the_copy_from_the_original():
     model[9:10] = shift_stack(model[9:10], half)
     misfit = np.square(frames - model).mean(axis=(1, 2))
     assert misfit[9] < misfit[6]
-    found = copies(((6, 9),), frames, model, np.ones_like(frames))
+    found = copies(((6, 9),), coarse_misfit(frames, np.ones_like(frames), model))
     np.testing.assert_array_equal(found, [9])
 
 
@@ -79,7 +84,7 @@ def test_an_object_that_looks_the_same_from_every_side_has_no_copies():
     model = frames + np.arange(6, dtype=np.float32)[:, None, None]
     pairs = report_of(frames).duplicates
     assert len(pairs) == 5
-    assert copies(pairs, frames, model, np.ones_like(frames)).size == 0
+    assert copies(pairs, coarse_misfit(frames, np.ones_like(frames), model)).size == 0
 
 
 def test_many_pixels_at_the_largest_value_are_saturated(scan):

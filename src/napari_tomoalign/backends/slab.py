@@ -124,6 +124,11 @@ class SlabKept(Protocol):
         ...
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of whole images."""
+        ...
+
+    @property
     def window_shape(self) -> tuple[int, int]:
         """Rows and columns of the window of whole images that is registered."""
         ...
@@ -145,6 +150,16 @@ class SlabKept(Protocol):
 
         Blocks are counted from the window's first row and column. Those that begin in the slab's
         own rows are the slab's, and end in the rows around them.
+        """
+        ...
+
+    def blocks(
+        self, which: NDArray[np.intp], size: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weighted sums of measured minus reprojected over blocks, and the weights' sums.
+
+        Of some projections: ``(n, n_down, n_across)``, over the whole blocks of ``size`` rows and
+        columns of whole images, the slab's own pixels of each; and ``(n,)``, over all its pixels.
         """
         ...
 

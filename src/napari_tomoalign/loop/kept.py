@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..backends.slab import ImageName, SlabKept
 from ..images.precision import BLOCK, Scatter, scatter_from
+from ..start.frames import coarse_block
 
-__all__ = ["change_there", "read", "scatter_there"]
+__all__ = ["change_there", "coarse_misfit_there", "read", "scatter_there"]
 
 Kept = Sequence[SlabKept]
 """The slabs of whole images, from the first row to the last."""
@@ -47,3 +48,13 @@ def change_there(kept: Kept, which: NDArray[np.intp], steps: Array) -> Array:
     )
     change: Array = ahead - back
     return change
+
+
+def coarse_misfit_there(kept: Kept, which: NDArray[np.intp]) -> Array:
+    """Return how badly some projections fit, told from means over blocks (see `coarse_misfit`)."""
+    block = coarse_block(kept[0].shape)
+    parts = [slab.blocks(which, block) for slab in kept]
+    missed = reduce(add, [sums for sums, _ in parts]) / (block[0] * block[1])
+    weight = reduce(add, [weights for _, weights in parts])
+    misfit: Array = np.sum(missed**2, axis=(1, 2)) / np.maximum(weight, 1e-30)
+    return misfit

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._typing import Array
 from ..images.capturing import LEAST_OVERLAP
 from ..results import TRUSTED
-from ..start.frames import copies, fit_confidence
+from ..start.frames import coarse_misfit, copies, fit_confidence
 from ..start.prepare import Start
 from ..start.run import Run
+from .kept import coarse_misfit_there
 from .model import Model
 
 __all__ = ["judge_frames"]
@@ -31,5 +33,15 @@ def judge_frames(run: Run, start: Start, model: Model, before: Array, captured: 
     doubtful = (before < TRUSTED) & (confidence < 1)
     confidence[doubtful] = np.minimum(confidence, TRUSTED / 2)[doubtful]
     if pairs := start.frames.duplicates:
-        confidence[copies(pairs, model.measured, model.reprojected, model.weights)] = 0.0
+        confidence[copies(pairs, _coarse_misfit(model, np.unique(pairs)))] = 0.0
     return confidence
+
+
+def _coarse_misfit(model: Model, which: NDArray[np.intp]) -> Array:
+    """Return the misfit of some frames among NaNs for all others."""
+    misfit = np.full(len(model.sums.pixels), np.nan)
+    if model.kept:
+        misfit[which] = coarse_misfit_there(model.kept, which)
+    else:
+        misfit[which] = coarse_misfit(*model.frames(which))
+    return misfit

@@ -78,37 +78,52 @@ def inspect_frames(survey: Survey) -> FrameReport:
 
 
 def copies(
-    duplicates: tuple[tuple[int, int], ...],
-    measured: NDArray[np.float32],
-    reprojected: NDArray[np.float32],
-    weights: NDArray[Any],
+    duplicates: tuple[tuple[int, int], ...], misfit: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """Return which duplicated frames are copies: all but the one that fits its angle best.
 
-    The fit is that of means over blocks. Of the noise, which moving an image by a part of a pixel
-    smooths, so that it differs between equal frames, little is left in them. An object that looks
-    the same from every side gives equal frames, too: where half of all would be copies, none is.
+    An object that looks the same from every side gives equal frames, too: where half of all would
+    be copies, none is.
 
     Parameters
     ----------
     duplicates : tuple of (int, int)
         Pairs of equal frames, as `FrameReport` has them.
-    measured, reprojected, weights : (n_angles, n_rows, n_columns) array
-        The aligned frames, what is expected of them, and which pixels count.
+    misfit : (n_angles,) array
+        Of these frames, see `coarse_misfit`.
     """
-    block = max(1, -(-max(measured.shape[1:]) // _COARSE))
-    size = min(block, measured.shape[1]), min(block, measured.shape[2])
-
-    def misfit(i: int) -> float:
-        weight = np.asarray(weights[i : i + 1], np.float32)
-        difference = bin_stack(weight * (measured[i] - reprojected[i]), *size)
-        return float(np.sum(difference**2) / max(float(weight.sum()), 1e-30))
-
     groups: dict[int, set[int]] = {}
     for first, second in duplicates:
         groups.setdefault(first, {first}).add(second)
-    copied = [i for group in groups.values() for i in group - {min(group, key=misfit)}]
-    return np.array(sorted(copied) if 2 * len(copied) < len(measured) else [], np.intp)
+    copied = [i for group in groups.values() for i in group - {min(group, key=misfit.__getitem__)}]
+    return np.array(sorted(copied) if 2 * len(copied) < len(misfit) else [], np.intp)
+
+
+def coarse_block(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of the blocks of images of a shape for `coarse_misfit`."""
+    block = max(1, -(-max(shape) // _COARSE))
+    return min(block, shape[0]), min(block, shape[1])
+
+
+def coarse_misfit(
+    measured: NDArray[np.float32], weights: NDArray[Any], reprojected: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return how badly frames fit, (n,), told from means over blocks.
+
+    Of the noise, which moving an image by a part of a pixel smooths, so that it differs between
+    equal frames, little is left in them.
+
+    Parameters
+    ----------
+    measured, weights, reprojected : (n, n_rows, n_columns) array
+        The aligned frames, which pixels count, and what is expected of them.
+    """
+    size = coarse_block((measured.shape[1], measured.shape[2]))
+    misfit = np.empty(len(measured))
+    for i, weight in enumerate(np.asarray(weights, np.float32)):
+        means = bin_stack((weight * (measured[i] - reprojected[i]))[None], *size)
+        misfit[i] = float(np.sum(means**2)) / max(float(weight.sum()), 1e-30)
+    return misfit
 
 
 def fit_confidence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,11 @@ class KeptSlab:
     device: Any
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of whole images."""
+        return self.work.coefficients.shape[1], self.work.coefficients.shape[2]
+
+    @property
     def window_shape(self) -> tuple[int, int]:
         """Rows and columns of the window of whole images that is registered."""
         rows, columns = self.work.window
@@ -84,6 +90,24 @@ class KeptSlab:
         kernel = precision_kernels.add_scatter
         sums = added(kernel, n, n_blocks, int(N_SCATTER), given, self.device)
         return from_halves(sums.reshape(n, 3, 10))
+
+    def blocks(
+        self, which: NDArray[np.intp], size: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return sums of what is missed over blocks, and of the weights over all pixels."""
+        (rows, columns), (n_rows, n_columns), n = size, self.shape, len(which)
+        n_down, n_across = n_rows // rows, n_columns // columns
+        first, inner = self.work.around.start, self.work.inner
+        lines = n_down + 1, n_across + 1  # what is left beyond whole blocks, and the weights
+        sums = wp.empty(n * math.prod(lines), dtype=wp.float64, device=self.device)
+        images = self.measured, self.weights, self.reprojected
+        given = [*(one.flat for one in images), wp.array(which, dtype=wp.int32, device=self.device)]
+        given += [n_columns, self.measured.shape[2], first]
+        given += [first + inner.start, first + inner.stop, rows, columns, n_across, lines[0]]
+        kernel = precision_kernels.add_blocks
+        wp.launch(kernel, (n, lines[0]), given, [sums], device=self.device)
+        found = sums.numpy().reshape(n, *lines)
+        return found[:, :n_down, :n_across], found[:, :, n_across].sum(axis=1)
 
     def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return weighted squares of measured minus the template after steps."""

@@ -12,7 +12,7 @@ import warp as wp
 from .kernels import Flat, Whole
 from .slab_kernels import Doubles
 
-__all__ = ["N_CROSS", "N_SCATTER", "add_cross", "add_scatter", "add_squares"]
+__all__ = ["N_CROSS", "N_SCATTER", "add_blocks", "add_cross", "add_scatter", "add_squares"]
 
 N_CROSS = wp.constant(20)  # 4 columns of the template by 4 of the model and the difference
 N_SCATTER = wp.constant(30)  # three symmetric matrices of 4 by 4, the lower half of each
@@ -160,3 +160,44 @@ def add_squares(
         missed = wp.float64(measured[i] - moved[(k * n_columns + c) * n_around + row])
         total += weight * missed * missed
     sums[k * n_rows + r] = total
+
+
+@wp.kernel(enable_backward=False)
+def add_blocks(
+    measured: Flat,
+    weights: Flat,
+    reprojected: Flat,
+    which: Whole,
+    n_columns: int,
+    n_around: int,
+    first: int,
+    begin: int,
+    end: int,
+    rows: int,
+    columns: int,
+    n_across: int,
+    n_down: int,
+    sums: Doubles,
+) -> None:
+    """Add up, block by block, weighted measured minus reprojected; behind them, the weights.
+
+    Of the images ``which``, in the rows of whole images from ``begin`` to ``end``; ``first`` is the
+    first of them that is here. What is left beyond whole blocks makes a last row and column.
+    """
+    k, b = wp.tid()
+    line = which[k] * n_columns
+    top = wp.max(b * rows, begin)
+    bottom = wp.min((b + 1) * rows, end)
+    at = (k * n_down + b) * (n_across + 1)
+    total = wp.float64(0.0)
+    for across in range(n_across + 1):
+        right = wp.min((across + 1) * columns, n_columns)
+        missed = wp.float64(0.0)
+        for c in range(across * columns, right):
+            for r in range(top, bottom):
+                i = (line + c) * n_around + r - first
+                total += wp.float64(weights[i])
+                missed += wp.float64(weights[i] * (measured[i] - reprojected[i]))
+        if across < n_across:
+            sums[at + across] = missed
+    sums[at + n_across] = total
