@@ -28,12 +28,18 @@ def take(out: Path) -> None:
         viewer.screenshot(str(out), canvas_only=False, flash=False)
         viewer.close()
 
+    def settle(*_: object) -> None:
+        widget.show_plots()
+        QTimer.singleShot(SETTLE, finish)
+
     def show(_: None, error: Exception | None) -> None:
         if error is not None:
             viewer.close()
             raise error
-        widget.show_plots()
-        QTimer.singleShot(SETTLE, finish)
+        if widget.evaluator.is_running:  # the images at full size are on their way
+            widget.evaluator.ready.connect(settle)
+        else:
+            settle()
 
     widget.runner.ended.connect(show)
     QTimer.singleShot(SETTLE, widget.run)

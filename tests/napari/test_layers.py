@@ -290,7 +290,7 @@ def test_in_3d_the_volume_has_its_own_contrast_and_a_box(viewer, layers, frames)
 def test_a_large_volume_is_a_pyramid_of_views(viewer, layers, frames, monkeypatch):
     from napari_tomoalign._napari import _layers
 
-    monkeypatch.setattr(_layers, "_LARGE", 1000)
+    monkeypatch.setattr(_layers, "LARGE", 1000)
     monkeypatch.setattr(_layers, "_COARSEST", 8)
     layers.begin(None)
     for number in (1, 2):  # added, then updated in place

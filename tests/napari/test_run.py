@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import alignment_error
+from napari_tomoalign.images.applying import move
 
 NAMES = ["scan", "reference", "projections", "reconstruction"]
 
@@ -20,8 +21,16 @@ def test_the_small_sample_ends_aligned(viewer, qtbot, npe2pm):
     with npe2pm.tmp_plugin(package="napari-tomoalign"):
         (scan,) = viewer.open_sample("napari-tomoalign", "small")
         _, widget = viewer.window.add_plugin_dock_widget("napari-tomoalign", "Align projections")
-    with qtbot.waitSignal(widget.runner.ended, timeout=60_000):
+    with qtbot.waitSignal(widget.evaluator.ready, timeout=60_000):
         widget.run_bar.run.click()
+    course = widget.session.course
+    assert course.record.binning == 2  # known well enough; yet the end is shown at full size
+    assert viewer.layers["reference"].data.shape == scan.data.shape
+    assert viewer.layers["reconstruction"].data.shape == (64, 1, 64, 64)
+    assert widget.session.images_fit
+    best = move(scan.data, course.shifts)
+    np.testing.assert_allclose(viewer.layers["reference"].data, best, atol=1e-3)
+    assert "reconstructing" not in widget.verdict.headline.text().lower()
     angles, truth = scan.metadata["angles"], scan.metadata["true_shifts"]
     middle = ((scan.data.shape[2] - 1) / 2,) * 2
     assert alignment_error(np.zeros_like(truth), truth, angles, centers=middle) > 1

@@ -147,6 +147,7 @@ class Actions(FileActions):
             course = self.session.course
             never = "Stopped before the first iteration was done."
             self.run_bar.show_idle(course.outcome if course.history else never)
+            self._enlarge()
         self._allow()
 
     def _on_verified(self, verified: Verification | None, error: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,10 +21,10 @@ from ..io import ScanFileError, ShiftsFile, shifts_for
 from ..parameters import OF_SCAN
 from ..results import AlignmentState
 from ..steering import Course, OpenedRun, ScanSource, film_of, read_run, save_run
-from ..steering.evaluation import evaluate
+from ..steering.evaluation import enlarge, evaluate
 from ..steering.frames import KEY, frames_of
 from ._background import in_background, text_of, told
-from ._layers import finest
+from ._layers import LARGE, finest
 from ._parameter_form import RECONSTRUCTION
 from ._parts import Parts
 from ._showing import refit
@@ -204,6 +205,16 @@ class FileActions(Parts):
         if not self.session.images_fit:
             self._evaluate()
         self._show_session()
+
+    def _enlarge(self) -> None:
+        """Ask for images at full size where a run ended on binned ones, unless they are large."""
+        images, scan = self.session.images, self.session.course.scan
+        if images is None or scan is None or images.whole is None or images.binning == 1:
+            return
+        if math.prod(images.measured_geometry.volume_shape) <= LARGE:
+            wanted = self.result.difference.isChecked()
+            self.evaluator.ask(partial(enlarge, images, scan, wanted))
+            self._show_session()
 
     def _evaluate(self) -> None:
         """Ask for the layers at the shifts on show."""

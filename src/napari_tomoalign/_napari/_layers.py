@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["AlignmentLayers", "finest", "is_stack", "placement_of", "shown"]
+__all__ = ["LARGE", "AlignmentLayers", "finest", "is_stack", "placement_of", "shown"]
 
 _FLAT, _SOLID = (0, 1, 2, 3), (1, 0, 2, 3)  # orders of (slice, angle, row, column) in 2-D and 3-D
-_LARGE = 256**3  # voxels: a larger volume is a pyramid, so that 3-D is drawn in less than a second
+LARGE = 256**3
+"""Voxels: a larger volume is a pyramid, so that 3-D is drawn in less than a second."""
 _COARSEST = 64  # pixels: no level of a pyramid is smaller
 _DEVIATIONS = 6.0  # medians of |difference|: four standard deviations of noise
 _VIEW = {"view_direction": (-0.5, -1.0, 0.8), "up_direction": (1.0, 0.0, 0.0)}  # three quarters
@@ -125,7 +126,7 @@ class AlignmentLayers:
     def _add(self, role: str, frame: Frame) -> Image:
         layer: Image = self._viewer.add_image(
             shown(frame.data),
-            multiscale=frame.data.ndim == 4 and frame.data.size > _LARGE,
+            multiscale=frame.data.ndim == 4 and frame.data.size > LARGE,
             name=role,
             scale=frame.scale,
             translate=frame.translate,
@@ -242,7 +243,7 @@ class AlignmentLayers:
             self._planes.hide()
             return
         levels = list(volume.data) if volume.multiscale else [volume.data]
-        index = next((i for i, d in enumerate(levels) if d.size <= _LARGE), len(levels) - 1)
+        index = next((i for i, d in enumerate(levels) if d.size <= LARGE), len(levels) - 1)
         self._planes.show(volume, levels[index], 2**index)
 
 
@@ -261,7 +262,7 @@ def finest(layer: Image) -> Any:
 
 def shown(data: NDArray[np.float32]) -> Any:
     """Return what a layer takes: a large volume, (slice, 1, y, x), as a pyramid of views."""
-    if data.ndim != 4 or data.size <= _LARGE:
+    if data.ndim != 4 or data.size <= LARGE:
         return data
     levels = [data]
     while min(levels[-1].shape[-2:]) >= 2 * _COARSEST:

@@ -144,6 +144,8 @@ class Parts(QWidget):
             words = "The volume on show is not that of these shifts" + (
                 " yet: reconstructing …" if self.evaluator.is_running else "."
             )
+        elif course.is_result and self.evaluator.is_running:
+            words = "Reconstructing at full size …"
         self.verdict.show_course(course, words)
         self._show_projection()
         self._show_rows()

@@ -173,8 +173,8 @@ def _draw_shifts(
 
 
 def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
-    """Draw moves and residual against the iteration, on logarithmic scales."""
-    from matplotlib.ticker import MaxNLocator
+    """Draw moves and residual against the iteration."""
+    from .plots import scale_convergence
 
     history = result.history
     iterations = np.array([record.iteration for record in history])
@@ -188,7 +188,6 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
     axes.axhline(
         result.parameters.tolerance, color=ROWS, ls=":", lw=1, label="tolerance of the move"
     )
-    axes.set_yscale("log")
     _tidy(axes, "Convergence", "iteration", "move / px", pad=14)
     right = axes.twinx()
     for binning in dict.fromkeys(record.binning for record in history):
@@ -201,7 +200,7 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
             ms=3,
             lw=1.2,
         )
-    right.set_yscale("log")
+    scale_convergence(axes, right)
     right.set_ylabel("residual (relative)", fontsize=9, color=_RESIDUAL)
     right.tick_params(labelsize=8, colors=_RESIDUAL, which="both")
     right.spines[["top"]].set_visible(False)
@@ -225,7 +224,6 @@ def _draw_convergence(axes: Axes, result: AlignmentResult) -> None:
         bbox_to_anchor=(1, 1.045),
         **_ABOVE,
     )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_confidence(axes: Axes, result: AlignmentResult) -> None:

@@ -17,7 +17,13 @@ from ..results import TRUSTED, IterationRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_convergence", "draw_shifts", "draw_sinograms", "draw_verification"]
+__all__ = [
+    "draw_convergence",
+    "draw_shifts",
+    "draw_sinograms",
+    "draw_verification",
+    "scale_convergence",
+]
 
 _STILL = 0.05  # relative change of the residual that is not worth the height of the plot
 
@@ -83,20 +89,29 @@ def draw_convergence(
             at = after.iteration - 0.5
             moves.axvline(at, linewidth=0.8, **faint)
             moves.text(at, 0.98, f" ÷{after.binning}", **place, **faint)
-    moves.set_yscale("log")
-    least, most = moves.get_ylim()
-    if most < 10 * least:  # a decade at least, so that a number stands at the axis
-        moves.set_ylim(most / 10, most)
-    moves.yaxis.set_minor_formatter(NullFormatter())  # they would lie over each other
     moves.set_xlim(0.5, max(5.5, count + 0.5))
-    moves.xaxis.set_major_locator(MaxNLocator(integer=True))
-    low, high = right.get_ylim()
-    if high - low < _STILL * high:  # else noise fills the plot, with numbers too long for it
-        right.set_ylim(low - _STILL * high / 2, high + _STILL * high / 2)
-    right.yaxis.set_major_locator(MaxNLocator(5))
+    scale_convergence(moves, right)
     right.tick_params(axis="y", colors=hue)
     right.set_ylabel("residual", color=hue)
     _label(moves, "iteration", "move, px", *right.get_lines())
+
+
+def scale_convergence(moves: Axes, right: Axes) -> None:
+    """Scale the axes of moves, a logarithm, and of the residual so that their numbers can be read.
+
+    Of the moves a decade is shown at least, so that a number stands at the axis; of the residual
+    so much that noise does not fill the plot, with numbers too long for it.
+    """
+    moves.set_yscale("log")
+    least, most = moves.get_ylim()
+    if most < 10 * least:
+        moves.set_ylim(most / 10, most)
+    moves.yaxis.set_minor_formatter(NullFormatter())  # they would lie over each other
+    moves.xaxis.set_major_locator(MaxNLocator(integer=True))
+    low, high = right.get_ylim()
+    if high - low < _STILL * high:
+        right.set_ylim(low - _STILL * high / 2, high + _STILL * high / 2)
+    right.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def draw_sinograms(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from .course import Course
 from .frames import Frame, frames_of, moved_frame
 from .scan_source import ScanSource
 
-__all__ = ["Evaluation", "Frames", "evaluate", "unaligned_slice"]
+__all__ = ["Evaluation", "Frames", "enlarge", "evaluate", "unaligned_slice"]
 
 Frames = dict[str, Frame]
 Evaluation = Generator[Frames, None, tuple[AlignmentState | None, Frames]]
@@ -40,6 +41,22 @@ def evaluate(
         return None, frames
     found = with_images(state, lines, scan.upright_weights())
     return found, frames_of(found, scan.place, difference=difference, scan=scan)
+
+
+def enlarge(state: AlignmentState, scan: ScanSource, difference: bool) -> Evaluation:
+    """Make the images of a run that ended on binned ones at full size."""
+    assert state.whole is not None  # asked of the end of a run only
+    yield from ()  # the binned ones are of the same shifts: nothing is shown before these are there
+    volume, projections, reference = state.whole()
+    full = replace(
+        state,
+        reconstruction=volume,
+        projections=projections,
+        reference=reference,
+        geometry=state.measured_geometry.with_changes(volume_width=volume.shape[2]),
+        whole=None,
+    )
+    return full, frames_of(full, scan.place, difference=difference, scan=scan)
 
 
 def unaligned_slice(

@@ -73,6 +73,6 @@ class Session:
         return (
             images is not None
             and images.center == course.center
-            and images.binning == (1 if course.record is None else course.record.binning)
+            and images.binning <= (1 if course.record is None else course.record.binning)
             and np.array_equal(images.shifts, course.shifts)
         )
