@@ -32,6 +32,13 @@ LEAST_OVERLAP = 0.4
 With 0.6 frames that are 15 px off in 64 are lost, with 0.2 nothing is gained
 (``tests/benchmarks/constants.py images.capturing.LEAST_OVERLAP 0.2,0.4,0.6 --cases jitter15``)."""
 
+_FLAT = 1e-4
+"""Of the largest product of both images' variances over an overlap: what has less is rounding.
+
+Anything from 1e-8 to 0.1 gives the same (``tests/benchmarks/constants.py images.capturing._FLAT
+1e-8,1e-4,1e-2,1e-1 --cases jitter15,masked20,truncated1.6``)."""
+_LEAST_WEIGHT = 1e-3  # of an overlap, pixels: what the transforms' rounding leaves of none
+
 
 def correlate(
     measured: Stack,
@@ -78,7 +85,9 @@ def correlate(
     """
     n, n_rows, n_columns = measured.shape
     shifts, peak = np.full((n, 2), np.nan), np.full(n, -1.0)
-    for part in chunks(n, 12 * 4 * 4 * n_rows * n_columns):
+    for part in chunks(
+        n, 12 * 4 * 4 * n_rows * n_columns
+    ):  # a dozen float32 arrays, twice as large
         pair = (measured[part], reprojected[part], weights[part])
         coefficients = _coefficients(*pair, workers)
         if normalization == "phase":
@@ -135,7 +144,7 @@ def _coefficients(
     def sums(spectra: Spectra) -> Stack:
         return _inverse(spectra, size, workers)
 
-    overlap = np.maximum(sums(of_weights * frame), 1e-3)
+    overlap = np.maximum(sums(of_weights * frame), _LEAST_WEIGHT)
     measured_sum = sums(of_weighted * frame)
     spread = sums(_forward(weighted * measured, workers) * frame) - measured_sum**2 / overlap
     total = sums(of_weights * conjugate)
@@ -144,7 +153,7 @@ def _coefficients(
     cross = sums(of_weighted * conjugate) - measured_sum * total / overlap
     largest = variance.max(axis=(1, 2), keepdims=True)
     allowed = overlap > LEAST_OVERLAP * overlap.max(axis=(1, 2), keepdims=True)
-    allowed &= (variance > 1e-4 * largest) & (largest > 0)
+    allowed &= (variance > _FLAT * largest) & (largest > 0)
     coefficients: Stack = np.full_like(cross, -np.inf, dtype=np.float32)
     np.divide(cross, np.sqrt(variance), out=coefficients, where=allowed)
     return coefficients
@@ -202,7 +211,7 @@ def _local_sums(
     of_squares = np.conj(scipy.fft.rfft2(mirrored**2, workers=workers))
     of_window = _forward(window, workers)
     cross = _forward(window * measured, workers) * conjugate
-    overlap = np.maximum(window.sum(axis=(1, 2)), 1e-3)[:, None, None]
+    overlap = np.maximum(window.sum(axis=(1, 2)), _LEAST_WEIGHT)[:, None, None]
 
     def score(fields: list[Stack]) -> Stack:
         product, total, squares = fields
@@ -219,7 +228,7 @@ def _overlap_taper(n: int, shift: float) -> Stack:
     line = np.zeros(n, np.float32)
     first, last = max(0, int(shift)), min(n, n + int(shift))
     if last > first:
-        line[first:last] = taper(last - first, max(1, n // 16))
+        line[first:last] = taper(last - first, max(1, n // 16))  # as wide as that of all n
     return line
 
 

@@ -150,6 +150,9 @@ def with_images(
 ) -> AlignmentState:
     """Return a state with the images that belong to its shifts, at its binning.
 
+    They are what the loop has: by the run's own algorithm, all slices at once, reprojected. What is
+    written to a file, `io.reconstruction.Slices` makes at full size, a few rows at a time.
+
     Parameters
     ----------
     state : AlignmentState

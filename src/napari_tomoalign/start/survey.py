@@ -42,6 +42,10 @@ _FRAMES_AT_ONCE = 16  # enough for whole-array arithmetic, and as deep as most f
 _SPIKE = 10.0  # times the noise: of noise alone, no pixel stands out as far
 _NOISE_ROWS = 96  # of a frame, in the middle, at most
 _FEWEST_NOISE_ROWS = 12
+"""Where a row alone has more than enough pixels: a bad row or two of a detector decide nothing.
+
+4 to 24 give the same in small images (``tests/benchmarks/constants.py
+start.survey._FEWEST_NOISE_ROWS 4,12,24 --cases noise5``)."""
 _NOISE_PIXELS = 96 * 256  # some ten thousand pixels tell its noise to a percent
 
 
