@@ -18,7 +18,7 @@ from napari_tomoalign.cli._options import (
     numbers,
     options_of_dataclass,
     parameter_texts,
-    windows,
+    two_windows,
 )
 
 # -- reading values ---------------------------------------------------------------------------
@@ -27,8 +27,8 @@ from napari_tomoalign.cli._options import (
 def test_values_with_a_syntax_of_their_own() -> None:
     assert indices("0,5-7") == (0, 5, 6, 7)
     assert indices("") == ()
-    assert windows("10:50,5:60") == (slice(10, 50), slice(5, 60))
-    assert windows("10:,:-3") == (slice(10, None), slice(None, -3))
+    assert two_windows("10:50,5:60") == (slice(10, 50), slice(5, 60))
+    assert two_windows("10:,:-3") == (slice(10, None), slice(None, -3))
     assert numbers("0.5,2") == (0.5, 2.0)
     assert named_value("num_iter=10") == ("num_iter", 10)
     assert named_value("filter_name=hann") == ("filter_name", "hann")
@@ -40,8 +40,8 @@ def test_values_with_a_syntax_of_their_own() -> None:
     [
         (indices, "0,x", "expected whole numbers and ranges such as 0,5-7, got '0,x'"),
         (indices, "7-5", "the range 7-5 runs backwards; write 5-7"),
-        (windows, "10:50", "expected rows,columns such as 10:50,5:60"),
-        (windows, "1:2:3,4:5", "expected rows,columns such as 10:50,5:60"),
+        (two_windows, "10:50", "expected rows,columns such as 10:50,5:60"),
+        (two_windows, "1:2:3,4:5", "expected rows,columns such as 10:50,5:60"),
         (numbers, "1,a", "expected numbers such as 0.5,2, got '1,a'"),
         (named_value, "num_iter", "expected name=value such as num_iter=10, got 'num_iter'"),
     ],

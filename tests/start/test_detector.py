@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
+from surveyed import survey_of
 
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.detector import Detector, look_at_detector
-from napari_tomoalign.start.survey import blocks_of, take_survey
 
 
 def suspected(stack):
     stack = np.asarray(stack, np.float32)
     used, hidden = np.ones(len(stack), bool), np.zeros(stack.shape[1:], bool)
-    return look_at_detector(take_survey(blocks_of(stack), stack.shape), used, hidden)
+    return look_at_detector(survey_of(stack), used, hidden)
 
 
 @pytest.mark.parametrize("kind", ["ellipsoids", "granular", "fibrous", "shell", "soft"])

@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
+from surveyed import survey_of
 
 from napari_tomoalign.geometry.gauge import alignment_error
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.estimate import estimate_shifts, register_profiles
-from napari_tomoalign.start.survey import blocks_of, take_survey
-
-
-def survey(stack):
-    return take_survey(blocks_of(stack), stack.shape)
 
 
 def everything(scan):
@@ -20,7 +16,9 @@ def everything(scan):
 @pytest.mark.parametrize("turn", [180, 360])
 def test_noise_free_shifts_follow_from_the_centre_of_mass(turn):
     scan = simulate(40, 24, angular_range=turn, noise=0.0, jitter=2.5, drift=2.0, seed=3)
-    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(
+        survey_of(scan.projections), scan.angles, everything(scan), scan.center
+    )
     assert alignment_error(estimate, scan, scan.angles) < 0.15
     assert estimate.center == scan.center
 
@@ -29,7 +27,7 @@ def test_the_centre_is_found_where_it_is_not_given():
     scan = simulate(
         48, 40, angular_range=360, noise=0.0, jitter=0.0, drift=0.0, center_offset=3.0, seed=2
     )
-    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), None)
+    estimate = estimate_shifts(survey_of(scan.projections), scan.angles, everything(scan), None)
     assert estimate.center == pytest.approx(scan.center, abs=0.02)
     assert np.abs(estimate.shifts).max() < 0.05
 
@@ -41,14 +39,16 @@ def test_frames_that_do_not_count_neither_move_nor_disturb():
     stack[5, -3:, -3:] = 10
     used = everything(scan)
     used[5] = False
-    estimate = estimate_shifts(survey(stack), scan.angles, used, scan.center)
+    estimate = estimate_shifts(survey_of(stack), scan.angles, used, scan.center)
     assert not estimate.shifts[5].any()
     assert alignment_error(estimate, scan, scan.angles, used) < 0.15
 
 
 def test_shifts_carry_no_motion_of_the_object():
     scan = simulate(40, 24, noise=0.0, jitter=0.0, drift=0.0, kind="asymmetric", seed=1)
-    estimate = estimate_shifts(survey(scan.projections), scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(
+        survey_of(scan.projections), scan.angles, everything(scan), scan.center
+    )
     assert np.abs(estimate.shifts).max() < 0.05
 
 
@@ -56,7 +56,7 @@ def test_shifts_carry_no_motion_of_the_object():
 def test_an_object_taller_than_the_images_is_estimated_from_the_rows_they_share(seed):
     scan = simulate(64, 30, noise=0.02, jitter=4.0, drift=4.0, seed=seed)
     middle = np.ascontiguousarray(scan.projections[:, 20:44])
-    estimate = estimate_shifts(survey(middle), scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(survey_of(middle), scan.angles, everything(scan), scan.center)
     assert alignment_error(scan, 0 * scan.shifts, centers=(0, scan.center)) > 3
     assert alignment_error(estimate, scan, scan.angles) < 0.3
     assert estimate.standard_error.max() < 0.5
@@ -111,6 +111,6 @@ def test_a_line_without_features_says_that_it_tells_nothing():
 def test_frames_of_one_row_tell_nothing_of_rows():
     scan = simulate(40, 24, noise=0.01, seed=3)
     one = np.ascontiguousarray(scan.projections[:, 20:21])
-    estimate = estimate_shifts(survey(one), scan.angles, everything(scan), scan.center)
+    estimate = estimate_shifts(survey_of(one), scan.angles, everything(scan), scan.center)
     assert not estimate.shifts[:, 0].any()
     assert np.isinf(estimate.standard_error[0])

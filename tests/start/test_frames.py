@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from surveyed import survey_of
 
 from napari_tomoalign.images.filtering import fill_ignored
 from napari_tomoalign.images.shifting import shift_stack
@@ -13,11 +14,10 @@ from napari_tomoalign.start.frames import (
     fit_confidence,
     inspect_frames,
 )
-from napari_tomoalign.start.survey import blocks_of, take_survey
 
 
 def report_of(stack):
-    return inspect_frames(take_survey(blocks_of(stack), stack.shape))
+    return inspect_frames(survey_of(stack))
 
 
 @pytest.fixture(scope="module")

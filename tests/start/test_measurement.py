@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from surveyed import survey_of
 
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.parameters import AlignmentParameters
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.borders import look_at_borders
 from napari_tomoalign.start.prepare import prepare
-from napari_tomoalign.start.survey import blocks_of, take_survey
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def start_of(projections, scan, **options):
 
 
 def borders_of(stack):
-    return look_at_borders(take_survey(blocks_of(stack), stack.shape), np.ones(len(stack), bool))
+    return look_at_borders(survey_of(stack), np.ones(len(stack), bool))
 
 
 def planes(scan, seed=0, size=0.3):

@@ -2,14 +2,10 @@
 
 import numpy as np
 import pytest
+from surveyed import survey_of
 
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.outline import look_at_outline, rows_inside, thickness
-from napari_tomoalign.start.survey import blocks_of, take_survey
-
-
-def survey(stack):
-    return take_survey(blocks_of(stack), stack.shape)
 
 
 def everything(scan):
@@ -19,7 +15,7 @@ def everything(scan):
 @pytest.mark.parametrize("kind", ["ellipsoids", "granular", "shell"])
 def test_an_object_inside_every_image_is_whole(kind):
     scan = simulate(40, 24, noise=0.02, kind=kind, seed=0)
-    outline = look_at_outline(survey(scan.projections), everything(scan))
+    outline = look_at_outline(survey_of(scan.projections), everything(scan))
     assert outline.whole
     assert not outline.truncated
 
@@ -28,7 +24,7 @@ def test_an_object_inside_every_image_is_whole(kind):
 def test_an_object_wider_than_the_images_is_truncated(kind):
     """A sparse one too: few of its rows reach the borders, and those not in every frame."""
     scan = simulate(48, 24, noise=0.02, truncation=1.6, kind=kind, seed=0)
-    outline = look_at_outline(survey(scan.projections), everything(scan))
+    outline = look_at_outline(survey_of(scan.projections), everything(scan))
     assert outline.truncated
     assert not outline.whole
 
@@ -36,7 +32,7 @@ def test_an_object_wider_than_the_images_is_truncated(kind):
 def test_an_object_cut_at_its_ends_is_not_whole_but_not_truncated():
     scan = simulate(40, 24, noise=0.0, jitter=0.0, drift=0.0, seed=0)
     middle = scan.projections[:, 12:28]
-    outline = look_at_outline(survey(middle), everything(scan))
+    outline = look_at_outline(survey_of(middle), everything(scan))
     assert not outline.whole
     assert outline.taller
     assert not outline.truncated
@@ -45,15 +41,15 @@ def test_an_object_cut_at_its_ends_is_not_whole_but_not_truncated():
 def test_a_mass_that_wobbles_means_nothing():
     scan = simulate(40, 24, noise=0.0, seed=0)
     brightness = 1 + 0.2 * np.random.default_rng(0).normal(size=(24, 1, 1)).astype(np.float32)
-    outline = look_at_outline(survey(scan.projections * brightness), everything(scan))
+    outline = look_at_outline(survey_of(scan.projections * brightness), everything(scan))
     assert outline.mass_spread > 0.1
     assert not outline.whole
 
 
 def test_blank_frames_do_not_count_in_the_outline():
     scan = simulate(40, 24, noise=0.01, blank_frames=3, seed=0)
-    assert not look_at_outline(survey(scan.projections), everything(scan)).whole
-    assert look_at_outline(survey(scan.projections), scan.sound).whole
+    assert not look_at_outline(survey_of(scan.projections), everything(scan)).whole
+    assert look_at_outline(survey_of(scan.projections), scan.sound).whole
 
 
 def test_the_rows_whose_object_lies_inside_every_image():

@@ -26,10 +26,10 @@ from .base import Backend, Operator
 from .builtin.engine import BuiltinBackend
 from .mumott_projector import (
     MumottOperator,
-    compiled,
+    compiled_projector,
     container_of,
+    images_to_mumott,
     keeping_projector,
-    to_mumott,
 )
 from .slab import SlabDone, SlabWork
 
@@ -68,7 +68,7 @@ class MumottBackend(Backend):
 
     def __init__(self, pipeline: Callable[..., Any], *, use_gpu: bool = False) -> None:
         self.pipeline, self._use_gpu = pipeline, use_gpu
-        self._projector_of = lru_cache(_GEOMETRIES)(compiled)
+        self._projector_of = lru_cache(_GEOMETRIES)(compiled_projector)
 
     @property
     def algorithms(self) -> Sequence[str]:
@@ -138,7 +138,7 @@ class MumottBackend(Backend):
         """Reconstruct a volume (see `Backend.reconstruct`)."""
         self.check_options(algorithm, options)
         projector = self._projector(geometry)
-        images = to_mumott(projections)
+        images = images_to_mumott(projections)
         settings: dict[str, Any] = copy.deepcopy(options)  # mumott fills in what is missing
         if self._takes_more and not self._use_gpu:
             settings.setdefault("Projector", lambda _: projector)

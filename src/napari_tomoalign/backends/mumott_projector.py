@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from ..geometry import ScanGeometry
 from .base import Frames, Operator
 
-__all__ = ["MumottOperator", "compiled", "container_of", "keeping_projector", "to_mumott"]
+__all__ = [
+    "MumottOperator",
+    "compiled_projector",
+    "container_of",
+    "images_to_mumott",
+    "keeping_projector",
+]
 
 Array = NDArray[np.float32]
 
@@ -32,7 +38,7 @@ class MumottOperator(Operator):
 
     def back_project(self, images: Array) -> Array:
         """Back-project images."""
-        volume = self._projector_of(self._geometry).adjoint(to_mumott(images))
+        volume = self._projector_of(self._geometry).adjoint(images_to_mumott(images))
         spread: Array = volume[..., 0].transpose(2, 1, 0).astype(np.float32)
         return spread
 
@@ -41,12 +47,12 @@ class MumottOperator(Operator):
         return MumottOperator(self._geometry.subset(frames), self._projector_of)
 
 
-def to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
+def images_to_mumott(images: NDArray[Any]) -> NDArray[np.float64]:
     """Return images (angle, row, column) as (angle, j, k, 1)."""
     return np.ascontiguousarray(images.transpose(0, 2, 1)[..., None], np.float64)
 
 
-def compiled(
+def compiled_projector(
     orientations: bytes,
     n_rows: int,
     n_columns: int,
@@ -100,7 +106,7 @@ def container_of(projector: Any, images: NDArray[np.float64], weights: Array | N
     from mumott.core.projection_stack import Projection
     from mumott.data_handling import DataContainer
 
-    weight = np.ones_like(images) if weights is None else to_mumott(weights)
+    weight = np.ones_like(images) if weights is None else images_to_mumott(weights)
     container = DataContainer()
     for one, share, place in zip(images, weight, projector._geometry, strict=True):
         container.append(

@@ -12,7 +12,7 @@ from ._text import shifts_in
 if TYPE_CHECKING:
     from ..io import Scan, ShiftsFile
 
-__all__ = ["add_run_arguments", "read_run"]
+__all__ = ["add_run_arguments", "run_and_scan"]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_scan_arguments(parser)
 
 
-def read_run(arguments: argparse.Namespace) -> tuple[ShiftsFile, Scan]:
+def run_and_scan(arguments: argparse.Namespace) -> tuple[ShiftsFile, Scan]:
     """Read the shifts of a run and its scan, about the axis that the run had."""
     from ..io import read_scan, read_shifts, scan_for_alignment
 

@@ -220,7 +220,7 @@ def _syntax(option: Option) -> tuple[str, Callable[[str], Any]]:
     elif origin in _MAPPINGS:
         return "NAME=VALUE", _named(named_value)
     elif origin is tuple and get_args(kind)[0] is slice:
-        metavar, convert = "FIRST:LAST,FIRST:LAST", windows
+        metavar, convert = "FIRST:LAST,FIRST:LAST", two_windows
     elif origin is tuple and get_args(kind)[0] is int:
         metavar, convert = "N,N,..." if option.optional else "N,N-N,...", indices
     elif origin is tuple and get_origin(get_args(kind)[0]) is Literal:
@@ -297,7 +297,7 @@ def numbers(text: str) -> tuple[float, ...]:
         raise ValueError(f"expected numbers such as 0.5,2, got {text!r}") from error
 
 
-def windows(text: str) -> tuple[slice, slice]:
+def two_windows(text: str) -> tuple[slice, slice]:
     """Read the rows and columns of a window: ``10:50,5:60``; an end may be left out.
 
     Raises

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._finished import add_run_arguments, read_run
+from ._finished import add_run_arguments, run_and_scan
 
 if TYPE_CHECKING:
     from ..io import ShiftsFile
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report, and the film where one is asked for."""
     from ..report import compare, write_film, write_report
 
-    stored, scan = read_run(arguments)
+    stored, scan = run_and_scan(arguments)
     result = _result_of(stored.for_scan(scan))
     folder = arguments.run_directory
     folder = folder if folder.is_dir() else folder.parent

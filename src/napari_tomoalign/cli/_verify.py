@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ._finished import add_run_arguments, read_run
+from ._finished import add_run_arguments, run_and_scan
 from ._outcome import NOT_CONVERGED
 
 __all__ = ["USAGE", "add_arguments", "run"]
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify and print the verdict."""
     from ..verification import verify
 
-    stored, scan = read_run(arguments)
+    stored, scan = run_and_scan(arguments)
     checked = verify(
         stored.for_scan(scan),
         scan.projections,

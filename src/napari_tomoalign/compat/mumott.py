@@ -25,7 +25,7 @@ from ..backends.mumott import MumottBackend, TensorBackend
 from ..geometry import RotationAxis, turn_projections, turn_volume
 from ..images.shifting import shift_stack
 from ..io import from_mumott, to_mumott
-from ..io.formats.mumott import absorbance, views_of
+from ..io.formats.mumott import diode_absorbance, views_of
 from ..results import TRUSTED, AlignmentResult
 
 __all__ = ["align"]
@@ -245,7 +245,7 @@ def _measured(
                 "to align the mean over the detector segments, or give absorbances in "
                 "reconstruction_pipeline_kwargs"
             )
-        images, known = map(np.array, zip(*map(absorbance, container.diode), strict=True))
+        images, known = map(np.array, zip(*map(diode_absorbance, container.diode), strict=True))
     weights = container.weights
     if weights.size:
         shown = weights > 0 if weights.ndim == 3 else np.all(weights > 0, axis=-1)

@@ -33,7 +33,7 @@ from ..images.source import as_source
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
 from ..start.run import Run
-from ..start.survey import blocks_of, take_survey
+from ..start.survey import blocks_in_memory, take_survey
 from .evaluating import evaluate
 from .level import level_of, rows_binned
 from .matching import registered
@@ -72,7 +72,7 @@ def cleaned(run: Run, start: Start) -> Start:
     said = _said(known, start.projections)
     projections, weights = known.taken_out_of(start.projections, start.weights)
     start = replace(start, projections=projections, weights=weights)
-    survey = take_survey(blocks_of(start.projections), start.projections.shape)
+    survey = take_survey(blocks_in_memory(start.projections), start.projections.shape)
     outline = look_at_outline(survey, start.usable)
     full = start.full
     if start.binning == (1, 1):

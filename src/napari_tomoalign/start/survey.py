@@ -19,13 +19,13 @@ from .._typing import Array, Stack
 from ..images._survey_kernels import count_spikes, look_at_frames
 from ..images.binning import bin_stack
 from ..images.filtering import noise_level
-from ..images.source import blocks_of as frames_of
+from ..images.source import blocks_of
 
 __all__ = [
     "NOISELESS",
     "SPIKED",
     "Survey",
-    "blocks_of",
+    "blocks_in_memory",
     "border_width",
     "read_blocks",
     "take_survey",
@@ -101,7 +101,7 @@ class Survey:
         return float(np.median(self.noise[used]))
 
 
-def blocks_of(stack: Stack) -> Iterator[tuple[int, Stack]]:
+def blocks_in_memory(stack: Stack) -> Iterator[tuple[int, Stack]]:
     """Yield a stack in memory as the index of a first frame and the frames from there on."""
     for part in read_blocks(stack.shape):
         yield part.start, stack[part]
@@ -109,7 +109,7 @@ def blocks_of(stack: Stack) -> Iterator[tuple[int, Stack]]:
 
 def read_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield the frames that are read, and looked at, at once."""
-    for start, stop in frames_of(shape, most=_FRAMES_AT_ONCE):
+    for start, stop in blocks_of(shape, most=_FRAMES_AT_ONCE):
         yield slice(start, stop)
 
 

@@ -262,13 +262,13 @@ class TomopyBackend(Backend):
         if algorithm == "gridrec":
             sinograms, center = _sinograms.padded_for_gridrec(sinograms, geometry)
         elif algorithm == "astra":
-            sinograms = _sinograms.centred(sinograms, geometry)
+            sinograms = _sinograms.about_the_middle(sinograms, geometry)
             center = sinograms.shape[-1] / 2
             method, options = self._tomopy.astra, {"options": options}
         else:
             sinograms, center = _sinograms.onto_grid(sinograms, geometry)
             if algorithm == "fbp":
-                sinograms, left = _sinograms.widened(sinograms, width)
+                sinograms, left = _sinograms.edge_continued(sinograms, width)
                 sinograms = _filtered(sinograms, **options)
                 center += left
                 options = {"filter_name": "none"}

@@ -13,18 +13,18 @@ from scipy.ndimage import fourier_shift
 from ...geometry import ScanGeometry
 
 __all__ = [
-    "centred",
+    "about_the_middle",
+    "edge_continued",
     "grid_offset",
     "gridrec_background",
     "onto_grid",
     "padded_for_gridrec",
-    "widened",
 ]
 
 Array = NDArray[np.float32]
 
 
-def centred(sinograms: Array, geometry: ScanGeometry) -> Array:
+def about_the_middle(sinograms: Array, geometry: ScanGeometry) -> Array:
     """Return sinograms whose axis is in the middle: with ASTRA, TomoPy can only roll pixels."""
     excess = 2 * geometry.center - (geometry.n_columns - 1)
     whole = round(excess)
@@ -48,7 +48,7 @@ def grid_offset(geometry: ScanGeometry) -> float:
     return offset - round(offset)
 
 
-def widened(sinograms: Array, width: int) -> tuple[Array, int]:
+def edge_continued(sinograms: Array, width: int) -> tuple[Array, int]:
     """Return sinograms with the edge values repeated, and how many columns came to the left."""
     left = (width - sinograms.shape[-1] + 1) // 2
     return _padded(sinograms, left, width - sinograms.shape[-1] - left), left
@@ -65,7 +65,7 @@ def padded_for_gridrec(sinograms: Array, geometry: ScanGeometry) -> tuple[Array,
     moved back by as much.
     """
     width = geometry.volume_width
-    wide, left = widened(sinograms, _power_of_two(4 * width))
+    wide, left = edge_continued(sinograms, _power_of_two(4 * width))
     excess = 0.5 if width % 2 == 0 else 1.0
     shifts = excess * (geometry.directions[:, 1] @ [0, 1, -1])
     return _fourier_shift(wide, shifts), geometry.center + left
@@ -93,7 +93,7 @@ def _moved(sinograms: Array, shift: float) -> Array:
     """Return sinograms moved by `shift` columns, at most half a one, the edge values repeated."""
     if abs(shift) < 1e-3:
         return sinograms
-    wide, left = widened(sinograms, _power_of_two(2 * sinograms.shape[-1]))
+    wide, left = edge_continued(sinograms, _power_of_two(2 * sinograms.shape[-1]))
     moved = _fourier_shift(wide, np.full(sinograms.shape[1], shift))
     return moved[..., left : left + sinograms.shape[-1]]
 

@@ -21,7 +21,7 @@ from ..hdf5_file import Hdf5Dataset, Hdf5File
 from ..raw import RawScan, ReadOptions, stack_of
 from . import hdf5
 
-__all__ = ["absorbance", "can_read", "read", "views_of"]
+__all__ = ["can_read", "diode_absorbance", "read", "views_of"]
 
 _Array = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ class _ContainerStore:
         values = np.asarray(file.dataset(f"projections/{m}/{self.named}").values(), np.float64)
         known = np.ones(values.shape[:2], bool)
         if self.named == "diode":
-            values, known = absorbance(values)
+            values, known = diode_absorbance(values)
         if self.masked:
             weights = file.dataset(f"projections/{m}/weights").values()
             known &= weights > 0 if weights.ndim == 2 else np.all(weights > 0, axis=-1)
@@ -137,7 +137,7 @@ class _ContainerStore:
         return image
 
 
-def absorbance(diode: _Array) -> tuple[_Array, NDArray[np.bool_]]:
+def diode_absorbance(diode: _Array) -> tuple[_Array, NDArray[np.bool_]]:
     """Return ``-log10`` of the transmission of one projection, and where the diode saw something.
 
     As mumott's ``get_absorbances``, but for the noise: nothing is cut off at the open beam, and
