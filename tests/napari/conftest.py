@@ -111,10 +111,10 @@ def widget(viewer, stack, qtbot):
 @pytest.fixture
 def loop(monkeypatch, make_state):
     """A stand-in for the loop: says what reached it, and yields what it is told to."""
-    from napari_tomoalign._napari import _run
+    from napari_tomoalign.steering import running
 
     stand_in = Loop(make_state)
-    monkeypatch.setattr(_run, "iterate_alignment", stand_in)
+    monkeypatch.setattr(running, "iterate_alignment", stand_in)
     return stand_in
 
 

@@ -302,3 +302,5 @@ def test_nothing_that_is_said_is_cut_off(widget, loop, run, qtbot, size):
     button = widget.verdict.buttons()[0]
     qtbot.waitUntil(lambda: button.visibleRegion().boundingRect() == button.rect(), timeout=2000)
     assert widget.verdict.save.width() >= widget.verdict.save.sizeHint().width()
+    held = widget._scroll  # as wide as what it holds, with any font
+    assert held.viewport().width() >= held.widget().minimumSizeHint().width()

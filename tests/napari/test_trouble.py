@@ -122,19 +122,19 @@ def test_memory_does_not_grow(viewer, widget, loop, qtbot, run):
     """Of many states only the latest is held; the history keeps no images."""
     states = []
     loop.states = 50
-    from napari_tomoalign._napari import _run
+    from napari_tomoalign.steering import running
 
-    real = _run.frames_of
+    real = running.frames_of
 
     def watched(state, *args, **kwargs):
         states.append(weakref.ref(state.reconstruction))
         return real(state, *args, **kwargs)
 
-    _run.frames_of = watched
+    running.frames_of = watched
     try:
         run(widget)
     finally:
-        _run.frames_of = real
+        running.frames_of = real
     gc.collect()
     assert len(states) == 50
     assert sum(state() is not None for state in states) <= 2

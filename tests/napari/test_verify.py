@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_tomoalign import ScanGeometry, Verification
-from napari_tomoalign._napari import _verify
+from napari_tomoalign.steering import running
 
 ENDLESS = 10_000
 
@@ -41,7 +41,7 @@ class Checking:
 @pytest.fixture
 def check(make_state, monkeypatch):
     stand_in = Checking(make_state)
-    monkeypatch.setattr(_verify, "verify", stand_in)
+    monkeypatch.setattr(running, "verify", stand_in)
     return stand_in
 
 

@@ -60,6 +60,12 @@ class Scrolled(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setWidget(inner)
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask for another width when the groups do: with another font, for one."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
     def minimumSizeHint(self) -> QSize:
         """Return the least width at which nothing is cut off, at any height."""
         width = self.widget().minimumSizeHint().width()

@@ -1,57 +1,14 @@
-"""The run in the background: a worker that drains the loop, and what it leaves for the canvas."""
+"""The run in the background: a worker that drains the loop."""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
-
 from qtpy.QtCore import QObject, Signal
 
-from ..alignment import iterate_alignment
-from ..results import AlignmentState
-from ..steering import RunRequest, ScanSource
-from ..steering.frames import Frame, frames_of
+from ..steering import RunRequest
+from ..steering.running import Loop
 from ._background import Task
 
-__all__ = ["Arrival", "Runner"]
-
-
-@dataclass(frozen=True, eq=False)
-class Arrival:
-    """A state, its layers' share ready to be shown, and the scan it was found on."""
-
-    state: AlignmentState
-    frames: dict[str, Frame]
-    scan: ScanSource
-
-
-class _Loop:
-    """What the loop's own thread works with; it must not keep the window."""
-
-    def __init__(self) -> None:
-        self.latest: deque[Arrival] = deque(maxlen=1)
-        self.difference = threading.Event()
-        self.steps: int | None = None  # that may still be done before a pause; None: any number
-        self.pause: Callable[[], None] = lambda: None
-
-    def drain(self, request: RunRequest) -> Generator[Any, None, None]:
-        """Run the loop; yield (record, state of the random generator) after each iteration."""
-        source = request.scan.settled()
-        scan = source.load()
-        for state in iterate_alignment(
-            scan.projections, weights=scan.weights, **request.arguments()
-        ):
-            wanted = self.difference.is_set()
-            frames = frames_of(state, source.place, difference=wanted, scan=source)
-            self.latest.append(Arrival(state, frames, source))
-            if self.steps is not None and not state.finished:
-                self.steps -= 1  # counted here, so that no iteration slips through
-                if self.steps <= 0:
-                    self.pause()
-            yield state.record, state.generator_state
+__all__ = ["Runner"]
 
 
 class Runner(Task):
@@ -66,10 +23,8 @@ class Runner(Task):
 
     Attributes
     ----------
-    latest : deque of Arrival
-        The last one at most, so that a slow canvas never holds up the loop or memory.
-    difference : threading.Event
-        Set: states come with ``reference - projections``; may be changed during a run.
+    latest, difference
+        Of the `Loop`.
     limit : int
         Iterations of the run under way, or of the latest one, at most.
     is_paused : bool
@@ -81,7 +36,7 @@ class Runner(Task):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._loop = _Loop()
+        self._loop = Loop()
         self.latest, self.difference = self._loop.latest, self._loop.difference
         self.limit = 0
         self.is_paused = False

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from weakref import WeakMethod
 
 from qtpy.QtCore import QObject, Signal
 
-from ..alignment import result_from_state
 from ..results import AlignmentState
 from ..steering import ScanSource
-from ..verification import Verification, verify
+from ..steering.running import verified
 from ._background import Task
 
 __all__ = ["Verifier"]
@@ -40,7 +38,12 @@ class Verifier(Task):
         """Verify the shifts of a state on its scan; the state's images are not looked at."""
         self.limit = state.parameters.maxiter
         passed = WeakMethod(self._passed)  # a thread must not keep the window
-        self._worker_for(_verify, state, scan, passed).start()
+
+        def callback(state: AlignmentState) -> bool:
+            tell = passed()
+            return tell is not None and tell(state)
+
+        self._worker_for(verified, state, scan, callback).start()
 
     def _passed(self, state: AlignmentState) -> bool:
         """Tell of an iteration and say whether to go on; called by the loop's own thread."""
@@ -49,24 +52,3 @@ class Verifier(Task):
             return False
         self.advanced.emit(state.record)
         return True
-
-
-def _verify(
-    state: AlignmentState,
-    source: ScanSource,
-    passed: WeakMethod[Callable[[AlignmentState], bool]],
-) -> Verification:
-    """Verify the shifts of a state; away from the GUI thread."""
-
-    def callback(state: AlignmentState) -> bool:
-        tell = passed()
-        return tell is not None and tell(state)
-
-    scan = source.load()
-    return verify(
-        result_from_state(state),
-        scan.projections,
-        weights=scan.weights,
-        callback=callback,
-        progress=False,
-    )

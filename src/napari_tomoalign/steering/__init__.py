@@ -1,4 +1,4 @@
-"""An alignment that is steered by hand: what is asked, what was found, the way back; no toolkit."""
+"""An alignment steered by hand: what is asked, found and shown, and the way back; no toolkit."""
 
 from .course import Course, RunRequest
 from .pace import Pace
