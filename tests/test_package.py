@@ -204,6 +204,19 @@ def test_the_oldest_versions_are_those_that_are_stated(name: str, extras: tuple[
         assert oldest[package] == stated or oldest[package].startswith(f"{stated}."), requirement
 
 
+def test_the_workflow_runs_every_python_that_is_stated_on_three_systems() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "classifiers"
+    ]
+    stated = re.findall(r"Python :: (3\.\d+)", "\n".join(classifiers))
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    assert re.findall(r'"(3\.\d+)"', re.search(r"python: \[(.*)\]", workflow)[1]) == stated
+    for system in ("ubuntu", "macos", "windows"):
+        assert f"{system}-latest" in re.search(r"system: \[(.*)\]", workflow)[1]
+    for path in re.findall(r"(?:\.github|\.ci|tests)/[\w./-]+", workflow):
+        assert (ROOT / path).exists(), path
+
+
 def readme_command(marker: str) -> str:
     """Return the one command in the fenced block after a marker in the README."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
