@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import napari_tomoalign
+from napari_tomoalign.images._compiling import _own_temporary_folder
 
 # Where the file system lets nobody write but in the folders that are given; root may always.
 SCRIPT = """
@@ -70,6 +71,15 @@ def test_they_run_where_nothing_at_all_can_be_written(tmp_path, monkeypatch):
     assert "in every run, for no folder can be written to: give one in NUMBA_CACHE_DIR" in note
     assert right == "True"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_they_are_not_left_where_the_user_works(tmp_path, monkeypatch):
+    """Python takes the current folder for temporary files where it may write to no other."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert _own_temporary_folder() is None
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # unless the user says so
+    assert _own_temporary_folder().parent == tmp_path
 
 
 def test_no_kernel_is_kept_by_other_means():

@@ -86,7 +86,7 @@ def foreign_files(folder):
     (folder / "run.toml").write_text("[mine]\n", encoding="utf-8")
     (folder / "aligned.h5").write_bytes(b"no HDF5 at all")
     (folder / "aligned.zarr").mkdir()
-    (folder / "aligned.zarr" / "zarr.json").write_text('{"attributes": {}}')
+    (folder / "aligned.zarr" / "zarr.json").write_text('{"attributes": {}}', encoding="utf-8")
     return sorted(folder.iterdir())
 
 
@@ -200,14 +200,14 @@ def test_a_folder_that_is_one_output_is_whole_or_as_it_was(tmp_path, monkeypatch
     def write(text):
         with atomic_path(path, overwrite=True) as aside:
             aside.mkdir()
-            (aside / "zarr.json").write_text(text)
+            (aside / "zarr.json").write_text(text, encoding="utf-8")
             if text == "half":
                 raise RuntimeError
 
     ours = [json.dumps({"attributes": {"napari-tomoalign": k}}) for k in (1, 2)]
     for text in ours:
         write(text)
-        assert (path / "zarr.json").read_text() == text
+        assert (path / "zarr.json").read_text(encoding="utf-8") == text
     with pytest.raises(RuntimeError):
         write("half")
     replaced = os.replace
@@ -221,7 +221,7 @@ def test_a_folder_that_is_one_output_is_whole_or_as_it_was(tmp_path, monkeypatch
     monkeypatch.setattr(os, "replace", denied)
     with pytest.raises(PermissionError, match="cannot be replaced"):
         write(ours[0])
-    assert (path / "zarr.json").read_text() == ours[1]
+    assert (path / "zarr.json").read_text(encoding="utf-8") == ours[1]
     assert os.listdir(tmp_path) == ["a.zarr"]
 
 

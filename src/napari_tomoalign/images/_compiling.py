@@ -55,7 +55,11 @@ def compiled(
 def _own_temporary_folder() -> Path | None:
     """Return a folder that this user alone may write to, for what lies there is executed."""
     user = os.getuid() if os.name == "posix" else "user"
-    folder = Path(tempfile.gettempdir()) / f"napari-tomoalign-{user}"
+    place = tempfile.gettempdir()
+    named = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")}
+    if place == os.getcwd() and place not in named | {"/tmp", "/var/tmp", "/usr/tmp"}:
+        return None  # Python's last resort is where the user works: nothing of ours stays there
+    folder = Path(place) / f"napari-tomoalign-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
