@@ -225,11 +225,18 @@ def test_closing_the_dock_mid_run_ends_the_thread(viewer, widget, loop, qtbot):
     viewer.dims.ndisplay = 3
 
 
-def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
+def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack, told):
     from napari_tomoalign._napari._widget import AlignmentWidget
 
+    other = viewer.add_image(stack.data + 1, name="other")  # it carries no angles
     widget = AlignmentWidget(viewer)
     viewer.window.add_dock_widget(widget)
+    widget.scan.layer.value = other
+    widget.scan.fields["angles"].value = "0° to 180°, end left out"
+    widget.scan.fields["rotation_axis"].value = "horizontal"
+    widget.parameters.fields["maxiter"].value = 7
+    widget.scan.draw_mask.click()
+    viewer.layers["mask"].data[0, 2, 2] = 1
     run(widget)
     qtbot.waitUntil(lambda: widget.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     gone, course = weakref.ref(widget.runner), widget.session.course
@@ -242,5 +249,15 @@ def test_a_closed_widget_is_not_kept(viewer, loop, run, qtbot, stack):
     assert again.session.course is course
     assert again.verdict.headline.text().startswith("± 0.014 px (RMS) · 24 of 24 trusted")
     assert again.run_bar.goes_on
+    assert again.scan.layer.value is other
+    assert again.scan.marks.value is viewer.layers["mask"]
+    assert "24 angles, 0° to 172.5°" in again.scan.summary.text()
+    assert again.scan.rotation_axis == "horizontal"
+    assert again.settings()[2].maxiter == 7
+    again.scan.fields["rotation_axis"].value = "vertical"  # what was found is about another axis
+    assert not again.run_bar.goes_on
+    again.run_bar.go_on(True)
+    again.run()
+    assert any("about a horizontal axis" in text for text in told())
     qtbot.waitUntil(lambda: again.reconstruction.algorithm.native.count() > 1, timeout=20_000)
     again.close_down()

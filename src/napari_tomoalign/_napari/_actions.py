@@ -92,6 +92,11 @@ class Actions(FileActions):
                 f"the shifts on show are for {len(course.angles)} projections, but the layer has "
                 f"{len(source.angles)}: set 'Run from' to the scan as it is, or load its own shifts"
             )
+        elif course.scan is not None and course.scan.rotation_axis != source.rotation_axis:
+            raise ValueError(
+                f"the shifts on show are about a {course.scan.rotation_axis} axis: set 'Run from' "
+                "to the scan as it is, or Rotation axis to that again"
+            )
         else:
             course, request = course.going_on(request)
         course = replace(course, scan=source, has_scan=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,7 +23,7 @@ from ._evaluation import Evaluator
 from ._keys import KEYS
 from ._layers import AlignmentLayers, finest
 from ._layout import Scrolled, folding
-from ._parameter_form import ParameterForm, ReconstructionForm
+from ._parameter_form import RECONSTRUCTION, ParameterForm, ReconstructionForm
 from ._result_form import ResultForm
 from ._run import Runner
 from ._run_bar import RunBar
@@ -99,6 +100,23 @@ class Parts(QWidget):
         """Set fields of the forms, by the parameter's name."""
         for name, value in values.items():
             self.fields[name].value = value
+
+    def keep_forms(self) -> None:
+        """Leave what is set to the session, layers by name: the dock may be opened again."""
+        kept: dict[str, Any] = {}
+        for name, field in (*self.scan.choosers.items(), *self.fields.items()):
+            with suppress(ValueError):  # what is typed cannot be read
+                kept[name] = getattr(field.value, "name", field.value)
+        self.session.forms = kept
+
+    def return_forms(self) -> None:
+        """Set what was set when the dock was closed, as far as it is there."""
+        kept = self.session.forms
+        for name, chooser in self.scan.choosers.items():
+            if kept.get(name) in self._viewer.layers:
+                chooser.value = self._viewer.layers[kept[name]]
+        self.set_fields({n: kept[n] for n in self.fields.keys() & kept.keys() - {*RECONSTRUCTION}})
+        self._looked_at = None
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that are there now; napari calls it when they change."""
@@ -205,12 +223,14 @@ class Parts(QWidget):
         """Follow another scan: a run of it starts anew, for what was found is another's."""
         self._show_projection()
         self.run_bar.forbid(self.scan.fault())
-        layer = self.scan.layer.value
+        layer, scan = self.scan.layer.value, self.session.course.scan
         if layer is not self._looked_at:
             self._looked_at = layer
             own = layer is not None and self._is_of(layer)
             self.run_bar.go_on(own and self.session.course.is_result)
             self._show_session()
+        if scan is not None and scan.rotation_axis != self.scan.rotation_axis:
+            self.run_bar.go_on(False)  # shifts about another axis are no start
 
     def _is_of(self, layer: Image) -> bool:
         """Whether the result belongs to the scan of a layer."""

@@ -112,6 +112,7 @@ class ScanForm(QWidget):
             tooltip="A Shapes layer: the images are registered inside its rectangle only; the "
             "reconstruction still sees all",
         )
+        self.choosers = {"layer": self.layer, "mask": self.marks, "crop": self.crop}
         self.fields = {
             **widgets_of(ScanSettings, tuple(ScanSettings.__dataclass_fields__), _OPTIONS),
             **widgets_of(AlignmentParameters, _FROM_PARAMETERS, {}),
@@ -128,7 +129,7 @@ class ScanForm(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that are there now."""
-        for chooser in (self.layer, self.marks, self.crop):
+        for chooser in self.choosers.values():
             chooser.reset_choices()
         self._on_change()  # a layer may have got its angles meanwhile
 

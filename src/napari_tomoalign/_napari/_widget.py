@@ -52,6 +52,7 @@ class AlignmentWidget(Actions):
         self.keys = Keys(self, self._viewer)
         if self.session.course.is_result:
             self._return_to_session()
+        self.return_forms()
         self._show_session()
         self._on_scan()
 
@@ -164,6 +165,7 @@ class AlignmentWidget(Actions):
         if self._closed:
             return
         self._closed = True
+        self.keep_forms()
         self.runner.stop()
         self.verifier.stop()
         self._redraw.stop()

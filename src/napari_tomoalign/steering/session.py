@@ -21,6 +21,7 @@ class Session:
     def __init__(self) -> None:
         self.course = Course()
         self.images: AlignmentState | None = None
+        self.forms: Mapping[str, Any] = {}  # what was set when the window was closed
         self._undo: list[tuple[str, Course]] = []
         self._redo: list[tuple[str, Course]] = []
         self._expected: tuple[str, Course] | None = None
