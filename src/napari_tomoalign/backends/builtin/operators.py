@@ -87,7 +87,8 @@ class RowOperator(Operator):
     ) -> None:
         self.domain_shape, self.range_shape = geometry.volume_shape, geometry.projections_shape
         self._geometry, self._workers, self._radius = geometry, workers, radius
-        self._blocks = tuple(row_blocks(geometry, at_once))
+        # Nothing is held beside a block and its images: less than half of a reconstruction's.
+        self._blocks = tuple(row_blocks(geometry, at_once or 2 * _block_rows(geometry)))
         self._at_once = at_once
 
     def project(self, volume: Array) -> Array:
@@ -201,16 +202,20 @@ class BlockOperator(FusedOperator):
 
 
 def row_blocks(geometry: ScanGeometry, size: int | None = None) -> Iterator[slice]:
-    """Yield the rows of each block: long enough for SIMD, small enough for the cache.
+    """Yield the rows of each block: so many, or as a reconstruction works on them."""
+    size = _block_rows(geometry) if size is None else size
+    for start in range(0, geometry.n_rows, size):
+        yield slice(start, min(start + size, geometry.n_rows))
+
+
+def _block_rows(geometry: ScanGeometry) -> int:
+    """Return how many rows make a block: long enough for SIMD, small enough for the cache.
 
     A quarter of the rows bounds the memory; where a slice is small, that is no concern.
     """
-    if size is None:
-        slice_bytes = 4 * geometry.volume_width**2
-        size = max(-(-geometry.n_rows // 4), _LEAST_BLOCK_BYTES // slice_bytes)
-        size = min(64, size, max(16, _BLOCK_BYTES // slice_bytes // 8 * 8))
-    for start in range(0, geometry.n_rows, size):
-        yield slice(start, min(start + size, geometry.n_rows))
+    slice_bytes = 4 * geometry.volume_width**2
+    size = max(-(-geometry.n_rows // 4), _LEAST_BLOCK_BYTES // slice_bytes)
+    return min(64, size, max(16, _BLOCK_BYTES // slice_bytes // 8 * 8))
 
 
 def volume_block(slices: NDArray[Any]) -> Array:
