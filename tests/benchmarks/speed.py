@@ -4,6 +4,7 @@
     python tests/benchmarks/speed.py --only engine    projector, back projector and SIRT
     python tests/benchmarks/speed.py --only loop      the whole alignment
     python tests/benchmarks/speed.py --only space     the projector for rays in any direction
+    python tests/benchmarks/speed.py --beside ../base --threads 1     those of that checkout
     python tests/benchmarks/speed.py --size 512 --angles 720 --only loop --alone --loop-repeats 1
 
 Everything is compiled before it is timed, and the best of several repeats counts. Timed are
@@ -21,6 +22,9 @@ Everything is compiled before it is timed, and the best of several repeats count
   times the Cramér-Rao bound, from the call on. Errors are modulo the object's position; a wrong
   centre counts as a shift of the columns.
 
+With ``--beside`` the same parts of another checkout are timed in turn with these, by CPU time: an
+engine no slower than 1.1 times that one's, and a default run that takes 1.3 times as long at most.
+
 Without TomoPy only the built-in engine is timed. The exit status is 1 where a target is missed.
 """
 
@@ -35,8 +39,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from beside import measured
 from machine import best_time, facts, table
 
 from napari_tomoalign import AlignmentState, align, alignment_error
@@ -46,6 +53,7 @@ from napari_tomoalign.simulation import SimulatedScan, cramer_rao_bound, simulat
 
 PROJECTION_FACTOR, SIRT_FACTOR, LOOP_FACTOR = 5.0, 15.0, 5.0
 SPACE_FACTOR = 4.0
+ENGINE_BESIDE, RUN_BESIDE = 1.1, 1.3
 SUBSET = 12  # projections in a step of the default algorithm
 TILT = 30.0  # degrees, of laminography
 CLOSE, RATIO = 0.05, 1.25
@@ -164,6 +172,27 @@ def steps_within(geometry: ScanGeometry) -> int:
                 np.all((place > -1) & (place < geometry.volume_shape), axis=-1)
             )
     return count
+
+
+def beside_rows(scan: SimulatedScan, options: argparse.Namespace) -> Iterator[Row]:
+    """Time this checkout and another one in turn."""
+    checkouts = [Path(__file__).resolve().parents[2], options.beside.resolve()]
+    others = [simulate(options.size, options.angles, seed=options.seed + k) for k in (1, 2)]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "scans.npz"
+        stacks = [one.projections for one in (scan, *others)]
+        np.savez(file, projections=stacks, angles=scan.angles)
+        ours, theirs = measured(checkouts, file, options.threads)
+    for name, seconds in ours.items():
+        factor = RUN_BESIDE if name.startswith("default run") else ENGINE_BESIDE
+        yield Row(
+            f"{name}, CPU",
+            f"{seconds:.4f} s",
+            f"{theirs[name]:.4f} s",
+            f"{theirs[name] / seconds:.2f}",
+            f">= 1 / {factor:g}",
+            seconds > factor * theirs[name],
+        )
 
 
 def tomopy_projection(volume: np.ndarray, angles: np.ndarray, options: argparse.Namespace) -> float:
@@ -292,29 +321,35 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="of the built-in engine's parts")
     parser.add_argument("--loop-repeats", type=int, default=2)
     parser.add_argument("--only", choices=("engine", "loop", "space"))
+    parser.add_argument("--beside", type=Path, help="another checkout, to be compared with")
     parser.add_argument("--alone", action="store_true", help="do not time TomoPy")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.beside is not None:
+        options.only = "beside"
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark and print its report."""
     options = parse(arguments)
     print(facts())
-    if find_spec("tomopy") is None:
+    if options.beside is None and find_spec("tomopy") is None:
         print("TomoPy is not installed: only the built-in engine is timed")
         options.alone = True
     print(f"{options.size}^3, {options.angles} angles, {options.threads} threads")
     rows: list[Row] = []
     if options.only != "space":
         scan = simulate(options.size, options.angles, seed=options.seed)
+    if options.only == "beside":
+        rows += beside_rows(scan, options)
     if options.only in (None, "engine"):
         rows += engine_rows(scan, options)
     if options.only in (None, "loop"):
         rows += loop_rows(scan, options)
-    headings = "what", "built-in", "beside", "times faster", "target"
     if options.only in (None, "space"):
         rows += space_rows(options)
+    headings = "what", "built-in", "beside", "times faster", "target"
     print(table([headings, *(row.cells() for row in rows)]))
     return int(any(row.missed for row in rows))
 
