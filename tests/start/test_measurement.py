@@ -116,6 +116,14 @@ def test_stuck_pixels_get_no_weight_and_vacuum_keeps_it(scan):
     assert start_of(clean.projections, clean).weights is None
 
 
+def test_a_dead_column_at_a_border_makes_no_object_dark(scan):
+    images = scan.projections.copy()
+    images[:, :, [0, 47]] = images.max()
+    start = start_of(images, scan)
+    assert start.measurement.sign == 1
+    assert [note.kind for note in start.notes] == ["stuck pixels"]
+
+
 def test_a_dark_object_is_turned_over_and_back(scan):
     options = {"backend": "builtin", "maxiter": 3, "progress": False}
     bright = align(scan.projections, scan.angles, **options)

@@ -19,7 +19,7 @@ from ..parameters import AlignmentParameters
 from .borders import Borders
 from .survey import NOISELESS, Survey
 
-__all__ = ["Measurement", "gains_of", "measurement_of"]
+__all__ = ["Measurement", "gains_of", "measurement_of", "stuck_of"]
 
 # With half and twice each value five scans of the independent generator end the same
 # (``tests/benchmarks/constants.py start.measurement x0.5,x2 --foreign 5``).
@@ -90,19 +90,21 @@ def measurement_of(
     survey: Survey,
     borders: Borders,
     used: NDArray[np.bool_],
+    stuck: NDArray[np.bool_],
     planes: Array | None = None,
 ) -> tuple[Measurement, tuple[Finding, ...]]:
     """Return the model that the parameters ask for or the survey finds, and what to say of it.
 
-    ``planes`` are each frame's background, where more is known of it than the borders say. The
-    gains follow later, from the mass of what is left (`gains_of`).
+    Survey and borders are those of images without ``stuck`` pixels (`stuck_of`). ``planes`` are
+    each frame's background, where more is known of it than the borders say. The gains follow later,
+    from the mass of what is left (`gains_of`).
 
     Raises
     ------
     ValueError
         A transmission that is counts, where no open beam is in view.
     """
-    found = Measurement.plain(survey.shape)
+    found = replace(Measurement.plain(survey.shape), stuck=stuck)
     notes: list[Finding] = []
     invert = borders.dark if parameters.invert is None else parameters.invert
     if invert:
@@ -150,21 +152,13 @@ def measurement_of(
                 "was divided by its own open beam there",
             )
         )
-    stuck = _stuck(survey, used)
-    if stuck.any():
-        found = replace(found, stuck=stuck)
-        notes.append(
-            Finding(
-                "stuck pixels",
-                f"{how_many(int(stuck.sum()), 'pixel')} with the same value in every projection, "
-                "ignored",
-            )
-        )
     return found, tuple(notes)
 
 
-def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels that do not vary though there is something to be seen.
+def stuck_of(
+    survey: Survey, used: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], tuple[Finding, ...]]:
+    """Return the pixels that do not vary though there is something to be seen, and what to say.
 
     Vacuum does not vary either, where data have no noise or are clipped: what shows nothing is
     taken for that.
@@ -172,7 +166,11 @@ def _stuck(survey: Survey, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
     nothing = max(survey.noise_of(used), NOISELESS * float(np.median(survey.contrast[used])))
     still: NDArray[np.bool_] = survey.spread <= _STUCK * nothing
     still &= np.abs(survey.mean) > nothing
-    return still
+    if not still.any():
+        return still, ()
+    pixels = how_many(int(still.sum()), "pixel")
+    said = f"{pixels} with the same value in every projection, ignored"
+    return still, (Finding("stuck pixels", said),)
 
 
 def gains_of(

@@ -20,7 +20,7 @@ from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .held import finest_held, limits, memory_for_slabs, rows_at
 from .looking import FullSize, Seen, look
-from .measurement import Measurement, gains_of, measurement_of
+from .measurement import Measurement, gains_of, measurement_of, stuck_of
 from .outline import WOBBLE, Outline, look_at_outline
 from .run import Run
 from .survey import Survey
@@ -176,11 +176,20 @@ def _measured(
     usable: NDArray[np.bool_],
     planes: Array | None,
 ) -> tuple[Seen, Measurement, Borders, tuple[Finding, ...]]:
-    """Take out of the images what is no projection; look at them anew where they have changed."""
-    borders = look_at_borders(seen.survey, usable)
-    measurement, notes = measurement_of(run.parameters, seen.survey, borders, usable, planes)
-    if measurement.takes_out:
+    """Take out of the images what is no projection; look at them anew where they have changed.
+
+    Stuck pixels first: one column of them at a border outweighs all else that is seen there.
+    """
+    stuck, notes = stuck_of(seen.survey, usable)
+    if stuck.any():
+        measurement = replace(Measurement.plain(run.lines.shape), stuck=stuck)
         del seen  # make room for what takes its place
+        seen = look(run.lines, binning, measurement, run.excluded)
+    borders = look_at_borders(seen.survey, usable)
+    measurement, said = measurement_of(run.parameters, seen.survey, borders, usable, stuck, planes)
+    notes += said
+    if measurement.changes:
+        del seen
         seen = look(run.lines, binning, measurement, run.excluded)
     gains, said = gains_of(run.parameters, seen.survey, usable)
     if said:
