@@ -75,6 +75,24 @@ def test_how_near_to_the_bound_a_kind_comes(kind, span, factor):
     assert both < factor * scan["bound"]
 
 
+def _shell(rows, columns, rng):
+    """Return a hollow body with coarse grains in it."""
+    z, y, x = foreign._grid(rows, columns)
+    size = (z / 0.75) ** 2 + (y / 0.6) ** 2 + (x / 0.8) ** 2
+    grains = foreign._smooth_noise((rows, columns, columns), columns / 30, rng) > 0.5
+    return np.where(size < 0.75, 0.4 * grains, size < 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_half_acquisition(seed):
+    """A border cuts every image near the axis, and no opposite one makes up for what that does."""
+    volume = _shell(2 * 32, 2 * 51, np.random.default_rng(seed))
+    setting = {"n": 32, "angles": 90, "span": 360.0, "width": 1.6, "axis": -12.0}
+    scan = foreign.make("porous", volume=volume, seed=seed, **setting)
+    _, _, _, both = run(scan, center=3.5)
+    assert both < allowed(scan)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("rows", [2, 4])
 def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):

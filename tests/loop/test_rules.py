@@ -151,6 +151,7 @@ def test_a_last_step_is_taken_unless_noise_hides_it(noise, monkeypatch):
         scan.projections,
         scan.angles,
         precision=0.0,
+        shift_tolerance=0.02,
         callback=lambda state: counts.append(len(evaluations)),
         **QUICK,
     )

@@ -134,8 +134,9 @@ def compare(
         template = smooth(reprojected[part])
         derivatives = [slopes(template, 1)[:, inner], slopes(template[:, inner], 2)]
         derivatives += [derive(part, *derivatives[:2]) for derive in more]
-        # What smoothing takes away changes with an angle, and not with a shift or a turn.
-        shown = reprojected[part, inner] if more else template[:, inner]
+        # Slopes are smoothed; the difference is not: what smoothing takes from an image has a slope
+        # of its own where a border cuts the object, and would be taken for a shift.
+        shown = reprojected[part, inner]
         with threads(workers):
             equations.append(NormalEquations.of(image, shown, weight * counted, derivatives))
         missed = image - reprojected[part, inner]

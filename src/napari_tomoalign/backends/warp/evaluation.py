@@ -106,7 +106,7 @@ def _compared(
     """
     template = images[-1]
     n_angles, n_columns, n_around = template.shape
-    all_of = (*images, slopes(template, 2), slopes(template, 1))
+    all_of = (*images[:-1], slopes(template, 2), slopes(template, 1))
     first, n_rows = work.inner.start, work.inner.stop - work.inner.start
     given = [image.flat for image in all_of] + [counted, n_columns, n_around]
     given += [first, n_rows, work.around.start + first]

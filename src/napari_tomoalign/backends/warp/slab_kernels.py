@@ -152,7 +152,6 @@ def add_up(
     measured: Flat,
     weights: Flat,
     reprojected: Flat,
-    smoothed: Flat,
     down: Flat,
     right: Flat,
     counted: Flat,
@@ -187,9 +186,9 @@ def add_up(
             total[21] += weight * value * wp.float64(c)
             if counted[c * n_around + first + r] > 0.0:
                 line = wp.vec4d(
-                    wp.float64(down[i]), wp.float64(right[i]), wp.float64(smoothed[i]), one
+                    wp.float64(down[i]), wp.float64(right[i]), wp.float64(reprojected[i]), one
                 )
-                difference = wp.float64(measured[i] - smoothed[i])
+                difference = wp.float64(measured[i] - reprojected[i])
                 for j in range(4):
                     part = weight * line[j]
                     total[10 + j] += part * difference
