@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
@@ -186,7 +187,7 @@ def _place(profiles: Array, noise: float) -> Array:
     unknown = profiles.var() + variance
     whole: NDArray[np.intp] = np.zeros(n, np.intp)
     placed = np.zeros(n, bool)
-    one = np.ones(n_rows)
+    size = fft.next_fast_len(len(total), real=True)
     order = np.argsort(np.abs(np.arange(n) - n // 2), kind="stable")
 
     def put(i: int, sign: float) -> None:
@@ -198,9 +199,10 @@ def _place(profiles: Array, noise: float) -> Array:
         profile = profiles[i]
         known = (count > 0.5).astype(np.float64)
         mean = known * total / np.maximum(count, 1)
-        shared = np.correlate(known, one, "valid")
-        squares = np.correlate(mean**2, one, "valid") + np.correlate(known, profile**2, "valid")
-        squares -= 2 * np.correlate(mean, profile, "valid")
+        shared, squares = (_running(values, n_rows) for values in (known, mean**2))
+        spectra = fft.rfft([known, mean], size)
+        products = spectra * fft.rfft([profile**2, -2 * profile], size).conj()
+        squares += fft.irfft(products[0] + products[1], size)[: len(squares)]
         difference = np.maximum(squares, 0) / np.maximum(shared, 1)
         cost = shared * np.log((difference + variance) / unknown)
         cost[shared < _LEAST_OVERLAP * n_rows] = np.inf
@@ -219,6 +221,13 @@ def _place(profiles: Array, noise: float) -> Array:
             placed[i] = True
     centred: Array = whole - whole.mean()
     return centred
+
+
+def _running(values: Array, width: int) -> Array:
+    """Return the sum of so many values from each one on."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    running: Array = sums[width:] - sums[:-width]
+    return running
 
 
 def _refine(profiles: Array, shifts: Array, noise: float) -> tuple[Array, Array]:
