@@ -1,13 +1,17 @@
 """A film: one picture an iteration, written as GIF and MP4."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_tomoalign import align
 from napari_tomoalign.cli import main
+from napari_tomoalign.images.source import ArraySource, blocks_of
 from napari_tomoalign.io import write_result, write_scan
 from napari_tomoalign.io.scan import Scan
+from napari_tomoalign.report import comparing
 from napari_tomoalign.report.film import film_frames, write_film
 from napari_tomoalign.simulation import simulate
 
@@ -53,6 +57,33 @@ def test_an_mp4_where_ffmpeg_is_there(scan, result, tmp_path):
     pytest.importorskip("imageio_ffmpeg", reason='pip install "napari-tomoalign[film]"')
     path = write_film(tmp_path / "film.mp4", result, scan.projections)
     assert path.read_bytes()[4:8] == b"ftyp"
+
+
+class Watched(ArraySource):
+    """A source that keeps account of what was read."""
+
+    ndim = 3
+
+    def read(self, *cuts):
+        part = super().read(*cuts)
+        READ.append(part.nbytes)
+        return part
+
+
+READ = []
+
+
+def test_of_a_scan_in_a_file_only_blocks_and_the_rows_of_the_slice_are_held(
+    scan, result, monkeypatch
+):
+    monkeypatch.setattr(comparing, "blocks_of", partial(blocks_of, limit=4 * 32 * 32 * 5))
+    tall = np.pad(scan.projections, ((0, 0), (60, 60), (0, 0)))
+    READ.clear()
+    frames = list(film_frames(result, Watched(tall)))
+    for frame, expected in zip(frames, film_frames(result, tall), strict=True):
+        np.testing.assert_array_equal(frame, expected)
+    assert max(READ) < tall.nbytes / 2
+    assert sum(READ) < 2.5 * tall.nbytes  # all once for the contrast, and the slice's rows
 
 
 def test_another_kind_of_film_is_refused(scan, result, tmp_path):

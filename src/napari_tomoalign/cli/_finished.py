@@ -23,14 +23,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_scan_arguments(parser)
 
 
-def run_and_scan(arguments: argparse.Namespace) -> tuple[ShiftsFile, Scan]:
-    """Read the shifts of a run and its scan, about the axis that the run had."""
+def run_and_scan(arguments: argparse.Namespace, *, lazy: bool = False) -> tuple[ShiftsFile, Scan]:
+    """Read the shifts of a run and its scan (lazily: when it is indexed), about the run's axis."""
     from ..io import read_scan, read_shifts, scan_for_alignment
 
     stored = read_shifts(shifts_in(arguments.run_directory))
     reading = reading_options(arguments)
     if arguments.rotation_axis is None:
         reading["rotation_axis"] = stored.rotation_axis
-    scan = scan_for_alignment(read_scan(arguments.scan, **reading))
+    scan = scan_for_alignment(read_scan(arguments.scan, lazy=lazy, **reading))
     tell_remarks(scan)
     return stored, scan

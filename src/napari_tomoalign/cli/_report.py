@@ -37,13 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the report, and the film where one is asked for."""
     from ..report import compare, write_film, write_report
+    from ..report.comparing import row_of_images
 
-    stored, scan = run_and_scan(arguments)
+    stored, scan = run_and_scan(arguments, lazy=True)
     result = _result_of(stored.for_scan(scan))
     folder = arguments.run_directory
     folder = folder if folder.is_dir() else folder.parent
-    lines = np.asarray(scan.projections)
-    row = int(np.argmax(lines.std(axis=2).mean(axis=0)))
+    lines = scan.projections
+    row = row_of_images(lines)
     written = list(
         write_report(
             folder, result, compare(result, lines, row=row), scan=scan, title=folder.resolve().name

@@ -13,7 +13,7 @@ from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack
 from ..images.moving import move_rows
-from ..images.source import Source, as_source
+from ..images.source import Source, as_source, blocks_of
 from ..io.finished import FinishedRun
 from ..loop.level import Level
 from ..loop.poses import Poses
@@ -22,7 +22,14 @@ from ..results import TRUSTED, AlignmentResult, AlignmentState, Measured, freeze
 from ..start.held import row_binning
 from .figure import Comparison
 
-__all__ = ["compare", "last_state", "row_of_contrast", "slice_at", "with_images"]
+__all__ = [
+    "compare",
+    "last_state",
+    "row_of_contrast",
+    "row_of_images",
+    "slice_at",
+    "with_images",
+]
 
 
 def compare(
@@ -80,6 +87,16 @@ def row_of_contrast(result: AlignmentResult, n_rows: int) -> int:
     """Return the row whose slice has the most contrast."""
     contrast = result.preview.std(axis=(1, 2))
     return min(int((np.argmax(contrast) + 0.5) * n_rows / len(contrast)), n_rows - 1)
+
+
+def row_of_images(projections: Any) -> int:
+    """Return the row in which the images have the most contrast; they are read block by block."""
+    source = _Finite(as_source(projections))
+    contrast = np.zeros(source.shape[1])
+    for start, stop in blocks_of(source.shape):
+        block = source.read(slice(start, stop))
+        contrast += block.std(axis=2, dtype=np.float64).sum(axis=0)
+    return int(np.argmax(contrast))
 
 
 def slice_at(

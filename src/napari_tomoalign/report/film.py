@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from ..backends import BackendUnavailable, get_backend
 from ..geometry import ScanGeometry
 from ..geometry.gauge import remove_gauge
+from ..images.source import Source, as_source
 from ..io.atomic import atomic_path
 from ..io.outputs import CREATOR, check_outputs
 from ..parameters import AlignmentParameters
 from ..results import IterationRecord
-from .comparing import slice_at
+from .comparing import row_of_images, slice_at
 from .figure import COLUMNS, ROWS
 
 __all__ = ["film_frames", "write_film"]
@@ -60,7 +61,7 @@ def write_film(
     result : AlignmentResult or ShiftsFile
         With its history.
     projections : (n_angles, n_rows, n_columns) array
-        Line integrals, as they were measured.
+        Line integrals, as they were measured; in memory or read when indexed.
     row : int, optional
         Of the slice. Default: the row with the most contrast.
     overwrite : bool
@@ -104,8 +105,9 @@ def film_frames(
     history = list(result.history)
     if not history:
         raise ValueError("there is no history of iterations, so there is nothing to film")
-    stack = np.asarray(projections)
-    slices = _Slices(result, stack, row)
+    stack = projections if hasattr(projections, "shape") else np.asarray(projections)
+    row = row_of_images(stack) if row is None else row
+    slices = _Slices(result, _RowsKept(as_source(stack)), row)
     steps = _steps(len(history))
     start, end = slices.at(None), slices.at(history[-1])
     low, high = np.percentile(end, (1, 99.8))
@@ -137,11 +139,30 @@ def film_frames(
         yield np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
+class _RowsKept:
+    """A source that keeps the rows that were asked for: those of a slice, whatever its shifts."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._rows = source, range(0)
+        self.shape, self.dtype = source.shape, source.dtype
+        self._kept: NDArray[Any] = np.empty(0)
+
+    def read(self, frames: slice = slice(None), rows: slice = slice(None)) -> NDArray[np.generic]:
+        """Return these frames, cut to these rows; both slices of step 1."""
+        wanted, kept = range(self.shape[1])[rows], self._rows
+        if not kept or wanted.start < kept.start or wanted.stop > kept.stop:
+            ends = [end for part in (wanted, kept) if part for end in (part.start, part.stop)]
+            self._rows = range(min(ends), max(ends))
+            self._kept = self._source.read(slice(None), slice(self._rows.start, self._rows.stop))
+        first = self._rows.start
+        return self._kept[frames, wanted.start - first : wanted.stop - first]
+
+
 class _Slices:
     """One slice at the shifts of any iteration, by the run's own engine."""
 
-    def __init__(self, result: Finished, stack: NDArray[Any], row: int | None) -> None:
-        self._result, self._stack = result, stack
+    def __init__(self, result: Finished, stack: _RowsKept, row: int) -> None:
+        self._result, self._stack, self.row = result, stack, row
         settings = result.parameters
         if isinstance(settings, Mapping):
             settings = AlignmentParameters.from_dict(settings)
@@ -150,9 +171,6 @@ class _Slices:
             self._backend = get_backend(result.backend, workers=settings.workers)
         except BackendUnavailable:  # a run of another machine
             self._backend = get_backend("builtin", workers=settings.workers)
-        if row is None:
-            row = int(np.argmax(stack.std(axis=2, dtype=np.float64).mean(axis=0)))
-        self.row = row
 
     def at(self, record: IterationRecord | None) -> NDArray[np.float32]:
         """Return the slice at an iteration's shifts; None: as measured."""
