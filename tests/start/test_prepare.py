@@ -58,3 +58,25 @@ def test_few_rows_of_a_taller_object_are_held_and_that_is_said(rows):
     whole = start_of(scan)
     np.testing.assert_array_equal(whole.directions, [1, 1])
     assert whole.notes == ()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_finest_images_of_a_file_are_read_when_they_are_asked_for(tmp_path, weighted):
+    scan = simulate(64, 20, noise=0.01, seed=3)
+    np.save(tmp_path / "scan.npy", scan.projections)
+    stack = np.load(tmp_path / "scan.npy", mmap_mode="r")
+    weights = None
+    if weighted:
+        weights = np.ones(scan.projections.shape, np.float32)
+        weights[5:9, 20:30, 20:30] = 0
+    options = {"backend": "builtin", "weights": weights}
+    whole = start_of(scan, weights=weights)
+    start = prepare(iterate_alignment(stack, scan.angles, **options))
+    for binning in ((2, 2), (1, 1)):  # coarse to fine, as in a run
+        assert not start.images.held
+        for images, expected in zip(
+            start.images.at(binning), whole.images.at(binning), strict=True
+        ):
+            np.testing.assert_array_equal(images, expected)
+    assert start.images.held
+    assert prepare(iterate_alignment(stack, scan.angles, precision=0, **options)).images.held

@@ -27,9 +27,9 @@ from .._typing import Array, Stack
 from ..backends.solvers import nesterov
 from ..findings import Finding
 from ..geometry import ScanGeometry
-from ..images.binning import bin_weighted
 from ..images.filtering import fill_ignored
 from ..images.source import as_source
+from ..start.levels import Binned
 from ..start.outline import look_at_outline
 from ..start.prepare import Start
 from ..start.run import Run
@@ -71,7 +71,7 @@ def cleaned(run: Run, start: Start) -> Start:
     assert known is not None  # there is one level at least
     said = _said(known, start.projections)
     projections, weights = known.taken_out_of(start.projections, start.weights)
-    start = replace(start, projections=projections, weights=weights)
+    start = replace(start, images=Binned.of(projections, weights, start.binning))
     survey = take_survey(blocks_in_memory(start.projections), start.projections.shape)
     outline = look_at_outline(survey, start.usable)
     full = start.full
@@ -107,9 +107,8 @@ def _rounds(start: Start) -> Iterator[tuple[int, int]]:
 def _binned(start: Start, geometry: ScanGeometry, binning: int) -> Start:
     """Return where to start from with images as binned as that."""
     rows = rows_binned(geometry, binning, start.binning)
-    more = rows // start.binning[0], binning // start.binning[1]
-    images, weights = bin_weighted(start.projections, start.weights, *more)
-    return replace(start, projections=images, weights=weights, binning=(rows, binning))
+    images, weights = start.images.at((rows, binning))
+    return replace(start, images=Binned.of(images, weights, (rows, binning)))
 
 
 def _said(known: _Known, images: Stack) -> list[Finding]:
@@ -204,7 +203,7 @@ class _Look:
         """Return what is known after a round."""
         run, at, poses, used = self.run, self.at, known.poses, self.at.usable
         projections, weights = known.taken_out_of(at.projections, at.weights)
-        clean = replace(at, projections=projections, weights=weights)
+        clean = replace(at, images=Binned.of(projections, weights, at.binning))
         level = level_of(clean, at.binning[1], self.grid)
         model = evaluate(run, level, self.truncation, poses, used)
         misfit = level.missed(run, at.projections, at.weights, model.reprojected, poses)

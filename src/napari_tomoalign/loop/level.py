@@ -172,4 +172,6 @@ def level_of(start: Start, binning: int, geometry: ScanGeometry) -> Level:
         coarse, none = geometry.binned(binning), np.zeros((0, 0, 0), np.float32)
         bands, pixel = Bands.of(start, coarse, binning), np.full(2, float(binning))
         return Level(binning, pixel, SplineStack.of(none), None, coarse, bands)
-    return Level.of(start.projections, start.weights, geometry, binning, start.binning)
+    rows = rows_binned(geometry, binning, start.binning)
+    images, weights = start.images.at((rows, binning))
+    return Level.of(images, weights, geometry, binning, (rows, binning))

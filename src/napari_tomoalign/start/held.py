@@ -13,6 +13,7 @@ from .survey import read_blocks
 __all__ = [
     "SLAB_SHARE",
     "choose_levels",
+    "coarser_ones",
     "finest_held",
     "levels_of",
     "limits",
@@ -101,6 +102,22 @@ def finest_held(run: Run) -> tuple[int, str]:
     return (
         binning,
         f"to hold binning {levels[-1]} takes {wanted}, and {in_words(memory)} may be taken",
+    )
+
+
+def coarser_ones(run: Run, finest: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Return the binnings that are kept in place of the finest that the memory holds; or none.
+
+    Of a scan in a file, where a run may end before it needs the finest: these take a few times the
+    memory of all others, and are read when they are needed.
+    """
+    levels = run.parameters.levels or levels_of(run)
+    if not (run.lines.elsewhere and run.parameters.precision):
+        return ()
+    return tuple(
+        (rows_at(run, level) // finest[0] * finest[0], level)
+        for level in levels
+        if level > finest[1] and level % finest[1] == 0
     )
 
 

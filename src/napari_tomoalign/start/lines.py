@@ -139,6 +139,11 @@ class Lines:
         return array if held and not self.logarithm else None
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the values lie in a file, or are computed when they are read."""
+        return not isinstance(getattr(self.source, "array", None), np.ndarray)
+
+    @property
     def weighs(self) -> bool:
         """Whether pixels may have weights: those of a file are known when it is read."""
         return self.given is not None or hasattr(self.source, "prepared")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._typing import Array
+from .._typing import Array, Stack
 from ..findings import Finding
 from ..geometry import ScanGeometry
 from ..geometry.gauge import gauge_part
@@ -18,8 +18,9 @@ from .borders import Borders, look_at_borders
 from .detector import Detector, look_at_detector
 from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
-from .held import finest_held, limits, memory_for_slabs, rows_at
-from .looking import FullSize, Seen, look
+from .held import coarser_ones, finest_held, limits, memory_for_slabs, rows_at
+from .levels import Binned, Binning, FullSize
+from .looking import Seen, look
 from .measurement import Measurement, gains_of, measurement_of, stuck_of
 from .outline import WOBBLE, Outline, look_at_outline
 from .run import Run
@@ -37,11 +38,8 @@ class Start:
 
     Attributes
     ----------
-    projections, weights : (n_angles, n_rows, n_columns) array of float32
-        Binned by ``binning``; ignored pixels filled from their surroundings. None for the weights:
-        all 1.
-    binning : (int, int)
-        Of rows and columns: the finest that the memory holds.
+    images : Binned
+        As finely as the memory holds them.
     for_slabs : int
         Bytes that there are for slabs of rows of finer levels; 0: there are no finer ones.
     folder : Path, optional
@@ -73,9 +71,7 @@ class Start:
         What is suspected of the detector beyond that.
     """
 
-    projections: NDArray[np.float32]
-    weights: NDArray[np.float32] | None
-    binning: tuple[int, int]
+    images: Binned
     for_slabs: int
     folder: Path | None
     full: Measured
@@ -93,6 +89,21 @@ class Start:
     measurement: Measurement
     borders: Borders
     detector: Detector
+
+    @property
+    def binning(self) -> Binning:
+        """Of rows and columns: the finest that the memory holds."""
+        return self.images.finest
+
+    @property
+    def projections(self) -> Stack:
+        """The finest images that the memory holds, ignored pixels filled from around them."""
+        return self.images.at(self.binning)[0]
+
+    @property
+    def weights(self) -> Stack | None:
+        """Of those, 0 (ignore) to 1; None: all 1."""
+        return self.images.at(self.binning)[1]
 
     def taking_part(self, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which frames are reconstructed: the trusted ones, and the ignored ones anyway."""
@@ -118,7 +129,8 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
     geometry = run.geometry
     finest, why = finest_held(run)
     binning = (rows_at(run, finest), finest)
-    seen = look(run.lines, binning, Measurement.plain(run.lines.shape), run.excluded)
+    kept = coarser_ones(run, binning)
+    seen = look(run.lines, binning, kept, Measurement.plain(run.lines.shape), run.excluded)
     survey = seen.survey
     frames = inspect_frames(survey).without(run.excluded)
     usable = ~run.excluded
@@ -146,12 +158,10 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
         shifts[run.held | run.excluded] = 0.0
         geometry = geometry.with_changes(center=estimate.center)
     return Start(
-        projections=seen.projections,
-        weights=seen.weights,
-        binning=binning,
+        images=seen.images,
         for_slabs=for_slabs,
         folder=run.folder,
-        full=_full(run, seen, binning, measurement),
+        full=_full(run, seen.images, measurement),
         geometry=geometry,
         shifts=shifts,
         usable=usable,
@@ -171,7 +181,7 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
 
 def _measured(
     run: Run,
-    binning: tuple[int, int],
+    binning: Binning,
     seen: Seen,
     usable: NDArray[np.bool_],
     planes: Array | None,
@@ -180,37 +190,33 @@ def _measured(
 
     Stuck pixels first: one column of them at a border outweighs all else that is seen there.
     """
+    kept = coarser_ones(run, binning)
     stuck, notes = stuck_of(seen.survey, usable)
     if stuck.any():
         measurement = replace(Measurement.plain(run.lines.shape), stuck=stuck)
         del seen  # make room for what takes its place
-        seen = look(run.lines, binning, measurement, run.excluded)
+        seen = look(run.lines, binning, kept, measurement, run.excluded)
     borders = look_at_borders(seen.survey, usable)
     measurement, said = measurement_of(run.parameters, seen.survey, borders, usable, stuck, planes)
     notes += said
     if measurement.changes:
         del seen
-        seen = look(run.lines, binning, measurement, run.excluded)
+        seen = look(run.lines, binning, kept, measurement, run.excluded)
     gains, said = gains_of(run.parameters, seen.survey, usable)
     if said:
         measurement = replace(measurement, gains=gains)
-        seen = look(run.lines, binning, measurement, run.excluded)
+        seen = look(run.lines, binning, kept, measurement, run.excluded)
     return seen, measurement, borders, notes + said
 
 
-def _full(
-    run: Run,
-    seen: Seen,
-    binning: tuple[int, int],
-    measurement: Measurement,
-) -> Measured:
+def _full(run: Run, images: Binned, measurement: Measurement) -> Measured:
     """Return what is aligned at full size: as it is held, or to be read anew."""
     projections: Source = FullSize(run.lines, measurement)
     weights: Source | None = FullSize(run.lines, measurement, as_weights=True)
-    if binning == (1, 1):
-        projections = as_source(seen.projections)
-        weights = None if seen.weights is None else as_source(seen.weights)
-    elif seen.weights is None:
+    if images.finest == (1, 1) and images.held:
+        given, shares = images.at((1, 1))
+        projections, weights = as_source(given), None if shares is None else as_source(shares)
+    elif not images.weighs:
         weights = None
     return Measured(projections, weights, measurement.sign)
 
