@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,6 +77,7 @@ def noise_level(images: Stack) -> float:
     return float(median_abs_deviation(both, axis=None, scale="normal")) / 6
 
 
+@lru_cache(maxsize=128)
 def taper(n: int, width: int | None = None) -> NDArray[np.float32]:
     """Return Tukey's window of length n, which rises from 0 over ``width`` pixels at both ends.
 
@@ -86,6 +89,7 @@ def taper(n: int, width: int | None = None) -> NDArray[np.float32]:
     width = max(1, n // 16) if width is None else width
     share = min(1.0, 2 * width / (n + 1))
     window: NDArray[np.float32] = tukey(n + 2, share)[1:-1].astype(np.float32)
+    window.flags.writeable = False  # the next one who asks gets the same
     return window
 
 
