@@ -181,20 +181,28 @@ def test_a_name_is_text_whatever_it_is(scan: Path, tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
 
 
-def test_what_fails_in_mid_run_says_what_is_safe(
-    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "saved"), [("Follow", {"shifts.h5"}), ("FollowWriting", {"shifts.h5", "shifts.csv"})]
+)
+def test_what_fails_in_mid_run_or_in_the_final_writing_says_what_is_safe(
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    saved: set[str],
 ) -> None:
     """As a file that vanishes while it is read, or a cluster that does."""
     from napari_tomoalign.cli import _running
 
-    class Failing(_running.Follow):
-        def __call__(self, state: object) -> None:
+    class Failing(getattr(_running, name)):
+        def __call__(self, *_: object) -> None:
             raise FileNotFoundError("the scan is gone")
 
-    monkeypatch.setattr(_running, "Follow", Failing)
+    monkeypatch.setattr(_running, name, Failing)
     out = tmp_path / "out"
     assert main(["align", str(scan), "-o", str(out), *QUICK]) == 2
     note, error = capsys.readouterr().err.splitlines()
     assert note.startswith(f"note: the last iteration is safe in {out / 'shifts.h5'}; to go on")
     assert error == "error: the scan is gone"
-    assert {path.name for path in out.iterdir()} == {"run.toml", "shifts.h5"}
+    assert {path.name for path in out.iterdir()} == {"run.toml", *saved}

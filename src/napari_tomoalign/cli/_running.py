@@ -63,7 +63,10 @@ def run_job(
         checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
         result = _iterate(arguments, job, checkpoint, typed)
         interrupt.writing = True
-        with closing(FollowWriting(shown=arguments.progress)) as follow:
+        with (
+            _saying_how_to_go_on(arguments, job, checkpoint),
+            closing(FollowWriting(shown=arguments.progress)) as follow,
+        ):
             written = write_result(
                 job.output,
                 result,
@@ -159,12 +162,8 @@ def _report(job: Job, result: AlignmentResult, saved: list[str]) -> tuple[Path, 
 def _iterate(
     arguments: argparse.Namespace, job: Job, checkpoint: Checkpoint, typed: dict[str, Any]
 ) -> AlignmentResult:
-    """Run the loop; write a checkpoint after every iteration, and with the first the settings.
-
-    What goes wrong after the first leaves a word on what is safe, and how to go on.
-    """
+    """Run the loop; write a checkpoint after every iteration, and with the first the settings."""
     from ..alignment import finish
-    from ..io import DiskFull
 
     interrupt: Interrupt = arguments.interrupt
     with closing(Follow(job.run.parameters.maxiter, shown=arguments.progress)) as follow:
@@ -177,16 +176,28 @@ def _iterate(
             follow(state)
             return not interrupt.asked
 
-        try:
+        with _saying_how_to_go_on(arguments, job, checkpoint):
             return finish(job.run, callback=keep, progress=False)
-        except Exception as error:
-            if interrupt.reached and not isinstance(error, DiskFull):  # which says it itself
-                print(
-                    f"note: the last iteration is safe in {checkpoint.path}; to go on from there: "
-                    f"napari-tomoalign {_going_on(arguments, job)}",
-                    file=sys.stderr,
-                )
-            raise
+
+
+@contextmanager
+def _saying_how_to_go_on(
+    arguments: argparse.Namespace, job: Job, checkpoint: Checkpoint
+) -> Iterator[None]:
+    """Leave a word, where something goes wrong after the first iteration, on what is safe."""
+    from ..io import DiskFull
+
+    try:
+        yield
+    except Exception as error:
+        interrupt: Interrupt = arguments.interrupt
+        if interrupt.reached and not isinstance(error, DiskFull):  # which says it itself
+            print(
+                f"note: the last iteration is safe in {checkpoint.path}; to go on from there: "
+                f"napari-tomoalign {_going_on(arguments, job)}",
+                file=sys.stderr,
+            )
+        raise
 
 
 def _going_on(arguments: argparse.Namespace, job: Job) -> str:
