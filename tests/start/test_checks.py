@@ -201,6 +201,12 @@ def test_values_beyond_single_precision_are_not_called_nan():
     refuse(ValueError, "more than single precision holds: divide them", projections=huge)
 
 
+def test_values_below_single_precision_are_not_aligned_by_what_is_left_of_them():
+    for factor in (1e-20, 1e-44):
+        with pytest.raises(ValueError, match="less than single precision holds: multiply them"):
+            align(factor * STACK.astype(np.float64), ANGLES, backend="builtin", progress=False)
+
+
 def test_projections_of_unequal_size():
     ragged = [np.ones((8, 8)), np.ones((8, 9)), np.ones((8, 8))]
     refuse(ValueError, "must be images of one size", projections=ragged, angles=ANGLES[:3])

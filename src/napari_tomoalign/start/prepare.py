@@ -29,6 +29,7 @@ from .survey import Survey
 __all__ = ["Start", "prepare"]
 
 _NOISY = 0.5  # pixels: of shifts less certain than this, one in ten was in a wrong minimum
+_FAINT = 1e-16  # of contrast: below, squares of a thousandth of it leave single precision, 1e-38
 _UNKNOWN = 10.0  # pixels: larger standard errors come of dividing by almost nothing
 
 
@@ -140,6 +141,12 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
         raise ValueError(
             "no projection that may be registered shows any contrast: are the projections blank, "
             "or is everything else in ignored_subset or excluded_subset?"
+        )
+    contrast = float(np.median(survey.contrast[registered]))
+    if contrast < _FAINT:
+        raise ValueError(
+            f"projections vary by {contrast:.3g} only, and squares of that are less than single "
+            "precision holds: multiply them"
         )
     few_dark = seen.notes
     seen, measurement, borders, said = _measured(run, binning, seen, usable, planes)
