@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from napari_tomoalign import align
+from napari_tomoalign import align, alignment_error
 from napari_tomoalign._napari._opening import DatasetPicker
 from napari_tomoalign.io import write_result
 from napari_tomoalign.io.scan import Scan
@@ -104,3 +104,31 @@ def test_a_run_without_its_scan_is_shown_and_asks_for_it(
         widget.verdict.verify.click()
     assert "are recovered" in widget.verdict.verified.text()
     assert widget.session.course.has_scan
+
+
+def test_a_scan_on_a_disk_is_never_read_as_a_whole(
+    viewer, widget, phantom, run, qtbot, tmp_path, monkeypatch
+):
+    from napari_tomoalign._plugin import readers
+    from napari_tomoalign.io import write_scan
+    from napari_tomoalign.io.lazy import LazyProjections
+
+    def whole(*_, **__):
+        raise AssertionError("all of it was read")
+
+    monkeypatch.setattr(readers, "IN_MEMORY", 1000)
+    monkeypatch.setattr(LazyProjections, "__array__", whole)
+    path = write_scan(tmp_path / "large.h5", phantom.projections, phantom.angles)
+    with qtbot.waitSignal(widget.scan_opened, timeout=20_000):
+        widget.open_scan(path)
+    run(widget)
+    assert alignment_error(widget.session.course, phantom) < 0.1
+    qtbot.waitUntil(lambda: not widget.evaluator.is_running, timeout=20_000)
+    widget.blink_on()
+    qtbot.waitUntil(lambda: bool(widget.blink._known), timeout=20_000)
+    widget.blink.off()
+    with qtbot.waitSignal(widget.written, timeout=60_000):
+        widget.save_run(tmp_path / "saved")
+    with qtbot.waitSignal(widget.verifier.ended, timeout=60_000):
+        widget.verify()
+    assert widget.session.course.verified is not None

@@ -32,7 +32,7 @@ def evaluate(
     state that they belong to. Where no iteration is on show, the scan is moved, and that is all.
     """
     state = course.shown_state()
-    lines = scan.line_integrals(parameters)
+    lines = np.asarray(scan.line_integrals(parameters))
     stack = course.moved(turn_projections(lines, scan.rotation_axis))
     stack.flags.writeable = False
     frames = {"reference": moved_frame(stack, state, scan.place, scan)}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..geometry import RotationAxis, turn_projections
 from ..images.absorbance import absorbance
+from ..images.source import Source, is_read_in_pieces
 from ..io.scan import Scan
 from ..parameters import AlignmentParameters
 
@@ -126,11 +127,18 @@ class ScanSource:
         weights = self.settled().weights
         return None if weights is None else turn_projections(weights, self.rotation_axis)
 
+    def upright(self) -> Any:
+        """Return the images with the axis vertical; those on a disk stay there where it was."""
+        lazy = isinstance(self.data, Source) or is_read_in_pieces(self.data)
+        if lazy and self.rotation_axis == "vertical":
+            return self.data
+        return turn_projections(np.asarray(self.data), self.rotation_axis)
+
     def load(self) -> Scan:
-        """Return the scan with its axis vertical, read into memory where it was lazy."""
+        """Return the scan with its axis vertical; see `upright`."""
         unit = self.place.units[2]
         return Scan(
-            projections=turn_projections(np.asarray(self.data), self.rotation_axis),
+            projections=self.upright(),
             angles=self.angles,
             weights=self.upright_weights(),
             pixel_size=None if unit == "pixel" else abs(self.place.scale[2]),
@@ -140,17 +148,18 @@ class ScanSource:
             rotations=self.rotations,
         )
 
-    def line_integrals(self, parameters: AlignmentParameters) -> NDArray[Any]:
-        """Return the images that the loop sees, the rotation axis vertical."""
-        return _seen(turn_projections(np.asarray(self.data), self.rotation_axis), parameters)
+    def line_integrals(self, parameters: AlignmentParameters) -> Any:
+        """Return the images that the loop sees, the rotation axis vertical; see `upright`."""
+        return _seen(self.upright(), parameters)
 
     def sinogram(self, row: int, parameters: AlignmentParameters) -> NDArray[Any]:
         """Return a row along the axis of all the images that the loop sees, (n_angles, n)."""
         upright = self.rotation_axis == "vertical"
         rows = self.data[:, row] if upright else self.data[:, :, row]
-        return _seen(np.asarray(rows), parameters)
+        found: NDArray[Any] = _seen(np.asarray(rows), parameters)
+        return found
 
 
-def _seen(images: NDArray[Any], parameters: AlignmentParameters) -> NDArray[Any]:
+def _seen(images: Any, parameters: AlignmentParameters) -> Any:
     logarithm = parameters.transmission and parameters.use_absorbances
-    return absorbance(images)[0] if logarithm else images
+    return absorbance(np.asarray(images))[0] if logarithm else images
