@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -31,11 +32,18 @@ def versions_of(backend: str) -> dict[str, str]:
     """Return the versions of what takes part in a run, by their packages' names."""
     versions = {"python": platform.python_version()}
     for name in ("napari-tomoalign", "numpy", "scipy", "numba", backend):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+        if (found := _version(name)) is not None:
+            versions[name] = found
     return versions
+
+
+@cache
+def _version(name: str) -> str | None:
+    """Return a package's version, None where there is none of that name."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True, eq=False)
