@@ -29,11 +29,14 @@ class Outline:
         median frame, relative to the mean of all frames; less what noise may have added.
     mass_spread : float
         Standard deviation over mean of the projected mass.
+    half : {"", "left", "right"}
+        The one side on which the object leaves the usual frame: the axis lies near that border.
     """
 
     sides: float
     ends: float
     mass_spread: float
+    half: str = ""
 
     @property
     def truncated(self) -> bool:
@@ -73,13 +76,21 @@ def look_at_outline(survey: Survey, used: NDArray[np.bool_]) -> Outline:
     left, _, _, right = survey.strips.mean(axis=2).T
     top, bottom = survey.mass[:, :height], survey.mass[:, -height:]
     ends = top.mean(axis=1) / n_columns, bottom.mean(axis=1) / n_columns
+    sides = [border((side,), width * n_rows) for side in (left, right)]
     mass = survey.mass[used].sum(axis=1)
     mean = max(float(mass.mean()) / (n_rows * n_columns), 1e-30)
     return Outline(
-        sides=border((left, right), width * n_rows) / mean,
+        sides=max(sides) / mean,
         ends=border(ends, height * n_columns) / mean,
         mass_spread=float(mass.std() / max(abs(mass.mean()), 1e-30)),
+        half=_half(sides[0] / mean, sides[1] / mean),
     )
+
+
+def _half(left: float, right: float) -> str:
+    if min(left, right) > _EDGE or max(left, right) < _EDGE:
+        return ""
+    return "left" if left > right else "right"
 
 
 def thickness(projections: NDArray[np.float32]) -> float:
