@@ -37,7 +37,6 @@ _LARGEST_TILE = 16  # lines of a slice that a thread back-projects at a time
 # a fifth more memory.
 _LEAST_BLOCK_BYTES = 2 * 2**20
 _PASS_BYTES = 4 * 2**20  # of a block that passes once: nothing is held beside it and its images
-_BLOCK_BYTES = 4 * 2**20
 _BLOCK_BYTES = 80 * 2**20  # of a block of the volume: larger ones cost memory and win no time
 
 
