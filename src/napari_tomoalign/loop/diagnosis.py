@@ -116,7 +116,7 @@ def _scan(start: Start, verdict: Verdict, record: IterationRecord) -> list[Findi
             )
         )
     if verdict.far:
-        largest = np.abs(record.shifts).max()
+        largest = np.abs(record.shifts[record.confidence >= TRUSTED]).max()
         found.append(
             Finding(
                 "large drift",

@@ -23,9 +23,20 @@ from .poses import Poses
 from .refinement import Refined, refined_by
 from .slabs import BLURRED_MARGIN
 
-__all__ = ["AT_ONCE", "Windows", "draw", "find_geometry", "match", "pull_of_held", "windows"]
+__all__ = [
+    "AT_ONCE",
+    "REACH",
+    "Windows",
+    "draw",
+    "find_geometry",
+    "match",
+    "pull_of_held",
+    "windows",
+]
 
 AT_ONCE = 8  # projections that are registered in one go: bounds the memory
+REACH = 0.35
+"""Of the image: of what lies further off, little is seen, and another place may fit as well."""
 
 _CAREFUL = 1.0  # ridge of the pull: a mean, which goes nowhere far where few frames disagree
 # By tests/benchmarks/constants.py: half and twice the first, 0.3 to 0.8 for the second, give the
@@ -54,8 +65,8 @@ def match(
 ) -> Peaks:
     """Crop and register each pair. Shifts in pixels of the level.
 
-    Frames that do not fit are captured again rather than refined, and move only far, and onto a
-    peak like the others'.
+    Frames that do not fit are captured again rather than refined, and move only far, within reach,
+    and onto a peak like the others'.
     """
     trusted = confidence[drawn] >= TRUSTED
     refine = trusted & (captured and run.parameters.gauss_newton)
@@ -81,7 +92,9 @@ def match(
         shifts[part], peak[part] = _capture(run, level, model, drawn[part])
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
     frozen = peak < _WEAK_PEAK * usual
-    frozen |= ~trusted & (np.hypot(*shifts.T) < _LOST)
+    size = np.array(level.geometry.projections_shape[1:])
+    beyond = (np.abs(shifts) > REACH * size).any(axis=1)
+    frozen |= ~trusted & ((np.hypot(*shifts.T) < _LOST) | beyond)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Peaks(shifts, peak)
 

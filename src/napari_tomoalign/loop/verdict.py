@@ -13,6 +13,7 @@ from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
 from .distortion import Distortion, measure_distortion
+from .matching import REACH
 from .model import Model
 from .refinement import known_too_little
 from .schedule import Schedule
@@ -48,7 +49,6 @@ _SEEN = 0.005  # of the data (RMS): a background below it does no harm
 _FEW = 0.5  # of the frames: a background in more of them is the measurement's, not theirs
 _DISTORTED = 0.1  # pixels at the border, RMS: a turn or a growth of less does little
 _TOLD = 1.0  # pixels: known no better than that, shifts may as well be those of the beginning
-_FAR = 0.35  # of the image: shifts beyond it may have been out of reach
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Verdict:
     uneven : bool
         It is in so many frames that the shifts follow it.
     far : bool
-        A shift is so long that it may have been beyond capture.
+        A shift of a trusted frame is so long that it may have been beyond capture.
     distortion : Distortion
         Of the images, which no shift takes away.
     distorted : bool
@@ -184,7 +184,7 @@ def judge(
         spoilt=tuple(int(i) for i in np.flatnonzero(spoilt)),
         background=background,
         uneven=are_most(spoilt, trusted),
-        far=out_of_reach(run, record.shifts),
+        far=out_of_reach(run, record.shifts[trusted]),
         distortion=distortion,
         distorted=bool(strain * run.geometry.n_columns / 2 > _DISTORTED),
         deep=truncation.deep,
@@ -196,7 +196,7 @@ def judge(
 def out_of_reach(run: Run, shifts: Array) -> bool:
     """Return whether a shift is so long that it may be beyond capture."""
     size = np.array([run.geometry.n_rows, run.geometry.n_columns])
-    far = (np.abs(shifts).max(axis=0) > _FAR * size) & (run.parameters.directions > 0)
+    far = (np.abs(shifts).max(axis=0, initial=0.0) > REACH * size) & (run.parameters.directions > 0)
     return bool(far.any())
 
 
