@@ -96,6 +96,7 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
     usual = information.mean(axis=0)  # (tiles, 2)
     whole = np.maximum(usual.sum(axis=0), 1e-30)
     usual = np.maximum(usual, 1e-3 * whole / len(usual))  # an empty tile tells nothing
+    scores = scores - _grown(scores, usual)
     trends = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, n), _TRENDS))[0]
     found = np.einsum("nk,nbd->kbd", trends, scores)
     rest = scores - np.einsum("nk,kbd->nbd", trends, found)
@@ -103,6 +104,21 @@ def measure_drift(model: Model, counted: NDArray[np.bool_]) -> Array:
     excess = np.sum(found[1:] ** 2, axis=0) - _BY_CHANCE * _TRENDS * noise
     drift: Array = np.sqrt(np.maximum(np.sum(excess / usual, axis=0) / whole / n, 0))
     return drift
+
+
+def _grown(scores: Array, usual: Array) -> Array:
+    """Return the part of the scores that a sample makes which grows or shrinks, along each axis.
+
+    That drives its parts apart about their middle, and no shift of the whole: a growth of 1 % over
+    48 pixels stated 0.22 px where 0.04 were true (``storm_foreign.py``, developing). What is not
+    even over the image stays: a part that moves.
+    """
+    line = np.arange(_TILES, dtype=np.float64)
+    place = np.stack([np.repeat(line, _TILES), np.tile(line, _TILES)], axis=1)
+    place -= np.sum(usual * place, axis=0) / usual.sum(axis=0)
+    growth = np.einsum("nbd,bd->nd", scores, place) / np.sum(usual * place**2, axis=0)
+    part: Array = growth[:, None, :] * (usual * place)
+    return part
 
 
 def _scores(normal: Array, right: Array) -> tuple[Array, Array]:
