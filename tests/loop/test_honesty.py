@@ -253,3 +253,23 @@ def test_few_angles_do_not_hide_a_part_that_moves() -> None:
     result = run(case)
     assert error(case, result) > 0.2
     assert not result.converged
+
+
+def test_an_even_growth_is_no_part_that_moves() -> None:
+    """It takes all parts apart about their middle: five times the error was stated for it."""
+    grown = {"expansion": 0.0095, "i0": 564.6, "peak": 1.2324, "axis": 0.33, "aligned": True}
+    case = scan("slab", n=48, angles=22, seed=1570015453, **grown)
+    result = run(case)
+    assert error(case, result) < 0.08
+    assert stated(result) < 2.5 * error(case, result)
+
+
+def test_a_frame_that_does_not_fit_is_not_flung_out_of_reach() -> None:
+    """One blurred frame correlates best half an image away; the others are right."""
+    spoilt = {"blurred": 1, "offset": 0.00606, "zingers": 0.000567, "aligned": True}
+    settings = {"n": 32, "angles": 16, "span": 120.0, "i0": 1011.97, "peak": 1.26823}
+    case = scan("rod", **settings, **spoilt, seed=727140020)
+    result = run(case)
+    assert result.converged
+    assert error(case, result) < 0.1
+    assert "large drift" not in heads(result)

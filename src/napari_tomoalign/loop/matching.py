@@ -93,7 +93,8 @@ def match(
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
     frozen = peak < _WEAK_PEAK * usual
     size = np.array(level.geometry.projections_shape[1:])
-    beyond = (np.abs(shifts) > REACH * size).any(axis=1)
+    end = model.poses.shifts[drawn] / level.pixel + shifts
+    beyond = (np.abs(end) > REACH * size).any(axis=1)
     frozen |= ~trusted & ((np.hypot(*shifts.T) < _LOST) | beyond)
     shifts[frozen & np.isfinite(shifts).all(axis=1)] = 0.0
     return Peaks(shifts, peak)

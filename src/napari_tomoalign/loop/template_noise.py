@@ -33,9 +33,9 @@ __all__ = ["noise_share"]
 # as one image of as many rows as a processor works on well. Noise is not alike in all rows: where
 # values may not be negative there is less of it beside the object. Of one band in the middle, 10 %
 # noise on the object of `simulate` (64^3, 60 angles) states 0.20 px in place of 0.14. Of three,
-# standard errors of ten scans of storm_foreign.py (developing, 40 to 96 columns, 14 to 75 angles, 30
-# to 1,000 photons) are those of all rows to 11 %; of two they are up to 1.8 times as large (a nearly
-# symmetric object), and of four bands of 8 rows 1.4 times, for what lies beside a band is missing.
+# standard errors of ten scans of storm_foreign.py (developing, 40 to 96 columns, 14 to 75 angles,
+# 30 to 1,000 photons) are those of all rows to 11 %; of two they are up to 1.8 times as large (a
+# nearly symmetric object), of four bands of 8 rows 1.4 times: what lies beside a band is missing.
 _BANDS, _ROWS = 3, 16
 _MOST = 0.9  # no share is told to be larger: what is left is uncertain by as much as it is
 
