@@ -57,7 +57,7 @@ from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import stepped
 from .loop.resuming import replay
-from .loop.retreat import beginnings, best_explained
+from .loop.retreat import Explained, beginnings, best_explained
 from .loop.schedule import Schedule
 from .loop.second_look import look_again, widened
 from .loop.standard_errors import Known, drift_error, standard_errors
@@ -242,8 +242,9 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             record = record if schedule.rests else unsettled(record)
             verdict = judge(run, start, truncation, schedule, seen.model, record, known.misfit)
             if verdict.astray and (places := beginnings(run, start, poses, confidence)):
+                ended = Explained.of(run, level, at.model, start.usable & (confidence >= TRUSTED))
                 del at, seen  # they hold the model
-                end = poses, confidence, places
+                end = poses, confidence, places, ended
                 at = best_explained(run, start, level, truncation, *end, far=verdict.far)
                 seen = at.pictured
                 if at.poses is not poses:

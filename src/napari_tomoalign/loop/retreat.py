@@ -8,21 +8,25 @@ what it was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._typing import Array
 from ..geometry.gauge import gauge_part
+from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
 from .evaluating import evaluate
 from .level import Level
+from .model import Model
 from .poses import Poses
 from .standing import Standing
 from .truncation import Truncation
 from .verdict import out_of_reach
 
-__all__ = ["beginnings", "best_explained"]
+__all__ = ["Explained", "beginnings", "best_explained", "explains_more"]
 
 _WENT = 0.2  # pixels, RMS: a run that stayed as near as that has done no harm
 # What is missed at the end, of what is missed at the beginning, beside noise. In the first 300
@@ -58,6 +62,57 @@ def beginnings(run: Run, start: Start, poses: Poses, confidence: Array) -> tuple
     return tuple(places) if all(went(place) for place in places) else ()
 
 
+class Explained(NamedTuple):
+    """How well a model explains the images where it stands.
+
+    Attributes
+    ----------
+    misfit : float
+        What is missed of the images (RMS), of these.
+    pixels : float
+        How many pixels that is told by.
+    """
+
+    misfit: float
+    pixels: float
+
+    @classmethod
+    def of(cls, run: Run, level: Level, model: Model, counted: NDArray[np.bool_]) -> Explained:
+        """Tell it of the frames that count."""
+        window = level.window(run.parameters.projection_cropping, run.geometry)
+        difference = power = pixels = 0.0
+        for i in np.flatnonzero(counted):
+            measured, reprojected, weights = (
+                one[i, *window].astype(np.float64)
+                for one in (model.measured, model.reprojected, model.weights)
+            )
+            difference += float(np.sum(weights * (measured - reprojected) ** 2))
+            power += float(np.sum(weights * measured**2))
+            pixels += float(np.sum(weights))
+        return cls(float(np.sqrt(difference / max(power, 1e-30))), pixels)
+
+
+def explains_more(
+    ended: Explained, begun: Explained, noise: float, *, far: bool, wide: bool
+) -> bool:
+    """Return whether so much less is missed at the end that it was worth the way.
+
+    Parameters
+    ----------
+    ended, begun : Explained
+    noise : float
+        Of the images (RMS), of these.
+    far : bool
+        Shifts are so long that others may fit as well.
+    wide : bool
+        The object is wider than the images.
+    """
+    noise = min(noise, _SURE * ended.misfit)
+    far = far or ended.pixels < _LEFT * begun.pixels
+    least = _NO_BETTER_WIDE if wide else _NO_BETTER_FAR if far else _NO_BETTER
+    return ended.misfit**2 - noise**2 < least**2 * (begun.misfit**2 - noise**2)
+
+
 def best_explained(
     run: Run,
     start: Start,
@@ -66,34 +121,22 @@ def best_explained(
     poses: Poses,
     confidence: Array,
     places: Sequence[Poses],
+    ended: Explained,
     *,
     far: bool,
 ) -> Standing:
     """Stand at the poses, or of the places where they began at the best, if they explain no more.
 
-    ``far`` says that shifts are so long that others may fit as well.
+    ``ended`` says what they explain; ``far`` that shifts are so long that others may fit as well.
     """
-    window = level.window(run.parameters.projection_cropping, run.geometry)
-
-    def missed(place: Poses) -> tuple[float, float]:
-        model = evaluate(run, level, truncation, place, start.usable)
-        images = model.measured, model.reprojected, model.weights
-        difference = power = pixels = 0.0
-        for i in np.flatnonzero(start.usable):
-            measured, reprojected, weights = (one[i, *window].astype(np.float64) for one in images)
-            difference += float(np.sum(weights * (measured - reprojected) ** 2))
-            power += float(np.sum(weights * measured**2))
-            pixels += float(np.sum(weights))
-        return float(np.sqrt(difference / max(power, 1e-30))), pixels
-
-    (end, left), *begun = [missed(place) for place in (poses, *places)]
-    best = int(np.argmin([misfit for misfit, _ in begun]))
-    misfit, all_of = begun[best]
-    noise = min(start.noise, _SURE * end)
-    far = far or left < _LEFT * all_of
-    least = _NO_BETTER_FAR if far else _NO_BETTER
-    least = _NO_BETTER_WIDE if start.outline.truncated else least
-    if end**2 - noise**2 < least**2 * (misfit**2 - noise**2):
+    counted = start.usable & (confidence >= TRUSTED)
+    begun = [
+        Explained.of(run, level, evaluate(run, level, truncation, place, start.usable), counted)
+        for place in places
+    ]
+    best = int(np.argmin([place.misfit for place in begun]))
+    wide = start.outline.truncated
+    if explains_more(ended, begun[best], start.noise, far=far, wide=wide):
         return Standing.of(run, start, level, truncation, poses, confidence)
     usable = start.usable.astype(np.float64)
     return Standing.of(run, start, level, truncation, places[best], usable)
