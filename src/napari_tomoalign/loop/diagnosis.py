@@ -149,16 +149,6 @@ def _course(
 ) -> list[Finding]:
     found = []
     record = history[-1]
-    if verdict.overfits:
-        found.append(
-            Finding(
-                "overfitted",
-                f"reprojections miss {record.residual:.1%} of the data, but its noise is "
-                f"{start.noise:.1%}; {len(record.shifts)} projections are too few for an object "
-                "that is wider than the images, and the stated errors too small: measure more "
-                "angles",
-            )
-        )
     if verdict.rests and not verdict.certain:
         error = verdict.uncertainty
         known = f"is {error:.2f} px (RMS)" if np.isfinite(error) else "cannot be told"

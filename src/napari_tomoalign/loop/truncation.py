@@ -1,7 +1,7 @@
 """What is done otherwise where the object leaves the images: one strategy, which the loop asks.
 
-It answers for the grid, the options of a reconstruction, the weak modes of the shifts, why shifts
-may stay uncertain, and below which residual the noise is followed.
+It answers for the grid, the options of a reconstruction, the weak modes of the shifts, and why
+shifts may stay uncertain.
 """
 
 from __future__ import annotations
@@ -29,10 +29,6 @@ Part = tuple[NDArray[np.bool_] | slice, int, dict[str, Any]]
 # as good there, and a third to three times worse where the object is 1.5 to 2 times too wide; 1.4
 # gives the trends of the shifts more room, and is worse by a fifth.
 _WIDER = 1.2  # grid over detector, where the object is wider than the images
-# Of the noise (RMS): then nine tenths of its power were followed. Scans of storm_foreign.py, in its
-# developing set, that miss 0.4 to 0.5 of it are right to 0.03 to 0.1 px, and one that misses 0.2 is
-# wrong by 0.7.
-_OVERFITTED = 0.35
 # Of the mean absorbance, at the side borders. Of eight developing scans beyond it that rested and
 # stated little, six were wrong by 0.3 to 4 px.
 _DEEP = 0.25
@@ -47,11 +43,6 @@ _ONE_SIDED = (
 
 class Truncation(Protocol):
     """What the loop asks."""
-
-    @property
-    def least_residual(self) -> float:
-        """A residual below it is none of a true object: the reconstruction follows the noise."""
-        ...
 
     @property
     def deep(self) -> bool:
@@ -124,7 +115,6 @@ class Whole:
         margin = round(self._beyond * geometry.n_columns)
         return geometry.n_columns + 2 * margin
 
-    least_residual = 0.0
     unseen = 1.0
     deep = False
     reason = "the images are too noisy, too smooth or too few for more: measure longer or bin"
@@ -178,8 +168,6 @@ class Truncated(Whole):
     ----------
     sides : float
         See `Outline`.
-    noise : float
-        RMS of the noise over that of the data.
     thick : float
         Absorbance where the object is thick.
     beyond : float
@@ -192,11 +180,10 @@ class Truncated(Whole):
         "or more angles"
     )
 
-    def __init__(self, sides: float, noise: float, thick: float, beyond: float) -> None:
+    def __init__(self, sides: float, thick: float, beyond: float) -> None:
         super().__init__(beyond)
         self.deep = sides > _DEEP and beyond < _ONE_SIDED
         self._thick = thick
-        self.least_residual = _OVERFITTED * noise
         self._modes: WeakModes | None = None
 
     @property
@@ -255,5 +242,5 @@ def truncation_of(run: Run, start: Start) -> Truncation:
     beyond = abs(start.geometry.center - middle) / run.geometry.n_columns
     if start.outline.truncated:
         thick = thickness(start.projections)
-        return Truncated(start.outline.sides, start.noise, thick, beyond)
+        return Truncated(start.outline.sides, thick, beyond)
     return Whole(beyond)

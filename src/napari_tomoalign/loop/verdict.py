@@ -75,8 +75,6 @@ class Verdict:
         The reprojections miss what neighbouring pixels share: no noise, and nothing rigid.
     misfit : float
         How far that carries shifts, pixels.
-    overfits : bool
-        The images, at full size, are explained better than their noise allows.
     spoilt : tuple of int
         Frames with a background, an offset or a ramp, that the others do not have.
     background : float
@@ -106,7 +104,6 @@ class Verdict:
     poor: bool
     smooth: bool
     misfit: float
-    overfits: bool
     spoilt: tuple[int, ...]
     background: float
     uneven: bool
@@ -132,7 +129,7 @@ class Verdict:
         """Why what was found may be wrong though it is at rest, in words; None: nothing says so."""
         if self.taken_back:
             return TAKEN_BACK
-        if not np.isfinite(self.uncertainty) or self.overfits:
+        if not np.isfinite(self.uncertainty):
             return "the shifts are not known"
         if self.poor:
             return f"the reprojections miss {self.missed:.1%} of the data"
@@ -180,7 +177,6 @@ def judge(
         poor=missed > (_POOR_FIT if record.residual < _EXPLAINED * start.noise else _MISSED),
         smooth=misfit > _SMOOTH * certain,
         misfit=misfit,
-        overfits=record.binning == 1 and record.residual < truncation.least_residual,
         spoilt=tuple(int(i) for i in np.flatnonzero(spoilt)),
         background=background,
         uneven=are_most(spoilt, trusted),
