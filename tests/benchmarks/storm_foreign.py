@@ -1,7 +1,7 @@
 """Random scans of an independent generator: is what a run says of itself true?
 
     python tests/benchmarks/storm_foreign.py                  100 scans, developing
-    python tests/benchmarks/storm_foreign.py --set fresh --scans 166    what is quoted
+    python tests/benchmarks/storm_foreign.py --set again --scans 180    what is quoted
     python tests/benchmarks/storm_foreign.py --processes 2 --output storm.jsonl
     python tests/benchmarks/storm_foreign.py --only 12,40             those scans, one line each
     python tests/benchmarks/storm_foreign.py --kinds ramp,rings    those that have one of them
