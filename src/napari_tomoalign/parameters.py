@@ -313,8 +313,10 @@ def _in_range(name: str, hint: Any, value: Any) -> Any:
         return None
     number = _integer(name, value) if kind in (int, int | None) else _number(name, value)
     if not limits["min"] <= number <= limits["max"]:
+        unit = " radians" if name in OF_SCAN else ""
         raise ValueError(
-            f"{name} must be between {limits['min']:.12g} and {limits['max']:.12g}, got {value}"
+            f"{name} must be between {limits['min']:.12g} and {limits['max']:.12g}{unit}, got "
+            f"{value}"
         )
     return number
 
