@@ -45,37 +45,29 @@ from numpy.typing import ArrayLike
 
 from ._executors import as_executor
 from ._signatures import spelled_out
-from ._typing import Array
 from .backends import Backend
 from .loop.backgrounds import prepared
 from .loop.cleaning import cleaned
-from .loop.geometry_errors import geometry_errors, known_to, widened_by_shares
+from .loop.geometry_errors import geometry_errors, known_to
 from .loop.level import level_of
+from .loop.mass_trend import steadied, told_by_mass
 from .loop.matching import draw, find_geometry, match, pull_of_held
 from .loop.outcome import make_record, make_state, result_from_state, taken_back, unsettled
 from .loop.poses import Poses
 from .loop.probing import learn
 from .loop.refinement import stepped
+from .loop.resting import look_twice, stays
 from .loop.resuming import replay
 from .loop.retreat import Explained, beginnings, best_explained
 from .loop.schedule import Schedule
-from .loop.second_look import look_again, widened
-from .loop.standard_errors import Known, drift_error, standard_errors
+from .loop.standard_errors import Known, standard_errors
 from .loop.standing import Standing
 from .loop.steps import find_moves, update
-from .loop.template_noise import noise_share
 from .loop.truncation import truncation_of
 from .loop.trust import judge_frames
-from .loop.verdict import judge, uncertainty
+from .loop.verdict import judge
 from .loop.whole_steps import ask_axis, longest
-from .results import (
-    TRUSTED,
-    AlignmentResult,
-    AlignmentState,
-    IterationRecord,
-    Resume,
-    freeze,
-)
+from .results import TRUSTED, AlignmentResult, AlignmentState, Resume
 from .start.axis import Axis
 from .start.checks import check
 from .start.run import Run
@@ -212,7 +204,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         there = stepped(update(run, start, poses, step, pull, confidence), turn)
         longest_move = schedule.would_rest(moves, drawn, confidence)
-        known = _stays(at, known, schedule, longest_move, there, confidence)
+        known = stays(at, known, schedule, longest_move, there, confidence)
         if known is not None:
             at = replace(at, confidence=confidence)
         else:
@@ -235,7 +227,11 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         schedule.feed(record)
         error, seen, verdict = known_to(run, start, record), at.pictured, None
         if schedule.rests and schedule.ends(error):
-            record, known = _look_twice(at, seen, record, known)
+            if (wanted := told_by_mass(at)) is not None:
+                del at, seen  # they hold the model
+                at, record = steadied(run, start, level, truncation, poses, wanted, record)
+                poses, seen = at.poses, at.pictured
+            record, known = look_twice(at, seen, record, known)
             error = known_to(run, start, record)
         schedule.settle(error)
         if schedule.finished:
@@ -263,48 +259,6 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
             )
             at = Standing.of(run, start, level, truncation, poses, confidence)
             known = None
-
-
-def _stays(
-    at: Standing,
-    known: Known | None,
-    schedule: Schedule,
-    longest_move: float,
-    there: Poses,
-    confidence: Array,
-) -> Known | None:
-    """Return what is known where the run stands, if it stays there rather than go elsewhere.
-
-    It does where the last step of a level is lost in noise: nothing would be known better there,
-    and the evaluation would cost as much as any.
-    """
-    run, start, before = at.run, at.start, at.confidence
-    if not (np.isfinite(longest_move) and np.array_equal(before >= TRUSTED, confidence >= TRUSTED)):
-        return None
-    if known is None:
-        if not schedule.last:  # its evaluations cost no more than asking does
-            return None
-        known = standard_errors(run, start, at.level, at.model, confidence)
-    error = uncertainty(start, at.poses.errors_on_detector(known.errors), confidence)
-    change = there.absolute - at.poses.absolute
-    return known if schedule.stays(longest_move, change, confidence, error) else None
-
-
-def _look_twice(
-    at: Standing, seen: Standing, record: IterationRecord, known: Known
-) -> tuple[IterationRecord, Known]:
-    """Return the record with the errors that more looks tell of, and what is known by then.
-
-    ``seen`` is where the run stands, with whole images.
-    """
-    shares = look_again(at)
-    known = known.without(noise_share(seen))
-    wide = widened(known.errors, known.steady, shares)
-    wide = np.hypot(wide, drift_error(at.start, at.level, at.model, known, at.confidence))
-    wide *= at.truncation.unseen
-    wide = at.poses.errors_on_detector(wide)
-    lies = widened_by_shares(at, known)
-    return replace(record, standard_error=freeze(wide), geometry_error=lies), known
 
 
 @spelled_out(iterate_alignment)

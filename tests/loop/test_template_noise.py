@@ -38,7 +38,7 @@ def test_images_without_noise_lose_nothing(monkeypatch):
     shares = []
     measured = template_noise.noise_share
     monkeypatch.setattr(
-        "napari_tomoalign.alignment.noise_share",
+        "napari_tomoalign.loop.resting.noise_share",
         lambda *given: shares.append(measured(*given)) or shares[-1],
     )
     align(case["prj"], case["theta"], backend="builtin", progress=False)

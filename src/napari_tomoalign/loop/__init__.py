@@ -10,8 +10,10 @@ The order of the steps is `alignment`'s. Where a question is answered:
   ``truncation`` (objects that leave the images), ``standing`` (all that together);
 - the step: ``matching`` (register), ``refinement`` and ``whole_steps`` (angles and axis), ``steps``
   (its terms: cut-off, relaxation, centre of mass), ``acceleration``, ``weak_modes``, ``probing``;
+  ``mass_trend`` (slow trends, once nothing moves any more);
 - whom to trust, and when to stop: ``trust`` (frames), ``schedule`` (levels and the stop rule),
-  ``verdict`` (converged or not), ``retreat`` (a run that went astray), ``resuming``;
+  ``resting`` (what is asked there), ``verdict`` (converged or not), ``retreat`` (a run that went
+  astray), ``resuming``;
 - how well it is known: ``standard_errors``, ``second_look``, ``template_noise``,
   ``geometry_errors``; what seems wrong, ``diagnosis``, ``distortion``, ``trials``;
 - what is given out: ``outcome``.

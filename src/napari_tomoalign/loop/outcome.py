@@ -34,7 +34,7 @@ from .standing import Standing
 from .truncation import Truncation
 from .verdict import TAKEN_BACK, Verdict
 
-__all__ = ["make_record", "make_state", "result_from_state", "taken_back", "unsettled"]
+__all__ = ["make_record", "make_state", "placed", "result_from_state", "taken_back", "unsettled"]
 
 
 def make_record(
@@ -91,22 +91,26 @@ def unsettled(record: IterationRecord) -> IterationRecord:
     return replace(record, standard_error=freeze(np.full_like(record.standard_error, np.nan)))
 
 
-def taken_back(record: IterationRecord, at: Standing) -> IterationRecord:
-    """Return the last record of a run that goes back to where it began, and stands there."""
+def placed(record: IterationRecord, at: Standing, why: str) -> IterationRecord:
+    """Return the last record of a run that stands elsewhere than it went, with a note why."""
     poses = at.poses
     return replace(
-        unsettled(record),
+        record,
         center=poses.center,
         shifts=freeze(poses.shifts.copy()),
         **_residuals(at),
         confidence=freeze(at.confidence.copy()),
-        notes=(*record.notes, TAKEN_BACK),
+        notes=(*record.notes, why),
         geometry={name: freeze(poses.found(name)) for name in record.geometry},
-        geometry_error={
-            name: freeze(np.full_like(error, np.nan))
-            for name, error in record.geometry_error.items()
-        },
     )
+
+
+def taken_back(record: IterationRecord, at: Standing) -> IterationRecord:
+    """Return the last record of a run that goes back to where it began, and stands there."""
+    unknown = {
+        name: freeze(np.full_like(error, np.nan)) for name, error in record.geometry_error.items()
+    }
+    return replace(placed(unsettled(record), at, TAKEN_BACK), geometry_error=unknown)
 
 
 def make_state(

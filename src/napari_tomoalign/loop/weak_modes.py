@@ -9,7 +9,7 @@ method, for a few trends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..geometry import ScanGeometry
 
-__all__ = ["WeakModes", "measure_weak_modes"]
+__all__ = ["WeakModes", "measure_weak_modes", "trends_of"]
 
 # Without weak modes runs of objects 1.5 and 2 times too wide take twice the iterations and end at
 # the same place. The values below do not decide: half to three times each gives the same errors
@@ -84,7 +84,7 @@ def measure_weak_modes(
     counted : (n_angles,) array of bool
         The frames that move.
     """
-    basis = _basis(geometry, counted)
+    basis = trends_of(geometry, counted, _HARMONICS)
     before = find_moves(shifts)
     step = _PROBE * np.sqrt(counted.sum())
     response = np.empty((basis.shape[1], basis.shape[1]))
@@ -95,10 +95,27 @@ def measure_weak_modes(
     return WeakModes(basis, response)
 
 
-def _basis(geometry: ScanGeometry, counted: NDArray[np.bool_]) -> Array:
-    """Return a constant and harmonics, orthonormal, without what the object's position explains."""
+def trends_of(
+    geometry: ScanGeometry, counted: NDArray[np.bool_], harmonics: Sequence[int]
+) -> Array:
+    """Return a constant and harmonics, orthonormal, without what the object's position explains.
+
+    Parameters
+    ----------
+    geometry : ScanGeometry
+        About one axis.
+    counted : (n_angles,) array of bool
+        The frames that trends are of.
+    harmonics : sequence of int
+        Of the angle; the first is the object's position.
+
+    Returns
+    -------
+    (n_angles, n_trends) array
+        0 for frames that do not count.
+    """
     angles = geometry.angles
-    waves = [wave(k * angles) for k in _HARMONICS for wave in (np.cos, np.sin)]
+    waves = [wave(k * angles) for k in harmonics for wave in (np.cos, np.sin)]
     trends = np.column_stack([np.ones(len(angles)), *waves]) * counted[:, None]
     position = geometry.directions[:, 1] * counted[:, None]
     trends -= position @ np.linalg.lstsq(position, trends, rcond=None)[0]
