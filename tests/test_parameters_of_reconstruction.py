@@ -122,9 +122,9 @@ def test_reconstruction_pipeline_of_ones_own(scan):
     options = {"reconstruction_pipeline": spy, "reconstruction_pipeline_kwargs": {"strength": 3}}
     run = states(scan, **options)
 
-    # at the start and after each iteration; then the end, the beginning and what is given back,
+    # at the start and after each iteration; then the beginning and what is given back,
     # for the limit came before anything was explained
-    assert len(spy.calls) == 3 + 3
+    assert len(spy.calls) == 3 + 2
     assert all(kwargs == {"strength": 3} for _, _, kwargs in spy.calls)
     by_name = states(
         scan,
@@ -151,7 +151,7 @@ def test_an_own_backend(scan):
     backend = SpyBackend()
     state = states(scan, backend=backend, **OWN)[-1]
     assert state.backend == "spy"
-    assert backend.projected == len(backend.asked) == 3 + 3  # see the caller's own function
+    assert backend.projected == len(backend.asked) == 3 + 2  # see the caller's own function
     algorithm, options, weights = backend.asked[0]
     assert (algorithm, options) == ("sirt", {"num_iter": 7})
     assert weights.shape == scan.projections.shape
