@@ -24,7 +24,7 @@ from ..start.run import Run
 from .evaluating import Evaluation
 from .level import Level
 from .matching import AT_ONCE
-from .slabs import BLURRED_MARGIN
+from .slabs import BLURRED_MARGIN, Slab
 from .standing import Standing
 
 __all__ = ["noise_share"]
@@ -80,16 +80,18 @@ def _reprojected(at: Standing, bands: Sequence[slice]) -> list[Stack]:
     run, level, poses = at.run, at.level, at.poses
     noise = at.start.frame_noise / np.sqrt(np.prod(level.pixel))
     rng = np.random.default_rng(run.parameters.seed)
+    task = Evaluation(run, level, at.truncation, poses, at.used)
     moved = []
     for rows in bands:
         spline = _louder(level.spline, level.rows_under(poses, rows), noise, rng)
         louder = replace(level, spline=spline)
+        if task.engine is not None and run.backend.whole_rows:  # it may know more than the images
+            return [replace(task, level=louder)(Slab(rows, rows)).reprojected]
         moved.append(louder.moved(poses, run.parameters.workers, rows))
     measured, weights = (np.concatenate(images, axis=1) for images in zip(*moved, strict=True))
     geometry = level.placed(poses)
     if len(bands) > 1:
         geometry = geometry.with_changes(n_rows=measured.shape[1])
-    task = Evaluation(run, level, at.truncation, poses, at.used)
     reprojected = task.predicted(measured, weights, geometry)[1]
     heights = [rows.stop - rows.start for rows in bands]
     return np.split(reprojected, np.cumsum(heights)[:-1], axis=1)
