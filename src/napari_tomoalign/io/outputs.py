@@ -145,9 +145,12 @@ def is_ours(path: Path) -> bool:
 
 def _is_our_transform(line: bytes) -> bool:
     parts = line.split()
-    return tuple(parts[:4]) == _XF_LINE and all(
-        len(part.partition(b".")[2]) == 6 for part in parts[4:]
-    )
+    return tuple(parts[:4]) == _XF_LINE and _in_our_digits(parts[4:])
+
+
+def _in_our_digits(numbers: list[bytes]) -> bool:
+    """Tell whether numbers have six decimals, as all that this program writes as text."""
+    return all(len(number.partition(b".")[2]) == 6 for number in numbers)
 
 
 def _is_our_tilt_file(path: Path) -> bool:
@@ -157,10 +160,7 @@ def _is_our_tilt_file(path: Path) -> bool:
     """
     if any(is_ours(path.with_suffix(stack)) for stack in _BESIDE):
         return True
-    lines = path.read_bytes().split()
-    return is_ours(path.with_name("shifts.h5")) and all(
-        len(line.partition(b".")[2]) == 6 for line in lines
-    )
+    return is_ours(path.with_name("shifts.h5")) and _in_our_digits(path.read_bytes().split())
 
 
 def _is_our_hdf5(path: Path) -> bool:

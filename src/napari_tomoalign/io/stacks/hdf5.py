@@ -17,10 +17,19 @@ from ..outputs import CREATOR
 from .content import Content
 from .flat import FlatTarget, fill
 
-__all__ = ["HOLDS_CHANNELS", "HOLDS_GEOMETRY", "SUFFIXES", "mark_in", "read_volume", "write"]
+__all__ = [
+    "HOLDS_CHANNELS",
+    "HOLDS_GEOMETRY",
+    "NEEDS",
+    "SUFFIXES",
+    "mark_in",
+    "read_volume",
+    "write",
+]
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs")
 HOLDS_CHANNELS = HOLDS_GEOMETRY = True
+NEEDS = ""  # what is installed with this package
 _STACK, _VOLUME = "/exchange/data", "/reconstruction/volume"
 
 

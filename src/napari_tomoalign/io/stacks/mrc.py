@@ -14,10 +14,19 @@ from ..units import METRES
 from .content import Content
 from .flat import FlatTarget, fill
 
-__all__ = ["HOLDS_CHANNELS", "HOLDS_GEOMETRY", "SUFFIXES", "mark_in", "read_volume", "write"]
+__all__ = [
+    "HOLDS_CHANNELS",
+    "HOLDS_GEOMETRY",
+    "NEEDS",
+    "SUFFIXES",
+    "mark_in",
+    "read_volume",
+    "write",
+]
 
 SUFFIXES = (".mrc", ".ali", ".st", ".rec")
 HOLDS_CHANNELS = HOLDS_GEOMETRY = False
+NEEDS = ""  # what is installed with this package
 _MARK = "made of "
 
 

@@ -57,10 +57,11 @@ def require_format(path: PathLike) -> None:
     ValueError
         An unknown suffix, or its library is not installed.
     """
-    if _format_of(path) is zarr_stores and find_spec("zarr") is None:
+    needed = _format_of(path).NEEDS
+    if needed and find_spec(needed) is None:
         raise ValueError(
-            f"to write {Path(path).name} needs the zarr package, which is not installed here: "
-            "pip install 'napari-tomoalign[zarr]'"
+            f"to write {Path(path).name} needs the {needed} package, which is not installed here: "
+            f"pip install 'napari-tomoalign[{needed}]'"
         )
 
 

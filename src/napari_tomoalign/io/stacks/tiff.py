@@ -13,10 +13,19 @@ from ..outputs import CREATOR
 from .content import Content
 from .flat import FlatTarget, fill
 
-__all__ = ["HOLDS_CHANNELS", "HOLDS_GEOMETRY", "SUFFIXES", "mark_in", "read_volume", "write"]
+__all__ = [
+    "HOLDS_CHANNELS",
+    "HOLDS_GEOMETRY",
+    "NEEDS",
+    "SUFFIXES",
+    "mark_in",
+    "read_volume",
+    "write",
+]
 
 SUFFIXES = (".tif", ".tiff")
 HOLDS_CHANNELS = HOLDS_GEOMETRY = False
+NEEDS = ""  # what is installed with this package
 
 
 def write(path: Path, content: Content, tell: Callable[[int], object]) -> None:

@@ -21,10 +21,19 @@ from ..outputs import CREATOR
 from ..units import METRES
 from .content import Content, Cuts, length_of_piece
 
-__all__ = ["HOLDS_CHANNELS", "HOLDS_GEOMETRY", "SUFFIXES", "mark_in", "read_volume", "write"]
+__all__ = [
+    "HOLDS_CHANNELS",
+    "HOLDS_GEOMETRY",
+    "NEEDS",
+    "SUFFIXES",
+    "mark_in",
+    "read_volume",
+    "write",
+]
 
 SUFFIXES = (".zarr",)
 HOLDS_CHANNELS = HOLDS_GEOMETRY = True
+NEEDS = "zarr"  # and the extra of this name
 _VALUES = "0"
 _EDGE = 16
 """Of a chunk of a stack, images and rows: an image of 2048 x 2048 is read out of 270 MB, and so is
