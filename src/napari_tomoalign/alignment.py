@@ -203,8 +203,7 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         turns = {**told.moves, **axis.whole(longest(poses))}
         step, turn = schedule.accelerate(poses, moves, drawn, confidence, truncation, turns)
         there = stepped(update(run, start, poses, step, pull, confidence), turn)
-        longest_move = schedule.would_rest(moves, drawn, confidence)
-        known = stays(at, known, schedule, longest_move, there, confidence)
+        known = stays(at, known, schedule, moves, drawn, there, confidence)
         if known is not None:
             at = replace(at, confidence=confidence)
         else:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import Array
+from ..images.moments import image_moments
 from ..results import TRUSTED, IterationRecord
 from ..start.prepare import Start
 from ..start.run import Run
@@ -24,7 +25,7 @@ from .poses import Poses
 from .standing import Standing
 from .steps import update
 from .truncation import Truncation
-from .weak_modes import trends_of
+from .weak_modes import trends_of, without_position
 
 __all__ = ["TOLD_BY_MASS", "steadied", "told_by_mass"]
 
@@ -59,8 +60,7 @@ def told_by_mass(at: Standing) -> Poses | None:
     spare = int(counted.sum()) - 2 - trends.shape[1]
     if centers is None or spare < 1:
         return None
-    position = frame.directions[:, 1] * counted[:, None]
-    centers -= position @ np.linalg.lstsq(position, centers, rcond=None)[0]
+    centers = without_position(centers, frame, counted)
     size = trends.T @ centers
     noise = float(np.sum((centers - trends @ size) ** 2)) / spare
     share = 1 - _NOISE * len(size) * noise / max(float(size @ size), 1e-30)
@@ -85,10 +85,10 @@ def _centers_of_mass(at: Standing, which: NDArray[np.intp]) -> Array | None:
         whole &= weights[i, :, inside].min(axis=1) > _WHOLE
     if not whole.any():
         return None
-    right, centers = np.arange(n_columns) - at.model.geometry.center, np.zeros(n)
-    for i in which:
-        profile = np.sum(measured[i, whole] * weights[i, whole], axis=0, dtype=np.float64)
-        centers[i] = (profile @ right) / max(float(profile.sum()), 1e-30)
+    centers = np.zeros(n)
+    for i in which:  # one by one: rows that are picked are a copy
+        mass, _, across = image_moments(measured[i][None, whole], weights[i][None, whole])[0]
+        centers[i] = across / max(mass, 1e-30) - at.model.geometry.center
     return centers
 
 

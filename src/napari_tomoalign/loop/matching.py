@@ -31,6 +31,7 @@ __all__ = [
     "find_geometry",
     "match",
     "pull_of_held",
+    "registered",
     "windows",
 ]
 

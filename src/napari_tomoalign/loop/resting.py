@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._typing import Array
 from ..results import TRUSTED, IterationRecord, freeze
@@ -24,17 +25,19 @@ def stays(
     at: Standing,
     known: Known | None,
     schedule: Schedule,
-    longest_move: float,
+    moves: Array,
+    drawn: NDArray[np.intp],
     there: Poses,
     confidence: Array,
 ) -> Known | None:
     """Return what is known where the run stands, if it stays there rather than go elsewhere.
 
     It does where the last step of a level is lost in noise: nothing would be known better there,
-    and the evaluation would cost as much as any.
+    and the evaluation would cost as much as any. ``moves`` and ``drawn`` are the iteration's.
     """
     run, start, before = at.run, at.start, at.confidence
-    if not (np.isfinite(longest_move) and np.array_equal(before >= TRUSTED, confidence >= TRUSTED)):
+    longest = schedule.would_rest(moves, drawn, confidence)
+    if not (np.isfinite(longest) and np.array_equal(before >= TRUSTED, confidence >= TRUSTED)):
         return None
     if known is None:
         if not schedule.last:  # its evaluations cost no more than asking does
@@ -42,7 +45,7 @@ def stays(
         known = standard_errors(run, start, at.level, at.model, confidence)
     error = uncertainty(start, at.poses.errors_on_detector(known.errors), confidence)
     change = there.absolute - at.poses.absolute
-    return known if schedule.stays(longest_move, change, confidence, error) else None
+    return known if schedule.stays(longest, change, confidence, error) else None
 
 
 def look_twice(

@@ -250,7 +250,7 @@ class Schedule:
         lost = float(np.sum(change**2)) / max(int(np.count_nonzero(counted)), 1)
         if not (np.isfinite(error) and lost < (_LOST * error) ** 2):
             return False
-        return self.last or not error <= _ENOUGH * self._precision or self._at_rest(longest)
+        return self.last or not self._enough(error) or self._at_rest(longest)
 
     def _at_rest(self, largest: float) -> bool:
         """Return whether moves are as short as the last ones of a run that a level ends."""
@@ -260,8 +260,11 @@ class Schedule:
         """Return whether the run ends here, if shifts are known to ``error`` pixels (RMS)."""
         if self.last:
             return self.rests or self._allowed < 1
-        known = error <= _ENOUGH * self._precision
-        return self.rests and self._at_rest(self._largest) and known
+        return self.rests and self._at_rest(self._largest) and self._enough(error)
+
+    def _enough(self, error: float) -> bool:
+        """Return whether shifts known to ``error`` pixels (RMS) need no finer level."""
+        return error <= _ENOUGH * self._precision
 
     def settle(self, error: float) -> None:
         """End the run, go on at this level, or begin the next one.
@@ -271,5 +274,5 @@ class Schedule:
         self.finished = self.ends(error)
         if self.finished or self.last:
             return
-        if self._allowed < 1 or (self.rests and not error <= _ENOUGH * self._precision):
+        if self._allowed < 1 or (self.rests and not self._enough(error)):
             self._enter(self._position + 1)

@@ -139,7 +139,7 @@ def compare(
         shown = reprojected[part, inner]
         with threads(workers):
             equations.append(NormalEquations.of(image, shown, weight * counted, derivatives))
-        missed = image - reprojected[part, inner]
+        missed = image - shown
         difference[part] = np.einsum("nrc,nrc,nrc->n", weight, missed, missed, dtype=np.float64)
         power[part] = np.einsum("nrc,nrc,nrc->n", weight, image, image, dtype=np.float64)
         pixels[part] = weight.sum(axis=(1, 2), dtype=np.float64)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..geometry import ScanGeometry
 
-__all__ = ["WeakModes", "measure_weak_modes", "trends_of"]
+__all__ = ["WeakModes", "measure_weak_modes", "trends_of", "without_position"]
 
 # Without weak modes runs of objects 1.5 and 2 times too wide take twice the iterations and end at
 # the same place. The values below do not decide: half to three times each gives the same errors
@@ -117,8 +117,17 @@ def trends_of(
     angles = geometry.angles
     waves = [wave(k * angles) for k in harmonics for wave in (np.cos, np.sin)]
     trends = np.column_stack([np.ones(len(angles)), *waves]) * counted[:, None]
-    position = geometry.directions[:, 1] * counted[:, None]
-    trends -= position @ np.linalg.lstsq(position, trends, rcond=None)[0]
+    trends = without_position(trends, geometry, counted)
     basis, size, _ = np.linalg.svd(trends, full_matrices=False)
     independent: Array = basis[:, size > _INDEPENDENT * size[0]]
     return independent * counted[:, None]
+
+
+def without_position(columns: Array, geometry: ScanGeometry, counted: NDArray[np.bool_]) -> Array:
+    """Return columns (n_angles, ...) of the frames that count without what the position explains.
+
+    By plain least squares: what is left is orthogonal to it, as noise and trends are told apart.
+    """
+    position = geometry.directions[:, 1] * counted[:, None]
+    left: Array = columns - position @ np.linalg.lstsq(position, columns, rcond=None)[0]
+    return left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
             "precision holds: multiply them"
         )
     few_dark = seen.notes
-    seen, measurement, borders, said = _measured(run, binning, seen, usable, planes)
+    seen, measurement, borders, said = _measured(run, binning, kept, seen, usable, planes)
     survey = seen.survey
     outline = look_at_outline(survey, usable)
     # What lies outside the images is known on the finest level only: by slabs it takes hours.
@@ -196,6 +197,7 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
 def _measured(
     run: Run,
     binning: Binning,
+    kept: Sequence[Binning],
     seen: Seen,
     usable: NDArray[np.bool_],
     planes: Array | None,
@@ -204,7 +206,6 @@ def _measured(
 
     Stuck pixels first: one column of them at a border outweighs all else that is seen there.
     """
-    kept = coarser_ones(run, binning)
     stuck, notes = stuck_of(seen.survey, usable)
     if stuck.any():
         measurement = replace(Measurement.plain(run.lines.shape), stuck=stuck)
