@@ -81,6 +81,16 @@ def test_offsets_alone_are_no_planes(scan):
     assert borders_of(scan.projections + np.float32(0.5)).background == "offset"
 
 
+def test_a_background_that_all_images_share_is_known_better_than_one_image_tells(scan):
+    # The logarithm of few counts lies too low: by 1 / (2 counts), to first order.
+    rng = np.random.default_rng(4)
+    thin = 0.6 * scan.projections / scan.projections.max()
+    counts = np.maximum(rng.poisson(100 * np.exp(-thin)), 1)
+    start = start_of((-np.log(counts / 100)).astype(np.float32), scan)
+    assert np.ptp(start.measurement.planes, axis=0).max() == 0
+    np.testing.assert_allclose(start.measurement.planes[0, 0], 0.005, atol=0.002)
+
+
 def test_what_is_taken_out_is_what_was_put_in(scan):
     _, images = planes(scan)
     start = start_of(scan.projections + images, scan)

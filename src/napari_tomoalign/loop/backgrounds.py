@@ -55,7 +55,7 @@ def prepared(run: Run) -> Start:
     """
     start = prepare(run)
     wanted, own = run.parameters.background, start.measurement
-    if wanted == "none" or (start.borders.vacuum and not own.planes.any()):
+    if wanted == "none" or (start.borders.vacuum and not own.differs):
         return start
     kind: Kind | None
     frames = start.usable

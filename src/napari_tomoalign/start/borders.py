@@ -48,6 +48,8 @@ class Borders:
     background : {"none", "offset", "plane"}
         What of these differs from frame to frame by more than noise explains, or is seen in all;
         "none" where there is no vacuum.
+    differs : bool
+        It differs from frame to frame; else all have the same.
     level : (n_angles,) array
         Mean of each frame's borders.
     dark : bool
@@ -57,6 +59,7 @@ class Borders:
     vacuum: bool
     planes: Array
     background: str
+    differs: bool
     level: Array
     dark: bool
 
@@ -90,18 +93,20 @@ def look_at_borders(survey: Survey, used: NDArray[np.bool_]) -> Borders:
     middle = np.median(planes[used], axis=0)
     spread = 1.4826 * np.median(np.abs(planes[used] - middle), axis=0)
     varies = spread > _VARIES * error
+    differs = bool(varies.any())
     if np.sqrt(np.mean(pattern**2)) > _FLAT * usual:  # its own plane is not known, then
         planes = planes - middle
     else:
         seen = _COMMON * float(np.median(survey.contrast[used]))
-        varies |= np.abs(middle) > np.maximum(_VARIES * error, seen)
+        known = error * np.sqrt(np.pi / 2 / np.count_nonzero(used))  # that of a median
+        varies |= np.abs(middle) > np.maximum(_VARIES * known, seen)
     background = "none"
     if vacuum and varies.any():
         background = "plane" if varies[1:].any() else "offset"
     above = survey.mass.sum(axis=1) / (n_rows * n_columns) - level
     dark = float(np.median(above[used])) < -_DARK * float(np.median(survey.contrast[used]))
     below_nothing = float(np.median(level[used])) < 0  # no absorbance, then
-    return Borders(vacuum, planes, background, level, dark and (vacuum or below_nothing))
+    return Borders(vacuum, planes, background, differs, level, dark and (vacuum or below_nothing))
 
 
 def _noise(rest: Array) -> Array:

@@ -69,6 +69,11 @@ class Measurement:
         """Whether anything of the images is changed or ignored."""
         return self.changes or bool(self.stuck.any())
 
+    @property
+    def differs(self) -> bool:
+        """Whether the background differs from image to image."""
+        return bool(np.ptp(self.planes, axis=0).any())
+
     def projections(
         self, images: Stack, frames: slice = slice(None), rows: slice = slice(None)
     ) -> Stack:
@@ -120,6 +125,8 @@ def measurement_of(
     told = "what a reconstruction from all of them predicts" if planes is not None else ""
     if planes is None and borders.vacuum and wanted != "none":
         planes, told = found.sign * borders.planes, "the side borders"
+        if parameters.background == "found" and not borders.differs:
+            planes = np.tile(np.median(planes[used], axis=0), (len(planes), 1))
         if wanted == "offset":
             planes = planes * [1.0, 0.0, 0.0]
     if planes is not None:
