@@ -128,6 +128,11 @@ class Binned:
         return self.finest in self._kept
 
     @property
+    def coarsest(self) -> Binning:
+        """Binning of the coarsest that are kept."""
+        return max(self._kept)
+
+    @property
     def weighs(self) -> bool:
         """Whether some pixels count less than others."""
         return any(shares is not None for _, shares in self._kept.values())
