@@ -117,7 +117,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(scan, options):
     whole = list(states(scan, **options))
     final = whole[-1]
     for stopped in whole[:-1]:
-        resume = Resume(stopped.history, dict(stopped.generator_state))
+        resume = Resume.of(stopped)
         resumed = list(states(scan, resume=resume, **options))
         assert len(resumed) == len(whole) - stopped.iteration
         last = resumed[-1]
@@ -136,7 +136,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(scan, options):
 def test_a_converged_run_can_be_taken_up_with_a_finer_tolerance(scan):
     options = {"maxiter": 20, "reconstruction_pipeline": None, "initial_estimate": False}
     coarse = list(states(scan, shift_tolerance=0.2, **options))[-1]
-    resume = Resume(coarse.history, dict(coarse.generator_state))
+    resume = Resume.of(coarse)
     fine = list(states(scan, shift_tolerance=0.02, resume=resume, **options))[-1]
     assert coarse.converged
     assert fine.converged

@@ -88,7 +88,7 @@ def test_a_budget_that_holds_nothing_is_refused_with_both_numbers(scan):
 
 def test_a_run_that_has_gone_further_than_the_memory_holds_is_not_resumed(scan):
     ended = align(scan.projections, scan.angles, levels=(2, 1), maxiter=2, precision=0, **OPTIONS)
-    reached = Resume(ended.history, dict(ended.generator_state))
+    reached = Resume.of(ended)
     with pytest.raises(
         ValueError, match="has gone on to binning 1, and the memory holds binning 2"
     ):

@@ -336,7 +336,7 @@ def finish(
                     stopped = "stopped by the callback"
                     break
                 if not state.finished:
-                    reached = Resume(state.history, dict(state.generator_state))
+                    reached = Resume.of(state)
                     state = None  # its images would stand in the next ones' way
         except KeyboardInterrupt:
             stopped = "interrupted"

@@ -330,7 +330,20 @@ class Resume:
     history : sequence of IterationRecord
     generator_state : mapping
         Of the random generator, from the last state or result.
+    image_shape : (n_rows, n_columns), optional
+        Pixels of the full images of that run: a scan of another size is refused. Not told, only an
+        axis beyond the images is.
     """
 
     history: Sequence[IterationRecord]
-    generator_state: dict[str, Any]
+    generator_state: Mapping[str, Any]
+    image_shape: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, reached: AlignmentState | AlignmentResult) -> Resume:
+        """Return where a state or a result stands, to go on from there."""
+        full = reached.geometry
+        if isinstance(reached, AlignmentState) and reached.measured_geometry is not None:
+            full = reached.measured_geometry
+        shape = (full.n_rows, full.n_columns)
+        return cls(reached.history, dict(reached.generator_state), shape)

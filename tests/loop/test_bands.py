@@ -101,7 +101,7 @@ def test_a_small_memory_gives_what_a_large_one_gives(scan, tmp_path):
     )
     assert apart < 0.3 * stated
     reached, ended = states[1][-2], small.shifts
-    resume = Resume(reached.history, dict(reached.generator_state))
+    resume = Resume.of(reached)
     assert reached.record.binning == 1
     del states, large, small, state, reached
     assert not list(tmp_path.iterdir())  # what was written for it is gone

@@ -27,5 +27,5 @@ def test_a_resumed_run_cleans_the_images_as_the_first_run_did():
     whole = run()
     assert any("stripes" in note for note in whole[-1].diagnosis)
     second = whole[1]
-    resumed = run(resume=Resume(second.history, dict(second.generator_state)))
+    resumed = run(resume=Resume.of(second))
     np.testing.assert_array_equal(resumed[-1].shifts, whole[-1].shifts)

@@ -64,7 +64,7 @@ def test_a_run_that_ended_early_stays_ended_and_one_that_did_not_goes_on_as_befo
             backend="builtin",
             precision=0.05,
             maxiter=20,
-            resume=Resume(ended.history, dict(ended.generator_state)),
+            resume=Resume.of(ended),
         )
     )
     assert len(states) == 1
@@ -77,7 +77,7 @@ def test_a_run_that_ended_early_stays_ended_and_one_that_did_not_goes_on_as_befo
             )
         )
     )
-    again = run(scan, 0.05, maxiter=20, resume=Resume(first.history, dict(first.generator_state)))
+    again = run(scan, 0.05, maxiter=20, resume=Resume.of(first))
     np.testing.assert_array_equal(again.shifts, ended.shifts)
 
 

@@ -54,7 +54,7 @@ def test_an_axis_that_is_turned_by_five_degrees_is_found(turned):
 def test_a_refinement_goes_on_to_the_bit(turned):
     scan, states = turned
     stop = 3
-    resume = Resume(states[stop - 1].history, dict(states[stop - 1].generator_state))
+    resume = Resume.of(states[stop - 1])
     run = iterate_alignment(
         scan.projections,
         scan.angles,

@@ -125,7 +125,7 @@ def test_resuming_another_scan(stopped):
         "resume belongs to a scan of 6 projections, this one has 5: it is another scan",
         projections=STACK[:5],
         angles=ANGLES[:5],
-        resume=Resume(stopped.history, dict(stopped.generator_state)),
+        resume=Resume.of(stopped),
     )
 
 
@@ -134,7 +134,7 @@ def test_resuming_what_is_over(stopped):
         ValueError,
         "resume has 2 iterations behind it and maxiter is 1: raise maxiter to go on",
         maxiter=1,
-        resume=Resume(stopped.history, dict(stopped.generator_state)),
+        resume=Resume.of(stopped),
     )
 
 
@@ -147,12 +147,21 @@ def test_resuming_a_narrower_scan(stopped):
     )
 
 
+def test_resuming_a_scan_that_was_cut(stopped):
+    refuse(
+        ValueError,
+        r"resume belongs to images of .* pixels, these have .*: it is another scan, or .* cut",
+        projections=STACK[:, :, :-4],
+        resume=Resume.of(stopped),
+    )
+
+
 def test_resuming_at_other_levels(stopped):
     refuse(
         ValueError,
         "resume went through the binnings 1, levels are 2, 1: go on with the levels of that run",
         levels=(2, 1),
-        resume=Resume(stopped.history, dict(stopped.generator_state)),
+        resume=Resume.of(stopped),
     )
 
 

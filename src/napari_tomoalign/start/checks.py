@@ -58,7 +58,7 @@ def check(
     _check_cropping(settings, n_rows, n_columns)
     _check_levels(settings.levels, geometry)
     if resume is not None:
-        _check_resume(resume, n, n_columns, settings)
+        _check_resume(resume, geometry, settings)
     engine, algorithm, options = _pipeline(backend, settings, geometry)
     run = Run(
         lines=_lines(source, given, excluded, settings),
@@ -220,16 +220,23 @@ def _check_levels(levels: tuple[int, ...] | None, geometry: ScanGeometry) -> Non
         )
 
 
-def _check_resume(resume: Resume, n: int, n_columns: int, settings: AlignmentParameters) -> None:
+def _check_resume(resume: Resume, geometry: ScanGeometry, settings: AlignmentParameters) -> None:
     if not isinstance(resume, Resume):
         raise TypeError(f"resume must be a Resume, or None; got {type(resume).__qualname__}")
     if not resume.history:
         raise ValueError("resume has an empty history: start a new run instead")
     last = resume.history[-1]
+    n, n_rows, n_columns = geometry.projections_shape
     if len(last.shifts) != n:
         raise ValueError(
             f"resume belongs to a scan of {len(last.shifts)} projections, this one has {n}: it is "
             "another scan"
+        )
+    if resume.image_shape not in (None, (n_rows, n_columns)):
+        rows, columns = resume.image_shape
+        raise ValueError(
+            f"resume belongs to images of {rows} x {columns} pixels, these have {n_rows} x "
+            f"{n_columns}: it is another scan, or binned or cut otherwise"
         )
     if last.center > n_columns - 1:
         raise ValueError(
