@@ -9,6 +9,7 @@ import pytest
 
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.backends import get_backend
+from napari_tomoalign.images.refining import COMPARED_HALO
 from napari_tomoalign.loop.evaluating import evaluate
 from napari_tomoalign.loop.kept import coarse_misfit_there
 from napari_tomoalign.loop.level import level_of
@@ -132,14 +133,18 @@ def test_slabs_are_dealt_out_to_devices_and_halved_where_memory_lacks(monkeypatc
     trusted = np.ones(20, bool)
     whole = evaluated("builtin", "gradient", trusted)
     monkeypatch.setattr(engine, "evaluate_slab", small)
-    compare_models(evaluated(WarpBackend([CPU, CPU]), "gradient", trusted), whole)
+    made = evaluated(WarpBackend([CPU, CPU]), "gradient", trusted)
     assert sorted(taken) == [1, 15, 15, 15, 15, 30, 31]
+    compare_models(made, whole)
 
 
 @pytest.mark.parametrize("settings", [{}, {"masked_fraction": 0.2}], ids=["whole", "masked"])
-@pytest.mark.parametrize("devices", [1, 2])
-def test_what_stays_on_devices_tells_the_same_of_the_shifts(devices, settings):
-    """Two devices share 61 rows, and blocks of 8 rows reach from one slab to the other."""
+@pytest.mark.parametrize(("devices", "slabs"), [(1, 1), (2, 2), (2, 4)])
+def test_what_devices_have_tells_the_same_of_the_shifts(devices, slabs, settings, monkeypatch):
+    """Blocks of 8 rows reach from one slab of the 61 rows to the next; four are made again."""
+    if slabs > devices:
+        height = -(-61 // slabs) + 2 * COMPARED_HALO
+        monkeypatch.setattr(WarpBackend, "slab_height", lambda *_: height)
     trusted, drawn = np.arange(20) != 7, np.arange(20)
     confidence = trusted.astype(float)
     found = []
@@ -147,7 +152,7 @@ def test_what_stays_on_devices_tells_the_same_of_the_shifts(devices, settings):
         run, start, level, poses = standing(backend, "gradient", **settings)
         poses = poses.displaced(np.where(drawn[:, None] % 3 == 0, 0.7, 0.0))  # long steps
         model = evaluate(run, level, Whole(), poses, trusted)
-        assert len(model.kept) == (devices if isinstance(backend, WarpBackend) else 0)
+        assert len(model.kept) == (slabs if isinstance(backend, WarpBackend) else 0)
         known = standard_errors(run, start, level, model, confidence)
         found.append((known, match(run, level, model, drawn, confidence, True), model))
     (mine, moves, model), (its, others, here) = found
@@ -200,6 +205,23 @@ def test_a_slab_crosses_to_the_device_once_an_iteration_and_sums_come_back(scan,
         crossing.update(there=0, back=0)
     assert state.iteration == 6
     assert (state.record.confidence[[2, 9]] > 0).tolist() == [True, not copied]
+
+
+def test_of_slabs_that_a_device_does_not_hold_sums_come_back_too(crossing, monkeypatch):
+    """They are made once, and again for each of three questions, with 15 rows more on each side."""
+    scan = simulate(24, 12, n_rows=61, center_offset=0.6, seed=1)
+    stack, n = scan.projections.nbytes, len(scan.projections)
+    told = {"initial_shifts": scan.shifts, "center": scan.center, "shift_tolerance": 1e-9}
+    told |= {"maxiter": 3, "reconstruction_pipeline": "gradient"}
+    here = align(scan.projections, scan.angles, backend="builtin", progress=False, **told)
+    monkeypatch.setattr(WarpBackend, "slab_height", lambda *_: 21 + 2 * COMPARED_HALO)
+    around = (36 + 51 + 34) / 61
+    for state in iterate_alignment(scan.projections, scan.angles, backend="warp", **told):
+        if state.iteration == 2:  # the first capture, the last one is looked at
+            assert crossing["there"] < (1 + 3) * 1.2 * around * stack
+            assert crossing["back"] < 3 * 8 * 160 * n  # a stack: 1,464 n numbers
+        crossing.update(there=0, back=0)
+    np.testing.assert_allclose(state.shifts, here.shifts, atol=1e-4)
 
 
 def test_images_are_fetched_when_they_are_looked_at_and_made_again_once_they_are_gone(

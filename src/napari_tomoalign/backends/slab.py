@@ -4,8 +4,8 @@ Without it, each step of a slab's evaluation would cross to that memory and back
 has more measurements than the loop sees would not know by how much to move them. Any engine may go
 without: the loop then takes the steps itself (`loop.evaluating`, `loop.slabs`).
 
-What was made may stay there, too (`SlabKept`): an iteration then brings back sums, and those images
-that somebody looks at.
+What was made may stay there, too, or be made there again (`SlabKept`): an iteration then brings
+back sums, and those images that somebody looks at.
 """
 
 from __future__ import annotations
@@ -52,8 +52,12 @@ class SlabWork:
         Rows and columns of whole images that are registered.
     counted : (n_around, n_columns) array of bool
         Pixels that the normal equations count.
-    stays : bool
-        Each device has this slab only, so what is made of it may stay there.
+    asked : bool
+        The slab is asked later for what is wanted of it (`SlabKept`); else its images are wanted
+        at once (`SlabDone`), as where it is sent to another process.
+    room : bool
+        Each device has this slab only, so what is made of it may stay there; else it is made again
+        when it is asked.
     """
 
     coefficients: NDArray[np.float32]
@@ -67,7 +71,8 @@ class SlabWork:
     options: Mapping[str, Any]
     window: tuple[slice, slice]
     counted: NDArray[np.bool_]
-    stays: bool
+    asked: bool
+    room: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +121,7 @@ class SlabDone:
 
 
 class SlabKept(Protocol):
-    """What came of a slab, where it stays until nobody refers to it: images of its own rows."""
+    """What came of a slab, to be asked of its device: sums over its own rows, and their images."""
 
     @property
     def sums(self) -> SlabSums:
@@ -181,7 +186,7 @@ class SlabBackend(Protocol):
         ...
 
     def evaluate(self, work: SlabWork) -> SlabDone | SlabKept:
-        """Evaluate a slab; what was made of it stays only where the work says that it may.
+        """Evaluate a slab; what was made of it stays only where the work says so.
 
         Raises
         ------

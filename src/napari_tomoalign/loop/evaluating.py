@@ -51,8 +51,8 @@ class Evaluation:
         Frames that take part in the reconstruction.
     blur : float, optional
         See `refinement.derivatives_of`.
-    stays : bool
-        An engine may keep what it makes: it has one slab for each of its devices.
+    asked, room : bool
+        Of an engine that evaluates slabs by itself (see `SlabWork`).
     """
 
     run: Run
@@ -61,7 +61,8 @@ class Evaluation:
     poses: Poses
     trusted: NDArray[np.bool_]
     blur: float | None = None
-    stays: bool = False
+    asked: bool = False
+    room: bool = False
 
     def __call__(self, slab: Slab) -> Model:
         """Move the original data, reconstruct from trusted frames, reproject, compare."""
@@ -140,7 +141,8 @@ class Evaluation:
             options=self._options or {},
             window=(rows, columns),
             counted=counted_pixels(shape, window, BLURRED_MARGIN)[slab.around],
-            stays=self.stays,
+            asked=self.asked,
+            room=self.room,
         )
 
     def _from(self, done: SlabDone | SlabKept, slab: Slab) -> Model:
@@ -207,9 +209,9 @@ def evaluate(
     with ThreadPoolExecutor(engine.n_devices) as devices:
         while True:
             slabs = slabs_of(n_rows, height)
-            stays = len(slabs) <= engine.n_devices
+            room = len(slabs) <= engine.n_devices
             try:
-                return _in_slabs(replace(task, stays=stays), slabs, devices)
+                return _in_slabs(replace(task, asked=True, room=room), slabs, devices)
             except MemoryError:
                 if height == 1:
                     raise

@@ -14,7 +14,7 @@ from .._on_demand import make_on_demand
 from .._typing import Array, Stack
 from ..backends.slab import ImageName, SlabKept
 from ..geometry import ScanGeometry
-from .kept import read
+from .kept import of_each, read
 from .poses import Poses
 from .slabs import Slab, Sums
 
@@ -63,7 +63,7 @@ class Model:
     ) -> Model:
         """Return the model whose images an engine keeps, slab by slab."""
         images: dict[str, Any] = {name: partial(read, kept, name) for name in _IMAGES}
-        images["volume"] = lambda: np.concatenate([slab.volume() for slab in kept])
+        images["volume"] = lambda: np.concatenate(of_each(kept, lambda slab: slab.volume()))
         return cls(**images, geometry=geometry, sums=sums, poses=poses, kept=kept)
 
     def frames(self, which: NDArray[np.intp]) -> tuple[Stack, NDArray[Any], Stack]:

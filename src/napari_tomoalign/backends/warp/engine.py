@@ -7,7 +7,7 @@ import queue
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.fft
@@ -23,6 +23,7 @@ from ..slab import SlabDone, SlabKept, SlabWork
 from . import kernels, precision_kernels, slab_kernels, space_kernels
 from .arrays import DeviceArray
 from .evaluation import evaluate_slab
+from .kept import KeptSlab, SlabMadeAgain
 from .operators import DeviceOperator, RowOperator, images_on, slices_from, volume_on
 from .slabs import in_slabs, lacks_memory, most_rows
 from .space import DeviceSpaceOperator, SpaceOperator, operator_of
@@ -30,6 +31,7 @@ from .space import DeviceSpaceOperator, SpaceOperator, operator_of
 __all__ = ["WarpBackend", "create"]
 
 Array = NDArray[np.float32]
+_T = TypeVar("_T")
 
 _NO_DRIVER = b"Warp CUDA warning: Could not find or load the NVIDIA CUDA driver"
 _COMPARED = 5  # more: weights, reprojection, the smoothed one and its slopes; sums as a stack
@@ -163,10 +165,20 @@ class WarpBackend(BuiltinBackend):
     def evaluate(self, work: SlabWork) -> SlabDone | SlabKept:
         """Evaluate a slab on a device that is free (see `SlabBackend.evaluate`)."""
         self.check_options(work.algorithm, work.options)
+
+        def given(slab: KeptSlab) -> SlabDone | SlabKept:
+            if not work.asked:
+                return slab.fetched()
+            return slab if work.room else SlabMadeAgain(work, slab.sums, self._evaluated)
+
+        return self._evaluated(work, given)
+
+    def _evaluated(self, work: SlabWork, then: Callable[[KeptSlab], _T]) -> _T:
+        """Evaluate a slab on a device that is free, and return what is then asked of it there."""
         radius, solve = _solver(work.algorithm, work.geometry, work.options)
         device = self._free.get()
         try:
-            return evaluate_slab(work, radius, solve, device)
+            return then(evaluate_slab(work, radius, solve, device))
         except RuntimeError as error:
             if not lacks_memory(error):
                 raise

@@ -1,8 +1,7 @@
 """A slab of rows evaluated where its memory is: moved, reconstructed, reprojected, compared.
 
 The built-in way, `loop.evaluating.Evaluation` and `loop.slabs.compare`, step by step on one device;
-the slab crosses there once, as spline coefficients, and sums come back; images where they cannot
-stay (`KeptSlab`).
+the slab crosses there once, as spline coefficients, and sums come back (`KeptSlab`).
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from ..slab import SlabDone, SlabKept, SlabSums, SlabWork
+from ..slab import SlabSums, SlabWork
 from . import slab_kernels
 from .arrays import DeviceArray
 from .kept import KeptSlab, from_halves
 from .lines import added, slopes, smoothed
-from .operators import images_from, slices_from
 from .space import operator_of
 
 __all__ = ["evaluate_slab"]
@@ -27,7 +25,7 @@ __all__ = ["evaluate_slab"]
 
 def evaluate_slab(
     work: SlabWork, radius: float, reconstruct: Callable[..., DeviceArray], device: Any
-) -> SlabDone | SlabKept:
+) -> KeptSlab:
     """Evaluate a slab on a device.
 
     Parameters
@@ -51,15 +49,7 @@ def evaluate_slab(
     counted = wp.array(work.counted.T.ravel(), dtype=wp.float32, device=device)
     images = (measured, weights, reprojected, template)
     sums = _parts(_compared(work, images, counted, device), _volume_moments(work, volume))
-    if work.stays:
-        return KeptSlab(work, sums, *images, volume, counted, device)
-    return SlabDone(
-        images_from(measured),
-        images_from(weights),
-        slices_from(volume),
-        images_from(reprojected),
-        sums,
-    )
+    return KeptSlab(work, sums, *images, volume, counted, device)
 
 
 def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:

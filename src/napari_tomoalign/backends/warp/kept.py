@@ -1,9 +1,13 @@
-"""What was made of a slab, on the device that made it: sums over it, and images when asked for."""
+"""What was made of a slab, on the device that made it: sums over it, and images when asked for.
+
+It stays there (`KeptSlab`), or is made there again for whoever asks (`SlabMadeAgain`): of a scan
+that the devices do not hold, too, only sums come back in an iteration.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +15,37 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from ..slab import ImageName, SlabSums, SlabWork
+from ..slab import ImageName, SlabDone, SlabSums, SlabWork
 from . import precision_kernels, slab_kernels
 from .arrays import DeviceArray
 from .lines import added, coefficients
 from .operators import images_from, slices_from
 from .precision_kernels import N_CROSS, N_SCATTER
 
-__all__ = ["KeptSlab", "from_halves"]
+__all__ = ["KeptSlab", "SlabMadeAgain", "from_halves"]
 
 _AT_ONCE = 64  # images that are moved together: a small part of what the device has held before
 
 
+class _OfWork:
+    """What is known of a slab before it is made."""
+
+    work: SlabWork
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of whole images."""
+        return self.work.coefficients.shape[1], self.work.coefficients.shape[2]
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Rows and columns of the window of whole images that is registered."""
+        rows, columns = self.work.window
+        return rows.stop - rows.start, columns.stop - columns.start
+
+
 @dataclass(frozen=True, eq=False)
-class KeptSlab:
+class KeptSlab(_OfWork):
     """A slab that stays on a device (see `SlabKept`).
 
     Attributes
@@ -48,16 +69,15 @@ class KeptSlab:
     counted: Any
     device: Any
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of whole images."""
-        return self.work.coefficients.shape[1], self.work.coefficients.shape[2]
-
-    @property
-    def window_shape(self) -> tuple[int, int]:
-        """Rows and columns of the window of whole images that is registered."""
-        rows, columns = self.work.window
-        return rows.stop - rows.start, columns.stop - columns.start
+    def fetched(self) -> SlabDone:
+        """Return all of it, with the rows around the slab."""
+        return SlabDone(
+            images_from(self.measured),
+            images_from(self.weights),
+            slices_from(self.made),
+            images_from(self.reprojected),
+            self.sums,
+        )
 
     def images(self, name: ImageName, which: NDArray[np.intp] | None) -> NDArray[np.float32]:
         """Return images of some projections, of the slab's own rows."""
@@ -146,6 +166,58 @@ class KeptSlab:
         (rows, columns), first = self.work.window, self.work.around.start
         ends = rows.start - first, rows.stop - 1 - first, columns.start, columns.stop - 1
         yield wp.vec4i(*ends)
+
+
+@dataclass(frozen=True, eq=False)
+class SlabMadeAgain(_OfWork):
+    """A slab that found no room to stay, and is made again for each question (see `SlabKept`).
+
+    A slab crosses to a card in less time than the images that are made of it would come back in,
+    and in memory that is there in any case.
+
+    Attributes
+    ----------
+    work : SlabWork
+    sums : SlabSums
+    make : callable
+        Called with the work and with what is to be asked of the slab as long as it is there.
+    """
+
+    work: SlabWork
+    sums: SlabSums
+    make: Callable[[SlabWork, Callable[[KeptSlab], Any]], Any]
+
+    def images(self, name: ImageName, which: NDArray[np.intp] | None) -> NDArray[np.float32]:
+        """Return images of some projections, of the slab's own rows."""
+        found: NDArray[np.float32] = self.make(self.work, lambda slab: slab.images(name, which))
+        return found
+
+    def volume(self) -> NDArray[np.float32]:
+        """Return the volume's slices of the slab's own rows."""
+        found: NDArray[np.float32] = self.make(self.work, KeptSlab.volume)
+        return found
+
+    def cross(self) -> NDArray[np.float64]:
+        """Return the sums of the template's columns times the model's and the difference."""
+        found: NDArray[np.float64] = self.make(self.work, KeptSlab.cross)
+        return found
+
+    def scatter(self, solution: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+        """Return outer products of the template's columns at a solution."""
+        found: NDArray[np.float64] = self.make(self.work, lambda s: s.scatter(solution, block))
+        return found
+
+    def blocks(
+        self, which: NDArray[np.intp], size: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return sums of what is missed over blocks, and of the weights over all pixels."""
+        missed, weights = self.make(self.work, lambda slab: slab.blocks(which, size))
+        return missed, weights
+
+    def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weighted squares of measured minus the template after steps."""
+        found: NDArray[np.float64] = self.make(self.work, lambda s: s.squares(which, steps))
+        return found
 
 
 def from_halves(lower: NDArray[np.float64]) -> NDArray[np.float64]:
