@@ -313,10 +313,15 @@ def _in_range(name: str, hint: Any, value: Any) -> Any:
         return None
     number = _integer(name, value) if kind in (int, int | None) else _number(name, value)
     if not limits["min"] <= number <= limits["max"]:
-        unit = " radians" if name in OF_SCAN else ""
+        if name in OF_SCAN:  # degrees on the command line and in the window
+            ends = limits["min"], limits["max"], number
+            low, high, got = (f"{math.degrees(end):.6g}" for end in ends)
+            raise ValueError(
+                f"{name} must be between {low} and {high} degrees ({limits['min']:.6g} and "
+                f"{limits['max']:.6g} radians), got {got} degrees ({number:.6g} radians)"
+            )
         raise ValueError(
-            f"{name} must be between {limits['min']:.12g} and {limits['max']:.12g}{unit}, got "
-            f"{value}"
+            f"{name} must be between {limits['min']:.12g} and {limits['max']:.12g}, got {value}"
         )
     return number
 

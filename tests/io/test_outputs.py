@@ -170,6 +170,15 @@ def test_results_do_not_lie_among_the_frames(tmp_path):
         check_outputs(all_result_files(tmp_path / "aligned"), inputs=[tmp_path])
 
 
+def test_nothing_is_written_into_a_zarr_store(tmp_path):
+    store = tmp_path / "aligned.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_text("{}")
+    for output in (store / "shifts.h5", store / "run" / "shifts.h5"):
+        with pytest.raises(FileExistsError, match=r"would lie in .*aligned\.zarr, which is a"):
+            check_outputs([output], overwrite=True)
+
+
 def test_the_record_says_where_it_was_applied_once_that_is_true(
     tmp_path, monkeypatch, result_and_scan
 ):

@@ -76,7 +76,7 @@ BAD = {
     "degrees": (
         {"axis_tilt": 30.0},
         ValueError,
-        r"axis_tilt must be between -1.57\d* and 1.57\d* radians, got 30",
+        r"axis_tilt must be between -90 and 90 degrees .*, got 1718.87 degrees \(30 radians\)",
     ),
     "text": ({"axis_angle": "5"}, TypeError, "axis_angle must be a number, got"),
     "fbp": (

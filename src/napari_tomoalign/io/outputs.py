@@ -82,6 +82,10 @@ def check_outputs(
             )
         for one in read:
             _refuse_input(output, one)
+        if (store := next(filter(_is_store, output.parents), None)) is not None:
+            raise FileExistsError(
+                f"{output} would lie in {store}, which is a zarr store; name a folder outside it"
+            )
         if output.is_dir() and output.suffix.lower() not in _STORES:
             raise IsADirectoryError(f"{output} is a folder; give the name of a file")
         if not output.exists():
@@ -111,12 +115,16 @@ def _refuse_input(output: Path, read: Path) -> None:
     if not read.is_dir():
         return
     # A zarr store owns all that lies in it at any depth, a folder of frames its own files.
-    deep = any((read / mark).is_file() for mark in ("zarr.json", ".zarray", ".zgroup"))
-    for parent in output.parents if deep else (output.parent,):
+    for parent in output.parents if _is_store(read) else (output.parent,):
         if parent.exists() and parent.samefile(read):
             raise FileExistsError(
                 f"{output} would lie in {read}, which is what is read; name a folder outside it"
             )
+
+
+def _is_store(folder: Path) -> bool:
+    """Tell whether a folder is a zarr store."""
+    return any((folder / mark).is_file() for mark in ("zarr.json", ".zarray", ".zgroup"))
 
 
 def is_ours(path: Path) -> bool:
