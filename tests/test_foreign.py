@@ -101,6 +101,21 @@ def test_half_acquisition_of_a_pillar():
     assert both < 0.05
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_crystal_whose_corners_leave_a_few_frames(aligned):
+    """One frame that shows it leave is enough: by the usual one they end at 0.11 and 0.15 px."""
+    rng = np.random.default_rng([1501, 9])
+    z, y, x = foreign._grid(96, 96)
+    inside = np.ones((96, 96, 96), bool)
+    for _ in range(14):
+        normal = rng.standard_normal(3)
+        normal /= np.linalg.norm(normal)
+        inside &= z * normal[0] + y * normal[1] + x * normal[2] < rng.uniform(0.4, 0.75)
+    setting = {"n": 48, "angles": 60, "seed": 1501, "aligned": aligned}
+    _, _, _, both = run(foreign.make("porous", volume=inside.astype(np.float32), **setting))
+    assert both < 0.03
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("rows", [2, 4])
 def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):

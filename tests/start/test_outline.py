@@ -5,7 +5,7 @@ import pytest
 from surveyed import survey_of
 
 from napari_tomoalign.simulation import simulate
-from napari_tomoalign.start.outline import look_at_outline, rows_inside, thickness
+from napari_tomoalign.start.outline import look_at_outline, rows_inside, rows_leaving, thickness
 
 
 def everything(scan):
@@ -68,3 +68,19 @@ def test_the_rows_whose_object_lies_inside_every_image():
     assert not rows_inside(stack, weights, thickness(stack))[5]
     weights[:, 5, :2] = 0
     assert rows_inside(stack, weights, thickness(stack))[5]
+
+
+def test_one_frame_in_which_the_object_leaves_is_enough():
+    """The median of the frames, which tells an object that is wider, does not see it."""
+    scan = simulate(40, 24, noise=0.02, jitter=0, drift=0, seed=0)
+    stack, noise = scan.projections.copy(), 0.02 * scan.projections.max()
+    seen = np.ones_like(stack), thickness(stack), noise
+    assert not look_at_outline(survey_of(stack), everything(scan)).grazes
+    assert not rows_leaving(stack, *seen).any()
+    stack[7, 12:15, -2:] += 0.5 * thickness(stack)
+    outline = look_at_outline(survey_of(stack), everything(scan))
+    assert outline.grazes
+    assert not outline.truncated
+    np.testing.assert_array_equal(np.flatnonzero(rows_leaving(stack, *seen)), [12, 13, 14])
+    seen[0][7, :, -2:] = 0  # what a shift brings there from outside
+    assert not rows_leaving(stack, *seen).any()

@@ -112,6 +112,11 @@ class Start:
         """Of those, 0 (ignore) to 1; None: all 1."""
         return self.images.at(self.binning)[1]
 
+    @property
+    def usual_noise(self) -> float:
+        """Standard deviation of a pixel's noise in the usual frame."""
+        return float(np.median(self.frame_noise[self.usable]))
+
     def taking_part(self, confidence: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which frames are reconstructed: the trusted ones, and the ignored ones anyway."""
         return (confidence >= TRUSTED) | self.held
