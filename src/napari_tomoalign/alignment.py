@@ -227,8 +227,10 @@ def _iterate(run: Run) -> Generator[AlignmentState, None, None]:
         error, seen, verdict = known_to(run, start, record), at.pictured, None
         if schedule.rests and schedule.ends(error):
             if (wanted := told_by_mass(at)) is not None:
+                before = at.beside_another
                 del at, seen  # they hold the model
-                at, record = steadied(run, start, level, truncation, poses, wanted, record)
+                at, record = steadied(run, start, level, truncation, poses, wanted, record, before)
+                del before
                 poses, seen = at.poses, at.pictured
             record, known = look_twice(at, seen, record, known)
             error = known_to(run, start, record)

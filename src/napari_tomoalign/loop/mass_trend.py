@@ -111,8 +111,12 @@ def steadied(
     poses: Poses,
     there: Poses,
     record: IterationRecord,
+    before: Standing | None,
 ) -> tuple[Standing, IterationRecord]:
     """Stand where centres of mass want it if no more is missed there, else where a record does.
+
+    ``before`` is where the run stands at those; None: the memory does not hold two models, and that
+    one is evaluated anew where it is wanted again.
 
     Returns
     -------
@@ -125,5 +129,7 @@ def steadied(
     pixels = max(float(at.model.sums.pixels[at.used].sum()), 1.0)
     if moved.residual**2 < record.residual**2 * (1 + _HIDDEN * math.sqrt(2 / pixels)):
         return at, moved
+    if before is not None:
+        return before, record
     del at  # make room for the next one
     return Standing.of(run, start, level, truncation, poses, record.confidence), record

@@ -71,6 +71,14 @@ class Standing:
         return evaluate(self.run, self.level, self.truncation, poses, self.used)
 
     @property
+    def beside_another(self) -> Standing | None:
+        """Where it stands, if the memory holds another model beside this one; else None.
+
+        It does where it holds a finer level, whose images take four times as much.
+        """
+        return self if self.level.binning > self.start.binning[1] else None
+
+    @property
     def pictured(self) -> Standing:
         """Where it stands with whole images: on a coarser level where some rows stand for all."""
         if self.level.bands is None:
