@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,6 +16,9 @@ from commands import QUICK, SMALL, refused
 
 from napari_tomoalign import alignment_error
 from napari_tomoalign.cli import main
+from napari_tomoalign.io import data_hash, read_scan, read_shifts
+from napari_tomoalign.io.lazy import LazyProjections
+from napari_tomoalign.io.shifts import record
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 
@@ -151,6 +155,28 @@ def test_no_progress_means_a_silent_stderr(
 ) -> None:
     assert main(["align", str(scan), "-o", str(tmp_path), *QUICK, "--maxiter", "2"]) in (0, 3)
     assert capsys.readouterr().err == ""
+
+
+def test_a_scan_in_a_file_is_hashed_by_the_reading_that_surveys_it(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, prepared, write = [0], LazyProjections.prepared, record._write
+
+    def counted(self: Any, frames: slice = slice(None), *more: Any, **other: Any) -> Any:
+        read[-1] += len(range(len(self))[frames])
+        return prepared(self, frames, *more, **other)
+
+    def noted(*arguments: Any, **more: Any) -> Path:
+        read.append(0)
+        return write(*arguments, **more)
+
+    monkeypatch.setattr("napari_tomoalign.cli._job.is_small", lambda *_: False)
+    monkeypatch.setattr(LazyProjections, "prepared", counted)
+    monkeypatch.setattr(record, "_write", noted)
+    words = ["align", scan, "-o", tmp_path, *QUICK, "--maxiter", "1"]
+    main([*map(str, words), "--no-aligned", "--no-reconstruction"])
+    assert read[0] == 24  # each frame once before the first checkpoint
+    assert read_shifts(tmp_path / "shifts.h5").data_hash == data_hash(read_scan(scan).projections)
 
 
 def test_parameters_change_the_run(scan: Path, tmp_path: Path) -> None:

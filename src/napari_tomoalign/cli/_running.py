@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..io.settings import SETTINGS, read_settings, write_settings
 from ._follow import Follow, FollowWriting
 from ._job import PARAMETERS, Job
@@ -21,6 +23,7 @@ from ._text import print_pairs
 
 if TYPE_CHECKING:
     from ..io import Checkpoint
+    from ..io.shifts.hashing import HashedWhenRead
     from ..results import AlignmentResult, AlignmentState
     from ._interrupt import Interrupt
 
@@ -60,7 +63,8 @@ def run_job(
     if job.run.startup_note and arguments.progress:
         print(f"note: {job.run.startup_note}", file=sys.stderr)
     with folder_lock(job.output), _with_workers(arguments, job) as job:
-        checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True)
+        job, read = _hashed(job)
+        checkpoint = Checkpoint(job.output / "shifts.h5", job.scan, overwrite=True, read=read)
         result = _iterate(arguments, job, checkpoint, typed)
         interrupt.writing = True
         with (
@@ -95,6 +99,17 @@ def run_job(
             again = _going_on(arguments, job)
             print(f"interrupted: what was reached is written; to go on: napari-tomoalign {again}")
     return interrupt.code or (0 if result.converged else NOT_CONVERGED), found
+
+
+def _hashed(job: Job) -> tuple[Job, HashedWhenRead | None]:
+    """Let the run's own reading hash a scan that lies in a file; what is in memory is at hand."""
+    from ..io.shifts.hashing import HashedWhenRead
+
+    lines, given = job.run.lines, job.scan.projections
+    if isinstance(given, np.ndarray) or lines.source is not given:
+        return job, None
+    read = HashedWhenRead(given)
+    return replace(job, run=replace(job.run, lines=replace(lines, source=read))), read
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...images.source import as_source, blocks_of
 
-__all__ = ["data_hash", "digest_of", "hashes"]
+__all__ = ["HashedWhenRead", "data_hash", "digest_of", "hashes"]
 
 
 def data_hash(projections: Any) -> str:
@@ -32,6 +32,62 @@ def data_hash(projections: Any) -> str:
     for start, stop in blocks_of(projections.shape):
         _add(digest, source.read(slice(start, stop)))
     return str(digest.hexdigest())
+
+
+class HashedWhenRead:
+    """A source whose hash is taken by the first pass over it, which reads it anyway.
+
+    Of a large scan in a file a pass of its own costs as much as the survey. It is pickled as what
+    it reads.
+
+    Parameters
+    ----------
+    source : Source
+        It prepares what it reads (``prepared``), as `io.lazy.LazyProjections` does.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._digest = _begun(source.shape)
+        self._next = 0  # frames before it are in the digest
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+        return tuple(self._source.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read."""
+        kind: np.dtype[Any] = self._source.dtype
+        return kind
+
+    def prepared(
+        self, frames: slice = slice(None), rows: slice = slice(None)
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Read and prepare frames; whole ones that follow those before are hashed."""
+        values, weights = self._source.prepared(frames, rows)
+        first, last, _ = frames.indices(self.shape[0])
+        whole = rows.indices(self.shape[1]) == (0, self.shape[1], 1)
+        if whole and first == self._next < last:
+            _add(self._digest, values)
+            self._next = last
+        return values, weights
+
+    def read(self, frames: slice = slice(None), rows: slice = slice(None)) -> NDArray[Any]:
+        """Return these frames, cut to these rows; both slices of step 1."""
+        return self.prepared(frames, rows)[0]
+
+    @property
+    def data_hash(self) -> str:
+        """As the function gives it: what no pass has read yet is read for it."""
+        for _, stop in blocks_of(self.shape):
+            if stop > self._next:
+                self.read(slice(self._next, stop))
+        return str(self._digest.hexdigest())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_source, (self._source,)
 
 
 def hashes(projections: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from ...results import AlignmentResult, AlignmentState
@@ -12,7 +13,7 @@ from ..errors import DiskFull
 from ..outputs import check_outputs
 from ..scan import Scan
 from .contents import ShiftsFile
-from .hashing import data_hash
+from .hashing import HashedWhenRead, data_hash
 from .layout import from_hdf5, to_hdf5
 
 __all__ = ["Checkpoint", "note_applied", "read_shifts", "write_shifts"]
@@ -82,14 +83,11 @@ class Checkpoint:
     path : path
         The shifts file.
     scan : Scan, optional
-        What is aligned; its hash is computed once.
+        What is aligned.
     overwrite : bool
         Replace a file that is there at the beginning.
-
-    Attributes
-    ----------
-    data_hash : str
-        Of the scan's data; empty where there is none.
+    read : HashedWhenRead, optional
+        What reads the scan's projections for the run, and knows their hash by the first state.
 
     Raises
     ------
@@ -98,13 +96,24 @@ class Checkpoint:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], scan: Scan | None = None, *, overwrite: bool = False
+        self,
+        path: str | os.PathLike[str],
+        scan: Scan | None = None,
+        *,
+        overwrite: bool = False,
+        read: HashedWhenRead | None = None,
     ) -> None:
         self.path = Path(path)
         check_outputs([self.path], overwrite=overwrite, record=True)
-        self._scan = scan
-        self.data_hash = "" if scan is None else data_hash(scan.projections)
+        self._scan, self._read = scan, read
         self._saved = 0
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Of the scan's data, computed once; empty where there is none."""
+        if self._read is not None:
+            return self._read.data_hash
+        return "" if self._scan is None else data_hash(self._scan.projections)
 
     def __call__(self, state: AlignmentState) -> None:
         """Write where the loop stands; fit to be the ``callback`` of `align`."""
