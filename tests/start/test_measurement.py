@@ -51,7 +51,7 @@ def test_a_wider_object_leaves_no_vacuum():
     assert not borders.dark
 
 
-@pytest.mark.parametrize("noise", [0.05, 0.1])
+@pytest.mark.parametrize("noise", [0.05, 0.2])
 def test_an_object_that_fades_out_under_the_noise_is_no_background(noise):
     line = (np.arange(64) - 31.5) / 32
     rng = np.random.default_rng(0)

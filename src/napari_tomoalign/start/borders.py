@@ -85,7 +85,9 @@ def look_at_borders(survey: Survey, used: NDArray[np.bool_]) -> Borders:
     vacuum = bool(np.percentile(scatter[used], _MOST) <= _SMOOTH * usual)
     inwards = survey.strips[:, 1:3] - survey.strips[:, [0, 3]]
     rises = np.median(inwards[used].mean(axis=2), axis=0)  # a few frames may be touched
-    by_chance = _RISES * usual * np.sqrt(np.pi / (np.count_nonzero(used) * n_rows))
+    # A difference has the noise of two strips, a median pi / 2 times a mean's variance, and half of
+    # that is left of both borders' mean.
+    by_chance = _RISES * usual * np.sqrt(np.pi / 2 / (np.count_nonzero(used) * n_rows))
     vacuum &= not (rises.min() > 0 and rises.mean() > by_chance)
     # Where shifts bring the object to the borders of a few frames, theirs say nothing of it.
     planes[scatter > _TOUCHED * usual] = np.median(planes[used], axis=0)
