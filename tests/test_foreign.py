@@ -129,6 +129,14 @@ def test_what_few_rows_cannot_tell_is_held_and_not_called_known(rows, seed):
     assert np.isfinite(result.standard_error[:, 1]).all()
 
 
+@pytest.mark.parametrize("rows", [10, 12])
+def test_a_few_rows_of_a_taller_object(rows):
+    """Rows at the ends are made of other frames each: compared there, 0.06 to 0.1 px and more."""
+    scan = foreign.make("rod", rows=rows, seed=SEEDS[0])
+    _, _, _, both = run(scan)
+    assert both < 0.05
+
+
 @pytest.mark.parametrize("rows", [16, 32])
 def test_rows_that_add_up_to_the_same_and_differ_are_moved(rows):
     """Row profiles of a tube say nothing under the noise; the images do."""

@@ -48,12 +48,13 @@ def counted_pixels(
 ) -> NDArray[np.bool_]:
     """Return which pixels of an image lie in a window, and not along its borders.
 
-    A border of ``width`` pixels is left out along the sides that are long enough to spare it.
+    A border of ``width`` pixels is left out, fewer along sides so short that two thirds of them
+    would be.
     """
     lines = []
     for n, part in zip(shape, window, strict=True):
         first, last, _ = part.indices(n)
-        margin = width if last - first > 8 * width else 0
+        margin = max(0, min(width, (last - first - 2) // 3))
         line = np.zeros(n, bool)
         line[first + margin : last - margin] = True
         lines.append(line)
