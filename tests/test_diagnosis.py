@@ -1,13 +1,16 @@
 """What seems wrong with a scan is named, and spoils nothing else."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.backends import get_backend
+from napari_tomoalign.findings import Finding
 from napari_tomoalign.geometry.gauge import gauge_part
+from napari_tomoalign.loop.diagnosis import _background
 from napari_tomoalign.simulation import cramer_rao_bound, simulate
 from small_runs import QUICK, default_run, error, run, states
 
@@ -137,6 +140,18 @@ def test_a_background_that_differs_from_image_to_image_is_taken_out_and_named(sl
     assert "was told from the side borders and taken out" in text
     assert result.converged
     assert error(scan, result) < 2 * cramer_rao_bound(scan)
+
+
+def test_a_background_that_is_left_is_said_with_what_was_taken_out():
+    note = Finding("background", "an offset in each image was taken out")
+    start, verdict = SimpleNamespace(notes=(note,)), SimpleNamespace(spoilt=(), background=0.0)
+    assert _background(start, verdict) == [note]
+    verdict = SimpleNamespace(spoilt=(3, 7), background=0.05)
+    (both,) = _background(start, verdict)
+    assert both.sentence == (
+        "background: an offset in each image was taken out; what is left, of up to 5.0% of the "
+        "data, differs from image to image (projection 3, 7) and pulls the shifts along"
+    )
 
 
 def test_what_filtered_back_projection_does_to_all_images_is_no_background():

@@ -25,10 +25,10 @@ def diagnose(
     history: tuple[IterationRecord, ...],
 ) -> tuple[Finding, ...]:
     """Return what is likely to be wrong, the frames first; empty where nothing is."""
-    found = [*start.notes]
+    found = [note for note in start.notes if note.kind != "background"]
     found += _frames(run, start, history[-1])
     found += _scan(start, verdict, history[-1])
-    found += _background(verdict)
+    found += _background(start, verdict)
     found += _course(run, start, truncation, verdict, history)
     found += [Finding("refinement", words) for words in history[-1].notes if "refine" in words]
     return tuple(found)
@@ -127,17 +127,20 @@ def _scan(start: Start, verdict: Verdict, record: IterationRecord) -> list[Findi
     return found
 
 
-def _background(verdict: Verdict) -> list[Finding]:
+def _background(start: Start, verdict: Verdict) -> list[Finding]:
+    """Say in one finding what was taken out of the images, and what is left in some."""
+    said = [note for note in start.notes if note.kind == "background"]
     if not verdict.spoilt:
-        return []
-    return [
-        Finding(
-            "background",
-            f"an offset or a ramp of up to {verdict.background:.1%} of the data differs from image "
-            f"to image (projection {_names(verdict.spoilt)}) and pulls the shifts along: normalise "
-            "with flat fields, or subtract each image's background",
-        )
-    ]
+        return said
+    left = f"of up to {verdict.background:.1%} of the data"
+    frames = f"differs from image to image (projection {_names(verdict.spoilt)})"
+    text = (
+        f"an offset or a ramp {left} {frames} and pulls the shifts along: normalise with flat "
+        "fields, or subtract each image's background"
+    )
+    if said:
+        text = f"{said[0].text}; what is left, {left}, {frames} and pulls the shifts along"
+    return [Finding("background", text)]
 
 
 def _course(
