@@ -79,6 +79,10 @@ def test_a_coarse_level_is_the_same_whether_finer_ones_are_held_or_not(scan):
     held = align(scan.projections, scan.angles, levels=(2,), **OPTIONS)
     alone = align(scan.projections, scan.angles, levels=(2,), memory="2.6 MB", **OPTIONS)
     np.testing.assert_allclose(alone.shifts, held.shifts, atol=1e-5)
+    assert alone.preview.shape == (32, 32, 32)
+    assert not isinstance(alone.reconstruction, np.ndarray)  # at full size: it is made by rows
+    np.testing.assert_allclose(alone.reconstruction[33], held.reconstruction[33], atol=1e-4)
+    np.testing.assert_allclose(alone.reference[5], held.reference[5], atol=1e-4)
 
 
 def test_a_budget_that_holds_nothing_is_refused_with_both_numbers(scan):

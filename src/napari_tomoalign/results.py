@@ -78,8 +78,9 @@ class AlignmentState:
         Of the full images as they were measured, with what was found. Default: that of ``geometry``
         at full size.
     whole : callable, optional
-        Makes the images that belong to ``shifts`` at full size, where these are smaller and the
-        memory holds them.
+        Makes the images that belong to ``shifts`` at full size, where these are smaller. Where the
+        memory does not hold them they are array-likes, indexed with whole numbers and slices, whose
+        rows are made when they are asked for; None where rows are none by themselves.
     """
 
     history: tuple[IterationRecord, ...]
@@ -156,7 +157,9 @@ class AlignmentResult:
 
     They are of full size. Where the run ended on a coarser level, which was precise enough, they
     are made when one of them is first read; ``preview`` is there at once. Where the memory does not
-    hold them, they are those of the level, smaller by ``binning`` (rows by less, where few).
+    hold them, they are array-likes whose rows are made when they are indexed with whole numbers and
+    slices; where rows are none by themselves (a leaning axis, a caller's own reconstruction), those
+    of the level, smaller by ``binning`` (rows by less, where few).
 
     Attributes
     ----------

@@ -12,6 +12,7 @@ import pytest
 
 from napari_tomoalign import align, alignment_error, iterate_alignment
 from napari_tomoalign.io.errors import DiskFull
+from napari_tomoalign.loop.by_rows import images_by_rows
 from napari_tomoalign.loop.evaluating import evaluate
 from napari_tomoalign.loop.level import level_of
 from napari_tomoalign.loop.poses import Poses
@@ -29,6 +30,19 @@ def scan(request):
     return simulate(
         64, 40, n_rows=160, noise=0.02, oversampling=1, masked_fraction=request.param, seed=3
     )
+
+
+class Seen:
+    """A source that notes how many rows of frames are read of it."""
+
+    def __init__(self, source, read):
+        self.source, self.read_rows = source, read
+        self.shape, self.dtype = source.shape, source.dtype
+
+    def read(self, frames=slice(None), rows=slice(None)):
+        found = self.source.read(frames, rows)
+        self.read_rows.append(found.shape[0] * found.shape[1])
+        return found
 
 
 def evaluated(scan, memory, few=False, off=0.0):
@@ -66,6 +80,30 @@ def test_slabs_that_are_read_add_up_to_the_level_that_is_held(scan):
     assert model.weights[:, 2 * height - 3 : 2 * height + 3].any()  # neighbours
 
 
+def test_images_that_the_memory_does_not_hold_are_made_by_rows(scan):
+    *_, held = evaluated(scan, "1 GB", off=0.3)
+    run, start, _, model = evaluated(scan, MEMORY, off=0.3)
+    truncation, used = truncation_of(run, start), (np.arange(40) != 7).astype(float)
+    full, read = start.full.projections, []
+    start = replace(start, full=replace(start.full, projections=Seen(full, read)))
+    volume, reprojected, measured = images_by_rows(run, start, truncation, model.poses, used)
+
+    assert volume.shape == (160, 64, 64)
+    assert measured.shape == reprojected.shape == (40, 160, 64)
+    assert not read  # nothing is made before it is asked for
+    np.testing.assert_allclose(volume[-70], held.volume[90], atol=1e-5)
+    assert sum(read) < 40 * 160 / 2
+    near = (slice(None, None, 3), slice(30, 38), 5)
+    np.testing.assert_allclose(reprojected[near], held.reprojected[near], atol=1e-4)
+    del read[:]
+    np.testing.assert_allclose(measured[7, ..., ::2], held.measured[7, :, ::2], atol=1e-4)
+    assert sum(read) < 3 * 160 * 2  # of that frame, in blocks of rows with those around them
+    np.testing.assert_allclose(np.asarray(volume), held.volume, atol=1e-5)
+    for key, words in ([1, 2], "whole numbers and slices"), (160, "out of range"):
+        with pytest.raises(IndexError, match=words):
+            volume[key]
+
+
 def test_errors_told_from_some_slabs_are_those_of_all(scan):
     told = []
     for memory, few in (("1 GB", False), (MEMORY, True)):
@@ -86,6 +124,7 @@ def test_a_small_memory_gives_what_a_large_one_gives(scan, tmp_path):
     assert small.record.binning == large.record.binning == 1
     assert small.binning == 2  # the images are those that the memory holds
     assert small.reconstruction.shape == (80, 32, 32)
+    assert small.whole()[0].shape == (160, 64, 64)  # by rows
     assert any("run by slabs of rows" in words for words in small.diagnosis)
     told = []
     for state in (large, small):

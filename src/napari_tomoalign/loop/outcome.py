@@ -25,6 +25,7 @@ from ..results import (
 )
 from ..start.prepare import Start
 from ..start.run import Run
+from .by_rows import images_by_rows
 from .diagnosis import diagnose
 from .evaluating import evaluate
 from .level import level_of
@@ -125,8 +126,11 @@ def make_state(
     """
     run, start, truncation, model = at.run, at.start, at.truncation, at.model
     shown = _when_read(at) if model.kept and verdict is None else _images(start, model)
-    whole = None
-    if history[-1].binning > 1 == max(start.binning):
+    whole: Callable[[], Images] | None = None
+    if max(start.binning) > 1:
+        by_rows = images_by_rows(run, start, truncation, at.poses, at.confidence)
+        whole = None if by_rows is None else lambda: by_rows
+    elif history[-1].binning > 1:
         whole = partial(_whole, run, start, truncation, at.poses, at.confidence)
     findings: tuple[Finding, ...] = ()
     if verdict is not None:

@@ -22,6 +22,7 @@ __all__ = [
     "row_binning",
     "row_of_slab",
     "rows_at",
+    "rows_at_once",
 ]
 
 _SMALLEST = 32  # pixels: a binned image keeps at least these many columns
@@ -36,6 +37,7 @@ SLAB_SHARE = (
 )
 _WEIGHTED = 1.75  # copies more where pixels have weights: as held and as moved, less those of bytes
 _LEAST_ROWS = 3 * COMPARED_HALO  # of a slab with those around it: most work is done thrice then
+_ROWS_AT_ONCE = 16  # whoever looks at a row looks at those beside it, and to read one reads chunks
 _BLOCKS = 8  # times a block of frames: as stored, as float32, masks, and what is made on the way
 
 
@@ -171,6 +173,21 @@ def memory_for_slabs(run: Run, held: int) -> int:
     left = memory - (1 + run.lines.weighs) * stack
     least = _LEAST_ROWS * row_of_slab(run.geometry.binned(finer[-1]), run.lines.weighs)
     return int(left) if left > least / SLAB_SHARE else 0
+
+
+def rows_at_once(run: Run) -> int:
+    """Return how many rows of full-size images are made at once where somebody asks for them.
+
+    0 where rows are none by themselves: slices that are not independent, an engine or a caller's
+    own reconstruction that takes whole images.
+    """
+    if not run.independent_slices or callable(run.algorithm) or run.backend.whole_rows:
+        return 0
+    memory = _allowed(run)
+    if memory is None:
+        return _ROWS_AT_ONCE
+    row = row_of_slab(run.geometry, run.lines.weighs)
+    return max(1, min(_ROWS_AT_ONCE, int(SLAB_SHARE * memory / row)))
 
 
 def row_of_slab(geometry: ScanGeometry, weighs: bool) -> float:

@@ -48,6 +48,8 @@ def enlarge(state: AlignmentState, scan: ScanSource, difference: bool) -> Evalua
     assert state.whole is not None  # asked of the end of a run only
     yield from ()  # the binned ones are of the same shifts: nothing is shown before these are there
     volume, projections, reference = state.whole()
+    if not isinstance(volume, np.ndarray):  # the memory does not hold them: the binned ones stay
+        return state, frames_of(state, scan.place, difference=difference, scan=scan)
     full = replace(
         state,
         reconstruction=volume,
