@@ -7,12 +7,14 @@ filters that a comparison uses, and each slab has as many rows around it as thos
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import in_order
 from .._typing import Array, Stack
 from ..images.filtering import counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
@@ -127,23 +129,30 @@ def compare(
     difference, power, pixels = np.empty((3, n))
     moments = np.empty((n, 3))
     equations = []
-    at_once = max(_AT_ONCE, workers or available_threads(), _PIXELS // measured[0].size)
-    for first in range(0, n, at_once):
-        part = slice(first, first + at_once)
-        weight, image = weights[part, inner], measured[part, inner]
+    n_threads = workers or available_threads()
+    at_once = max(_AT_ONCE, n_threads, _PIXELS // measured[0].size)
+    parts = [slice(first, first + at_once) for first in range(0, n, at_once)]
+
+    def look(part: slice) -> tuple[list[Stack], tuple[Stack, Stack, Stack]]:
+        weight, image, shown = (one[part, inner] for one in (weights, measured, reprojected))
         template = smooth(reprojected[part])
         derivatives = [slopes(template, 1)[:, inner], slopes(template[:, inner], 2)]
-        derivatives += [derive(part, *derivatives[:2]) for derive in more]
         # Slopes are smoothed; the difference is not: what smoothing takes from an image has a slope
         # of its own where a border cuts the object, and would be taken for a shift.
-        shown = reprojected[part, inner]
-        with threads(workers):
-            equations.append(NormalEquations.of(image, shown, weight * counted, derivatives))
         missed = image - shown
         difference[part] = np.einsum("nrc,nrc,nrc->n", weight, missed, missed, dtype=np.float64)
         power[part] = np.einsum("nrc,nrc,nrc->n", weight, image, image, dtype=np.float64)
         pixels[part] = weight.sum(axis=(1, 2), dtype=np.float64)
         moments[part] = image_moments(image, weight, slab.rows.start)
+        return derivatives, (image, shown, weight * counted)
+
+    # SciPy's filters leave the other threads at work; numba's kernels have threads of their own.
+    with ThreadPoolExecutor(n_threads) as pool:
+        made = in_order(look, parts, pool if n_threads > 1 else None, ahead=2 * n_threads)
+        for part, (derivatives, images) in zip(parts, made, strict=True):
+            derivatives += [derive(part, *derivatives[:2]) for derive in more]
+            with threads(workers):
+                equations.append(NormalEquations.of(*images, derivatives))
     joined = NormalEquations.joined(equations)
     mass = volume_moments(volume[inner], slab.rows.start)
     return Sums(joined, difference, power, pixels, moments, mass)
