@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._executors import in_order
 from .._typing import Array, Stack
 from ..geometry.gauge import gauge_part
 from ..images._pairs import Peaks
@@ -69,6 +71,8 @@ def match(
     Frames that do not fit are captured again rather than refined, and move only far, within reach,
     and onto a peak like the others'.
     """
+    from ..images._threads import available_threads
+
     trusted = confidence[drawn] >= TRUSTED
     refine = trusted & (captured and run.parameters.gauss_newton)
     refined, others = drawn[refine], np.flatnonzero(~refine)
@@ -88,9 +92,16 @@ def match(
     equations = find_geometry(run, model, confidence, captured).equations
     step = guarded(equations[refined], change)
     shifts[refine], peak[refine] = step.shifts, step.peak
-    for first in range(0, len(others), AT_ONCE):
-        part = others[first : first + AT_ONCE]
-        shifts[part], peak[part] = _capture(run, level, model, drawn[part])
+    parts = [others[first : first + AT_ONCE] for first in range(0, len(others), AT_ONCE)]
+    n_threads = 1 if model.kept else run.parameters.workers or available_threads()
+    with ThreadPoolExecutor(n_threads) as pool:
+        made = in_order(
+            lambda part: _capture(run, level, model, drawn[part]),
+            parts,
+            pool if n_threads > 1 else None,
+        )
+        for part, (found, top) in zip(parts, made, strict=True):
+            shifts[part], peak[part] = found, top
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
     frozen = peak < _WEAK_PEAK * usual
     size = np.array(level.geometry.projections_shape[1:])
@@ -197,6 +208,6 @@ def _capture(run: Run, level: Level, model: Model, which: NDArray[np.intp]) -> t
         upsampling=run.parameters.upsampling,
         between=run.parameters.gauss_newton,
         normalization=run.parameters.normalization,
-        workers=run.parameters.workers,
+        workers=1,  # others are captured on the other threads
     )
     return found.shifts, found.peak
