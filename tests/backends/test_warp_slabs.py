@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_tomoalign import align, iterate_alignment
 from napari_tomoalign.backends import get_backend
+from napari_tomoalign.geometry import ScanGeometry
 from napari_tomoalign.images.refining import COMPARED_HALO
 from napari_tomoalign.loop.evaluating import evaluate
 from napari_tomoalign.loop.kept import coarse_misfit_there
@@ -139,9 +141,14 @@ def test_slabs_are_dealt_out_to_devices_and_halved_where_memory_lacks(monkeypatc
 
 
 @pytest.mark.parametrize("settings", [{}, {"masked_fraction": 0.2}], ids=["whole", "masked"])
-@pytest.mark.parametrize(("devices", "slabs"), [(1, 1), (2, 2), (2, 4)])
-def test_what_devices_have_tells_the_same_of_the_shifts(devices, slabs, settings, monkeypatch):
+@pytest.mark.parametrize(
+    ("devices", "slabs", "volumes"), [(1, 1, True), (2, 2, True), (2, 4, True), (2, 4, False)]
+)
+def test_what_devices_have_tells_the_same_of_the_shifts(
+    devices, slabs, volumes, settings, monkeypatch
+):
     """Blocks of 8 rows reach from one slab of the 61 rows to the next; four are made again."""
+    monkeypatch.setattr(WarpBackend, "_holds_beside", lambda *_: volumes)
     if slabs > devices:
         height = -(-61 // slabs) + 2 * COMPARED_HALO
         monkeypatch.setattr(WarpBackend, "slab_height", lambda *_: height)
@@ -207,21 +214,52 @@ def test_a_slab_crosses_to_the_device_once_an_iteration_and_sums_come_back(scan,
     assert (state.record.confidence[[2, 9]] > 0).tolist() == [True, not copied]
 
 
-def test_of_slabs_that_a_device_does_not_hold_sums_come_back_too(crossing, monkeypatch):
-    """They are made once, and again for each of three questions, with 15 rows more on each side."""
+@pytest.mark.parametrize("volumes", [True, False], ids=["volumes stay", "nothing stays"])
+def test_of_slabs_that_a_device_does_not_hold_sums_come_back_too(volumes, crossing, monkeypatch):
+    """They are made once, and again for each of two questions, with 15 rows more on each side."""
+    solved, gradient = [], engine.ITERATIVE["gradient"]
+
+    def counted(*images, **options):
+        solved.append(1)
+        return gradient(*images, **options)
+
+    monkeypatch.setattr(WarpBackend, "_holds_beside", lambda *_: volumes)
     scan = simulate(24, 12, n_rows=61, center_offset=0.6, seed=1)
     stack, n = scan.projections.nbytes, len(scan.projections)
     told = {"initial_shifts": scan.shifts, "center": scan.center, "shift_tolerance": 1e-9}
     told |= {"maxiter": 3, "reconstruction_pipeline": "gradient"}
     here = align(scan.projections, scan.angles, backend="builtin", progress=False, **told)
     monkeypatch.setattr(WarpBackend, "slab_height", lambda *_: 21 + 2 * COMPARED_HALO)
-    around = (36 + 51 + 34) / 61
+    monkeypatch.setitem(engine.ITERATIVE, "gradient", counted)
+    around = (36 + 51 + 34 + 3 * 10) / 61  # shifts and splines reach 10 more in each
     for state in iterate_alignment(scan.projections, scan.angles, backend="warp", **told):
         if state.iteration == 2:  # the first capture, the last one is looked at
-            assert crossing["there"] < (1 + 3) * 1.2 * around * stack
+            assert crossing["there"] < (1 + 2) * 1.05 * around * stack
             assert crossing["back"] < 3 * 8 * 160 * n  # a stack: 1,464 n numbers
+            assert len(solved) == 3 * (1 if volumes else 1 + 2)
         crossing.update(there=0, back=0)
+        solved.clear()
     np.testing.assert_allclose(state.shifts, here.shifts, atol=1e-4)
+
+
+def test_a_card_that_does_not_hold_all_keeps_the_volumes_if_it_can(monkeypatch):
+    """Ten arrays at once; of 1,000 rows, a slice is as large as a row of the projections."""
+    monkeypatch.setattr(wp, "synchronize_device", lambda _: None)
+    geometry = ScanGeometry(np.linspace(0, np.pi, 24), 1000, 24, 11.5, 24)
+    size = 24 * 24 * 4
+    card = SimpleNamespace(is_cuda=True)
+    heights = {}
+    for slices in (20_000, 9_000, 2_000, 1_900, 1_000):
+        card.free_memory = slices * size
+        heights[slices] = WarpBackend([card]).slab_height(geometry)
+    assert heights == {20_000: 1000, 9_000: 400, 2_000: 50, 1_900: 95, 1_000: 50}
+    work = SimpleNamespace(geometry=geometry.rows_of(slice(0, 10)))
+    image = SimpleNamespace(flat=SimpleNamespace(size=10 * 24 * 24))  # 40 slices in all
+    images = dict.fromkeys(("measured", "weights", "reprojected", "template"), image)
+    made = SimpleNamespace(work=work, device=card, **images)
+    for slices, stays in ((160, True), (159, False)):  # the next one takes 200
+        card.free_memory = slices * size
+        assert WarpBackend([card])._holds_beside(made) is stays
 
 
 def test_images_are_fetched_when_they_are_looked_at_and_made_again_once_they_are_gone(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import queue
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -100,9 +100,8 @@ class WarpBackend(BuiltinBackend):
 
     def __init__(self, devices: Sequence[Any]) -> None:
         self.devices = tuple(devices)
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for device in self.devices:
-            self._free.put(device)
+        self._free = list(self.devices)
+        self._one_is_free = threading.Condition()
 
     def describe(self) -> str:
         """Return the cards, each with its memory."""
@@ -169,31 +168,70 @@ class WarpBackend(BuiltinBackend):
         def given(slab: KeptSlab) -> SlabDone | SlabKept:
             if not work.asked:
                 return slab.fetched()
-            return slab if work.room else SlabMadeAgain(work, slab.sums, self._evaluated)
+            if work.room:
+                return slab
+            volume = slab.made if self._holds_beside(slab) else None
+            return SlabMadeAgain(work, slab.sums, self._evaluated, volume)
 
         return self._evaluated(work, given)
 
-    def _evaluated(self, work: SlabWork, then: Callable[[KeptSlab], _T]) -> _T:
-        """Evaluate a slab on a device that is free, and return what is then asked of it there."""
+    def _evaluated(
+        self, work: SlabWork, then: Callable[[KeptSlab], _T], volume: DeviceArray | None = None
+    ) -> _T:
+        """Evaluate a slab on a device that is free, and return what is then asked of it there.
+
+        With a volume that stayed, on the device that has it.
+        """
         radius, solve = _solver(work.algorithm, work.geometry, work.options)
-        device = self._free.get()
+        with self._device(None if volume is None else volume.device) as device:
+            try:
+                return then(evaluate_slab(work, radius, solve, device, volume))
+            except RuntimeError as error:
+                if not lacks_memory(error):
+                    raise
+                n_rows = work.around.stop - work.around.start
+                raise MemoryError(
+                    f"{n_rows} rows do not fit into the memory of {device.name}"
+                ) from error
+
+    @contextmanager
+    def _device(self, wanted: Any | None) -> Iterator[Any]:
+        """Take a device, any or a certain one, as soon as it is free."""
+        with self._one_is_free:
+            while not self._free or wanted not in (None, *self._free):
+                self._one_is_free.wait()
+            device = self._free[0] if wanted is None else wanted
+            self._free.remove(device)
         try:
-            return then(evaluate_slab(work, radius, solve, device))
-        except RuntimeError as error:
-            if not lacks_memory(error):
-                raise
-            n_rows = work.around.stop - work.around.start
-            raise MemoryError(
-                f"{n_rows} rows do not fit into the memory of {device.name}"
-            ) from error
+            yield device
         finally:
-            self._free.put(device)
+            with self._one_is_free:
+                self._free.append(device)
+                self._one_is_free.notify_all()
+
+    def _holds_beside(self, slab: KeptSlab) -> bool:
+        """Whether a device can make another such slab while this one's volume stays."""
+        wp.synchronize_device(slab.device)
+        images = slab.measured, slab.weights, slab.reprojected, slab.template
+        let_go = sum(4 * image.flat.size for image in images)
+        geometry = slab.work.geometry
+        return geometry.n_rows <= most_rows(geometry, slab.device, _HELD + _COMPARED, let_go)
 
     def slab_height(self, geometry: ScanGeometry) -> int:
-        """Return how many rows fit at once (see `SlabBackend.slab_height`)."""
+        """Return how many rows fit at once (see `SlabBackend.slab_height`).
+
+        Where not all do, fewer, if that leaves room for the volumes of all of them to stay.
+        """
         for device in self.devices:
             wp.synchronize_device(device)  # only then is free what was let go
-        return min(most_rows(geometry, device, _HELD + _COMPARED) for device in self.devices)
+        arrays, share = _HELD + _COMPARED, -(-geometry.n_rows // len(self.devices))
+
+        def most(volumes: int) -> int:
+            less = -4 * volumes * geometry.volume_width**2
+            return min(most_rows(geometry, device, arrays, less) for device in self.devices)
+
+        fits = most(0)
+        return fits if fits >= share or most(share) < fits // 2 else most(share)
 
 
 def _solver(

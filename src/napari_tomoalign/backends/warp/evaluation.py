@@ -24,7 +24,11 @@ __all__ = ["evaluate_slab"]
 
 
 def evaluate_slab(
-    work: SlabWork, radius: float, reconstruct: Callable[..., DeviceArray], device: Any
+    work: SlabWork,
+    radius: float,
+    reconstruct: Callable[..., DeviceArray],
+    device: Any,
+    volume: DeviceArray | None = None,
 ) -> KeptSlab:
     """Evaluate a slab on a device.
 
@@ -36,12 +40,14 @@ def evaluate_slab(
     reconstruct : callable
         Called with an operator, images and weights.
     device : warp.Device
+    volume : DeviceArray, optional
+        What was reconstructed of it before, there.
     """
     measured, weights = _moved(work, device)
     A = operator_of(work.geometry, measured.shape[2], radius, device)
-    if work.trusted.all():
+    if volume is None and work.trusted.all():
         volume = reconstruct(A, measured, weights)
-    else:
+    elif volume is None:
         some = np.flatnonzero(work.trusted)
         volume = reconstruct(A.subset(some), measured.take(some), weights.take(some))
     reprojected = A.project(volume)

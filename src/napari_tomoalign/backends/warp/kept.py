@@ -1,7 +1,7 @@
 """What was made of a slab, on the device that made it: sums over it, and images when asked for.
 
-It stays there (`KeptSlab`), or is made there again for whoever asks (`SlabMadeAgain`): of a scan
-that the devices do not hold, too, only sums come back in an iteration.
+It stays there (`KeptSlab`), or is made there again for whoever asks (`SlabMadeAgain`), from its
+volume where that can stay: of a scan that the devices do not hold, too, only sums come back.
 """
 
 from __future__ import annotations
@@ -172,52 +172,61 @@ class KeptSlab(_OfWork):
 class SlabMadeAgain(_OfWork):
     """A slab that found no room to stay, and is made again for each question (see `SlabKept`).
 
-    A slab crosses to a card in less time than the images that are made of it would come back in,
-    and in memory that is there in any case.
+    Its volume, one of many arrays that a device holds while it reconstructs, stays where it can:
+    the images are then moved again and reprojected once, which a solver does some fifty times.
 
     Attributes
     ----------
     work : SlabWork
     sums : SlabSums
     make : callable
-        Called with the work and with what is to be asked of the slab as long as it is there.
+        Called with the work, with what is to be asked of the slab as long as it is there, and with
+        its volume.
+    made : DeviceArray or None
+        The volume, if it stayed.
     """
 
     work: SlabWork
     sums: SlabSums
-    make: Callable[[SlabWork, Callable[[KeptSlab], Any]], Any]
+    make: Callable[[SlabWork, Callable[[KeptSlab], Any], DeviceArray | None], Any]
+    made: DeviceArray | None
 
     def images(self, name: ImageName, which: NDArray[np.intp] | None) -> NDArray[np.float32]:
         """Return images of some projections, of the slab's own rows."""
-        found: NDArray[np.float32] = self.make(self.work, lambda slab: slab.images(name, which))
+        found: NDArray[np.float32] = self._ask(lambda slab: slab.images(name, which))
         return found
 
     def volume(self) -> NDArray[np.float32]:
         """Return the volume's slices of the slab's own rows."""
-        found: NDArray[np.float32] = self.make(self.work, KeptSlab.volume)
+        if self.made is not None:
+            return slices_from(self.made, self.work.inner)
+        found: NDArray[np.float32] = self._ask(KeptSlab.volume)
         return found
 
     def cross(self) -> NDArray[np.float64]:
         """Return the sums of the template's columns times the model's and the difference."""
-        found: NDArray[np.float64] = self.make(self.work, KeptSlab.cross)
+        found: NDArray[np.float64] = self._ask(KeptSlab.cross)
         return found
 
     def scatter(self, solution: NDArray[np.float64], block: int) -> NDArray[np.float64]:
         """Return outer products of the template's columns at a solution."""
-        found: NDArray[np.float64] = self.make(self.work, lambda s: s.scatter(solution, block))
+        found: NDArray[np.float64] = self._ask(lambda s: s.scatter(solution, block))
         return found
 
     def blocks(
         self, which: NDArray[np.intp], size: tuple[int, int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return sums of what is missed over blocks, and of the weights over all pixels."""
-        missed, weights = self.make(self.work, lambda slab: slab.blocks(which, size))
+        missed, weights = self._ask(lambda slab: slab.blocks(which, size))
         return missed, weights
 
     def squares(self, which: NDArray[np.intp], steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return weighted squares of measured minus the template after steps."""
-        found: NDArray[np.float64] = self.make(self.work, lambda s: s.squares(which, steps))
+        found: NDArray[np.float64] = self._ask(lambda s: s.squares(which, steps))
         return found
+
+    def _ask(self, what: Callable[[KeptSlab], Any]) -> Any:
+        return self.make(self.work, what, self.made)
 
 
 def from_halves(lower: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,12 +78,15 @@ def in_slabs(
         list(pool.map(serve, devices))
 
 
-def most_rows(geometry: ScanGeometry, device: Any, arrays: int) -> int:
-    """Return how many rows of volumes and stacks the free memory of a device holds, at least 1."""
+def most_rows(geometry: ScanGeometry, device: Any, arrays: int, more: int = 0) -> int:
+    """Return how many rows of volumes and stacks the free memory of a device holds, at least 1.
+
+    ``more`` bytes of it: what will be let go, or is to be left, less than 0.
+    """
     slice_size, row_size = geometry.volume_width**2, geometry.n_angles * geometry.n_columns
     rows = _LARGEST // max(slice_size, row_size)
     if device.is_cuda:
-        rows = min(rows, device.free_memory // (4 * arrays * (slice_size + row_size)))
+        rows = min(rows, (device.free_memory + more) // (4 * arrays * (slice_size + row_size)))
     return max(1, rows)
 
 
