@@ -2,6 +2,7 @@
 
 import html
 import inspect
+from pathlib import Path
 
 import napari_tomoalign
 from napari_tomoalign import _help
@@ -37,3 +38,10 @@ def test_the_page_is_shown_from_napari(monkeypatch, tmp_path):
         _help.open_help()
     assert sorted(seen) == sorted(page.as_uri() for page in tmp_path.glob("*/*.html"))
     assert len(seen) == 2
+
+
+def test_the_command_says_where_the_page_is(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(_help.webbrowser, "open", lambda _: False)  # there is no browser
+    assert main(["api"]) == 0
+    assert Path(capsys.readouterr().out.strip()).read_text().startswith("<!DOCTYPE html>")

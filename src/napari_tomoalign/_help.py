@@ -58,10 +58,14 @@ def write_help(path: Path, *, overwrite: bool = False) -> Path:
     return path
 
 
-def open_help() -> None:
-    """Write the page where temporary files are, in a folder of its own, and show it."""
+def open_help() -> Path:
+    """Write the page where temporary files are, in a folder of its own, and show it.
+
+    Where there is no browser to show it in, the file is what is returned.
+    """
     path = write_help(Path(mkdtemp(prefix="napari-tomoalign-")) / f"{__version__}.html")
     webbrowser.open(path.as_uri())
+    return path
 
 
 def _page() -> str:

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from .._help import open_help, write_help
 
     if arguments.output is None:
-        open_help()
+        print(open_help())
     else:
         print(write_help(arguments.output, overwrite=arguments.overwrite))
     return 0
