@@ -51,8 +51,9 @@ def record_of(at):
     )
 
 
-def outcome(at, wanted):
-    return steadied(at.run, at.start, at.level, at.truncation, at.poses, wanted, record_of(at))
+def outcome(at, wanted, before=None):
+    where = at.run, at.start, at.level, at.truncation, at.poses
+    return steadied(*where, wanted, record_of(at), before)
 
 
 def test_a_trend_is_told_and_taken(scan):
@@ -81,6 +82,11 @@ def test_what_the_images_contradict_is_not_taken(scan):
     there, record = outcome(at, told_by_mass(at))
     assert there.poses is at.poses
     assert record.notes == ()
+    assert at.beside_another is None  # full size: the memory may hold one model only
+    kept, record = outcome(at, told_by_mass(at), before=at)
+    assert kept is at
+    assert record.notes == ()
+    assert kept.model.sums.difference.tolist() == there.model.sums.difference.tolist()
 
 
 def test_masses_are_not_asked_where_they_say_nothing(scan):
