@@ -74,11 +74,12 @@ def check_workers(executor: Executor, folder: Path) -> None:
         No worker answers, or it lacks the package, has another version of it, or does not see the
         folder.
     """
-    if not is_elsewhere(executor):
-        return
     own = version(_PACKAGE)
     try:
-        theirs = executor.submit(version, _PACKAGE).result(timeout=_PATIENCE)
+        answer = executor.submit(version, _PACKAGE)
+        if not is_elsewhere(executor):
+            return
+        theirs = answer.result(timeout=_PATIENCE)
     except TimeoutError as error:
         raise WorkersUnfit(
             f"no worker has answered within {_PATIENCE:.0f} seconds: are there any? A scheduler "
@@ -93,6 +94,10 @@ def check_workers(executor: Executor, folder: Path) -> None:
         raise WorkersUnfit(
             f"the workers die as they start ({_said(error)}): in a script, start them below "
             "if __name__ == '__main__'"
+        ) from error
+    except (RuntimeError, CancelledError) as error:
+        raise WorkersUnfit(
+            f"the executor takes no work ({_said(error)}): give one that is not shut down"
         ) from error
     if theirs != own:
         raise WorkersUnfit(

@@ -333,14 +333,13 @@ class Resume:
     history : sequence of IterationRecord
     generator_state : mapping
         Of the random generator, from the last state or result.
-    image_shape : (n_rows, n_columns), optional
-        Pixels of the full images of that run: a scan of another size is refused. Not told, only an
-        axis beyond the images is.
+    image_shape : (n_rows, n_columns)
+        Pixels of the full images of that run: a scan of another size is refused.
     """
 
     history: Sequence[IterationRecord]
     generator_state: Mapping[str, Any]
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, int]
 
     @classmethod
     def of(cls, reached: AlignmentState | AlignmentResult) -> Resume:

@@ -120,7 +120,7 @@ def test_what_is_wrong_with_a_cluster_is_said(
         return str(caught.value)
 
     address = client.scheduler.address
-    assert "no cluster answers at tcp://127.0.0.1:1 within" in said("tcp://127.0.0.1:1")
+    assert "no cluster answers at 'tcp://127.0.0.1:1' within" in said("tcp://127.0.0.1:1")
     assert f"does not see {tmp_path / 'none'}" in said(address, tmp_path / "none")
     monkeypatch.setattr(_cluster, "__version__", "9.9")
     assert "and here is 9.9: install the same" in said(address)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.alignment import Resume, align, iterate_alignment
+from napari_tomoalign.alignment import align, iterate_alignment
 from napari_tomoalign.cli import main
 from napari_tomoalign.io import Checkpoint, Scan, apply_shifts, read_scan, read_shifts, write_scan
 from napari_tomoalign.simulation import simulate
@@ -37,7 +37,7 @@ def test_resuming_is_bit_identical(tmp_path, scan, killed_after):
         backend="builtin",
         progress=False,
         levels=(1,),
-        resume=Resume(*found.resume),
+        resume=found.resume,
         **OPTIONS,
     )
 

@@ -106,9 +106,11 @@ def test_a_file_of_the_first_version_has_an_upright_axis(written):
 def test_resume_has_the_whole_history_and_the_generator(written):
     path, result, _ = written
 
-    history, state = read_shifts(path).resume
+    found = read_shifts(path).resume
+    state = found.generator_state
 
-    for record, original in zip(history, result.history, strict=True):
+    assert found.image_shape == result.geometry.projections_shape[1:]
+    for record, original in zip(found.history, result.history, strict=True):
         for field in fields(IterationRecord):
             value, expected = getattr(record, field.name), getattr(original, field.name)
             assert same(value, expected) if isinstance(expected, np.ndarray) else value == expected

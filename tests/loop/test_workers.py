@@ -99,6 +99,13 @@ def test_no_executor_at_all_is_refused(scan):
         align(scan.projections, scan.angles, scratch="/no/such/folder")
 
 
+def test_an_executor_that_is_shut_down_is_refused_before_any_work(scan):
+    shut = Here(1)
+    shut.shutdown()
+    with pytest.raises(WorkersUnfit, match=r"takes no work.*give one that is not shut down"):
+        next(iter(iterate_alignment(scan.projections, scan.angles, executor=shut)))
+
+
 def test_a_client_gives_an_executor_that_takes_no_two_calls_for_one():
     class Client:
         def get_executor(self, *, pure):

@@ -261,6 +261,7 @@ def test_counts_give_the_absorbance_back() -> None:
         ({"oversampling": 10**6}, "oversampling must be at least 1 and at most 100"),
         ({"noise": math.nan}, "noise must be at least 0 and finite, got nan"),
         ({"photons": 0.0}, "photons must be above 0, or None"),
+        ({"angular_range": 0.0}, "angular_range must be above 0"),
         ({"photons": math.inf}, "photons must be at least 0 and at most .*, got inf"),
         ({"photons": 1e300}, "photons must be at least 0 and at most .*, got 1e"),
         ({"jitter": math.inf}, "jitter must be at least 0 and finite, got inf"),

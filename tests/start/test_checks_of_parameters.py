@@ -138,20 +138,12 @@ def test_resuming_what_is_over(stopped):
     )
 
 
-def test_resuming_a_narrower_scan(stopped):
-    moved = replace(stopped.history[-1], center=STACK.shape[2] + 3.0)
-    refuse(
-        ValueError,
-        "resume has the rotation axis at column .* this scan has .* columns: it is another scan",
-        resume=Resume((*stopped.history[:-1], moved), dict(stopped.generator_state)),
-    )
-
-
-def test_resuming_a_scan_that_was_cut(stopped):
+@pytest.mark.parametrize("part", [np.s_[:, :, :-4], np.s_[:, 1:]], ids=["narrower", "lower"])
+def test_resuming_a_scan_that_was_cut(stopped, part):
     refuse(
         ValueError,
         r"resume belongs to images of .* pixels, these have .*: it is another scan, or .* cut",
-        projections=STACK[:, :, :-4],
+        projections=STACK[part],
         resume=Resume.of(stopped),
     )
 
@@ -165,18 +157,28 @@ def test_resuming_at_other_levels(stopped):
     )
 
 
-@pytest.mark.parametrize("state", [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64"}])
+PCG64 = np.random.default_rng().bit_generator.state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"bit_generator": "MT19937"}, {"bit_generator": "PCG64"}]
+    + [PCG64 | {"state": {"state": number, "inc": 1}} for number in (-1, 2**200, "x")],
+)
 def test_resuming_with_a_foreign_generator(stopped, state):
     refuse(
         ValueError,
         "resume has a generator state that is not the one of a PCG64 generator",
-        resume=Resume(stopped.history, state),
+        resume=replace(Resume.of(stopped), generator_state=state),
     )
 
 
 def test_resuming_nothing():
     refuse(TypeError, "resume must be a Resume, or None; got tuple", resume=((), {}))
-    refuse(ValueError, "resume has an empty history: start a new run", resume=Resume((), {}))
+    refuse(
+        ValueError, "resume has an empty history: start a new run", resume=Resume((), {}, (8, 8))
+    )
+    refuse(TypeError, "resume must have the history of a state", resume=Resume([1], {}, (8, 8)))
 
 
 # --- values of parameters -----------------------------------------------------------------------

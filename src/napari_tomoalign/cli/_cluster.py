@@ -58,7 +58,7 @@ def cluster_client(address: str, files: Sequence[Path]) -> Iterator[Any]:
         client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:  # a timeout is an OSError
         raise WorkersUnfit(
-            f"no cluster answers at {address} within {_TIMEOUT} seconds ({error}): is its "
+            f"no cluster answers at {address!r} within {_TIMEOUT} seconds ({error}): is its "
             "scheduler running, and is this its address (tcp://HOST:PORT)?"
         ) from error
     with client:

@@ -73,7 +73,7 @@ class Job:
 
 def prepare(arguments: argparse.Namespace) -> Job:
     """Read and check everything, also what the end needs; write nothing."""
-    from ..alignment import Resume, iterate_alignment
+    from ..alignment import iterate_alignment
     from ..io import load, read_scan, read_shifts, require_results_room, scan_for_alignment
 
     output = _checked_folder(arguments)
@@ -119,8 +119,7 @@ def prepare(arguments: argparse.Namespace) -> Job:
         "resume": None,
     }
     if stored:
-        history, generator_state = stored.for_scan(scan).resume
-        settings["resume"] = Resume(history, dict(generator_state))
+        settings["resume"] = stored.for_scan(scan).resume
     truth = _truth(scan, arguments)
     before = stored or start
     if before:

@@ -224,6 +224,8 @@ def _check_numbers(values: Mapping[str, float | None]) -> None:
         raise ValueError(f"{name} must be {lower}{upper}, got {value}")
     if values["photons"] == 0:
         raise ValueError("photons must be above 0, or None for Gaussian noise; got 0")
+    if values["angular_range"] == 0:
+        raise ValueError("angular_range must be above 0: a scan of one angle shows no depth; got 0")
 
 
 def _check_damage(n_angles: int, blank_frames: int, duplicate_frames: int) -> None:

@@ -17,7 +17,7 @@ from ..geometry import ScanGeometry
 from ..images.arrays import as_array, require_real
 from ..images.source import ArraySource, Source, as_source, is_read_in_pieces
 from ..parameters import AlignmentParameters
-from ..results import Resume
+from ..results import IterationRecord, Resume
 from .axis import Axis, geometry_of
 from .held import finest_held, memory_for_slabs
 from .lines import Lines, Values
@@ -225,6 +225,8 @@ def _check_resume(resume: Resume, geometry: ScanGeometry, settings: AlignmentPar
         raise TypeError(f"resume must be a Resume, or None; got {type(resume).__qualname__}")
     if not resume.history:
         raise ValueError("resume has an empty history: start a new run instead")
+    if not all(isinstance(record, IterationRecord) for record in resume.history):
+        raise TypeError("resume must have the history of a state or a result: Resume.of(state)")
     last = resume.history[-1]
     n, n_rows, n_columns = geometry.projections_shape
     if len(last.shifts) != n:
@@ -232,16 +234,10 @@ def _check_resume(resume: Resume, geometry: ScanGeometry, settings: AlignmentPar
             f"resume belongs to a scan of {len(last.shifts)} projections, this one has {n}: it is "
             "another scan"
         )
-    if resume.image_shape not in (None, (n_rows, n_columns)):
-        rows, columns = resume.image_shape
+    if tuple(resume.image_shape) != (n_rows, n_columns):
         raise ValueError(
-            f"resume belongs to images of {rows} x {columns} pixels, these have {n_rows} x "
-            f"{n_columns}: it is another scan, or binned or cut otherwise"
-        )
-    if last.center > n_columns - 1:
-        raise ValueError(
-            f"resume has the rotation axis at column {last.center:.1f}, this scan has {n_columns} "
-            "columns: it is another scan, or binned otherwise"
+            f"resume belongs to images of {' x '.join(map(str, resume.image_shape))} pixels, these "
+            f"have {n_rows} x {n_columns}: it is another scan, or binned or cut otherwise"
         )
     if len(resume.history) > settings.maxiter:
         raise ValueError(
@@ -257,7 +253,7 @@ def _check_resume(resume: Resume, geometry: ScanGeometry, settings: AlignmentPar
     generator = np.random.default_rng()
     try:
         generator.bit_generator.state = dict(resume.generator_state)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             "resume has a generator state that is not the one of a PCG64 generator, as states and "
             f"results have it in generator_state ({type(error).__name__}: {error}): start a new "

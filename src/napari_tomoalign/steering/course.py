@@ -327,7 +327,9 @@ class Course:
         same = before is not None and before.is_same(request)
         start: dict[str, Any]
         if same and self._can_resume(request.parameters):
-            start = {"resume": Resume(kept.history, dict(kept.generators[-1]))}
+            assert self.state is not None  # else it could not
+            shape = Resume.of(self.state).image_shape
+            start = {"resume": Resume(kept.history, dict(kept.generators[-1]), shape)}
         else:
             kept = replace(kept, before=self.shown)
             center = self.center if request.asked_center is None else request.asked_center

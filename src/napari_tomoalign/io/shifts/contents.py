@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ...findings import Finding
 from ...geometry import RotationAxis, ScanGeometry, turn_projections
 from ...images.applying import binning_between
-from ...results import AlignmentResult, AlignmentState, IterationRecord, versions_of
+from ...results import AlignmentResult, AlignmentState, IterationRecord, Resume, versions_of
 from ..scan import Scan
 from .hashing import data_hash, hashes
 
@@ -278,8 +278,8 @@ class ShiftsFile:
         return np.ascontiguousarray(turn_projections(self.shifts, self.rotation_axis))
 
     @property
-    def resume(self) -> tuple[tuple[IterationRecord, ...], Mapping[str, Any]]:
-        """History and generator state, to go on from here with ``resume=Resume(*this)``.
+    def resume(self) -> Resume:
+        """Where the run stood, to go on from here.
 
         Raises
         ------
@@ -291,7 +291,8 @@ class ShiftsFile:
                 f"{self.path or 'these shifts'} cannot be resumed: there is no history of "
                 "iterations for this binning; give the shifts as initial_shifts instead"
             )
-        return self.history, self.generator_state
+        shape = self.n_rows, self.n_columns
+        return Resume(self.history, dict(self.generator_state), shape)
 
     def for_scan(self, scan: Scan, *, check: bool = True) -> ShiftsFile:
         """Return the shifts in pixels of a scan, which may be binned otherwise.
