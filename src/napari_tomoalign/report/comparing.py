@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..backends import Backend, BackendUnavailable, get_backend
 from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
-from ..images.binning import bin_stack
+from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import move_rows
 from ..images.source import Source, as_source
 from ..io.finished import FinishedRun
-from ..loop.level import Level
+from ..loop.level import Level, rows_binned
 from ..loop.poses import Poses
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, AlignmentResult, AlignmentState, Measured, freeze
@@ -163,7 +163,7 @@ class _Finite:
 
 def with_images(
     state: AlignmentState,
-    projections: NDArray[Any],
+    projections: NDArray[Any] | Source,
     weights: NDArray[np.float32] | None = None,
 ) -> AlignmentState:
     """Return a state with the images that belong to its shifts, at its binning.
@@ -175,15 +175,16 @@ def with_images(
     ----------
     state : AlignmentState
         Its own images are not looked at.
-    projections : (n_angles, n_rows, n_columns) array
-        Line integrals, as they were measured, the rotation axis vertical.
+    projections : (n_angles, n_rows, n_columns) array or source
+        Line integrals, as they were measured, the rotation axis vertical. A source is read and
+        binned some frames at a time.
     weights : (n_angles, n_rows, n_columns) array, optional
         0 (ignore) to 1.
     """
     record, parameters = state.record, state.parameters
     _, n_rows, n_columns = projections.shape
     full = state.measured_geometry.with_changes(n_rows=n_rows, n_columns=n_columns)
-    level = Level.of(np.asarray(projections, np.float32), weights, full, record.binning)
+    level = _level(projections, weights, full, record.binning)
     poses = Poses(record.shifts, full, turning=True)
     measured, moved_weights = level.moved(poses, parameters.workers)
     geometry = level.placed(poses)
@@ -205,6 +206,28 @@ def with_images(
         geometry=geometry,
         measured=Measured(as_source(projections), held, sign=1),
     )
+
+
+def _level(
+    projections: NDArray[Any] | Source,
+    weights: NDArray[np.float32] | None,
+    geometry: ScanGeometry,
+    binning: int,
+) -> Level:
+    """Return a scan at a binning; of one on a disk, never more than a block at full size is held."""
+    if isinstance(projections, np.ndarray):
+        return Level.of(np.asarray(projections, np.float32), weights, geometry, binning)
+    rows = rows_binned(geometry, binning, (1, 1))
+    n_angles, n_rows, n_columns = projections.shape
+    binned = np.empty((n_angles, n_rows // rows, n_columns // binning), np.float32)
+    shares = None if weights is None else np.empty_like(binned)
+    for start, stop in blocks_of(projections.shape):
+        block = np.asarray(projections.read(slice(start, stop)), np.float32)
+        own = None if weights is None else weights[start:stop]
+        binned[start:stop], share = bin_weighted(block, own, rows, binning)
+        if shares is not None:
+            shares[start:stop] = share
+    return Level.of(binned, shares, geometry, binning, (rows, binning))
 
 
 def last_state(run: FinishedRun) -> AlignmentState:

@@ -30,13 +30,16 @@ def evaluate(
 
     The layer ``reference`` is yielded as soon as it is moved; all layers are returned, with the
     state that they belong to. Where no iteration is on show, the scan is moved, and that is all.
+    Of a scan on a disk whose images are shown binned, the full images are never held: they are
+    read once, and the layers come together.
     """
     state = course.shown_state()
-    lines = np.asarray(scan.line_integrals(parameters))
-    stack = course.moved(turn_projections(lines, scan.rotation_axis))
-    stack.flags.writeable = False
-    frames = {"reference": moved_frame(stack, state, scan.place, scan)}
-    yield frames
+    lines, frames = scan.line_integrals(parameters), {}
+    if state is None or state.binning == 1 or not scan.is_read_in_pieces:
+        stack = course.moved(turn_projections(np.asarray(lines), scan.rotation_axis))
+        stack.flags.writeable = False
+        frames = {"reference": moved_frame(stack, state, scan.place, scan)}
+        yield frames
     if state is None:
         return None, frames
     found = with_images(state, lines, scan.upright_weights())

@@ -37,7 +37,7 @@ def _result_of(
 ) -> AlignmentResult:
     """Return a result whose images belong to the state's shifts, made anew where they must."""
     if images is None:
-        lines = np.asarray(source.line_integrals(state.parameters))
+        lines = source.line_integrals(state.parameters)
         images = with_images(state, lines, source.upright_weights())
     names = ("reconstruction", "projections", "reference", "geometry", "measured")
     return result_from_state(replace(state, **{name: getattr(images, name) for name in names}))

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..geometry import RotationAxis, turn_projections
 from ..images.absorbance import absorbance
-from ..images.source import Source, is_read_in_pieces
+from ..images.source import Source, as_source, blocks_of, is_read_in_pieces
 from ..io.scan import Scan
 from ..parameters import AlignmentParameters
+from ..start.lines import Lines
 
 __all__ = ["Placement", "ScanSource"]
 
@@ -129,8 +130,7 @@ class ScanSource:
 
     def upright(self) -> Any:
         """Return the images with the axis vertical; those on a disk stay there where it was."""
-        lazy = isinstance(self.data, Source) or is_read_in_pieces(self.data)
-        if lazy and self.rotation_axis == "vertical":
+        if self.is_read_in_pieces and self.rotation_axis == "vertical":
             return self.data
         return turn_projections(np.asarray(self.data), self.rotation_axis)
 
@@ -149,8 +149,21 @@ class ScanSource:
         )
 
     def line_integrals(self, parameters: AlignmentParameters) -> Any:
-        """Return the images that the loop sees, the rotation axis vertical; see `upright`."""
-        return _seen(self.upright(), parameters)
+        """Return the images that the loop sees, the rotation axis vertical.
+
+        An array; or `Lines` where they lie on a disk, of which only what is looked at is read.
+        """
+        if not self.is_read_in_pieces:
+            return _seen(self.upright(), parameters)
+        source = as_source(self.data)
+        if self.rotation_axis == "horizontal":
+            source = _Turned(source)
+        return Lines(source, logarithm=_takes_logarithm(parameters))
+
+    @property
+    def is_read_in_pieces(self) -> bool:
+        """Whether the images lie on a disk, or are computed when they are looked at."""
+        return isinstance(self.data, Source) or is_read_in_pieces(self.data)
 
     def sinogram(self, row: int, parameters: AlignmentParameters) -> NDArray[Any]:
         """Return a row along the axis of all the images that the loop sees, (n_angles, n)."""
@@ -160,6 +173,36 @@ class ScanSource:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Turned:
+    """A source whose images have their rows and columns swapped, see `turn_projections`."""
+
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the images as they are returned."""
+        n_angles, n_rows, n_columns = self.source.shape
+        return n_angles, n_columns, n_rows
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the source."""
+        return self.source.dtype
+
+    def read(self, frames: slice = slice(None), rows: slice = slice(None)) -> NDArray[Any]:
+        """Return these frames, cut to these rows; of the source, whole frames are read in turn."""
+        wanted, cut = range(self.shape[0])[frames], range(self.shape[1])[rows]
+        found = np.empty((len(wanted), len(cut), self.shape[2]), self.dtype)
+        for start, stop in blocks_of((len(wanted), *self.shape[1:])):
+            block = self.source.read(slice(wanted.start + start, wanted.start + stop))
+            found[start:stop] = np.swapaxes(block, 1, 2)[:, cut.start : cut.stop]
+        return found
+
+
+def _takes_logarithm(parameters: AlignmentParameters) -> bool:
+    return parameters.transmission and parameters.use_absorbances
+
+
 def _seen(images: Any, parameters: AlignmentParameters) -> Any:
-    logarithm = parameters.transmission and parameters.use_absorbances
-    return absorbance(np.asarray(images))[0] if logarithm else images
+    return absorbance(np.asarray(images))[0] if _takes_logarithm(parameters) else images
