@@ -262,6 +262,36 @@ def test_advice_that_changes_what_shifts_mean_starts_anew(widget, loop, run, cha
     assert not widget.run_bar.goes_on
 
 
+def test_in_a_small_window_each_button_of_the_advice_is_in_view(widget, loop, run, qtbot):
+    loop.findings = (
+        Finding("", "a trend of the shifts across the axis was told from the centres of mass"),
+        Finding(
+            "frames that do not fit",
+            "projection 17 differs from what the others predict (another object, a wrong angle, "
+            "or lost); not used in the reconstruction: look at them, and put them in "
+            "excluded_subset or correct them by hand",
+            {"excluded_subset": (17,)},
+        ),
+        Finding("uncertain", "more of it is misfit than noise, so more exposure would not help"),
+        Finding(
+            "geometry",
+            "the images fit much better with a rotation axis across the one that was told: turn it",
+            {"rotation_axis": "horizontal"},
+        ),
+    )
+    loop.states = 1
+    widget.resize(390, 640)  # the dock in a window of 1024 x 700
+    widget.show()
+    run(widget)
+    turn, leave_out = widget.verdict.buttons()
+    assert (turn.text(), leave_out.text()) == ("Turn the axis", "Leave out 17")
+
+    def is_seen(button):
+        return button.visibleRegion().boundingRect() == button.rect()
+
+    qtbot.waitUntil(lambda: is_seen(turn) and is_seen(leave_out), timeout=2000)
+
+
 def test_the_verdict_stays_in_view(done):
     text = done.verdict.headline.text()
     assert text == "± 0.014 px (RMS) · 24 of 24 trusted · axis at 15.5 · converged in 4"

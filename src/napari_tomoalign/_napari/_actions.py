@@ -21,6 +21,7 @@ from ..verification import Verification
 from ._background import text_of, told
 from ._file_actions import FileActions
 from ._layers import finest
+from ._verdict import STARTS_ANEW
 
 __all__ = ["Actions"]
 
@@ -252,7 +253,7 @@ class Actions(FileActions):
             settings["rotation_axis"] = "vertical" if turned else "horizontal"
         self.change(f"advice on {finding.kind}", settings)
         # Shifts about another axis are no start, nor is an axis that is to be found a given one.
-        anew = bool({"rotation_axis", "center"} & settings.keys())
+        anew = bool(STARTS_ANEW & settings.keys())
         self.run_bar.go_on(not anew and self.session.course.is_result)
         show_info("Set; Run starts anew with it." if anew else "Set; Run goes on with it.")
 

@@ -12,7 +12,10 @@ from ..steering import Course
 from ._layout import SPACING, Scrolled, column, hint, tipped
 from ._words import in_window_words, title_of
 
-__all__ = ["VerdictPanel", "label_of"]
+__all__ = ["STARTS_ANEW", "VerdictPanel", "label_of"]
+
+STARTS_ANEW = frozenset({"rotation_axis", "center"})
+"""Changes after which no earlier shift is a start: what else was advised may be moot with them."""
 
 _TALLEST = 130, 0.2  # pixels or part of the dock: more advice is scrolled, the plots keep room
 
@@ -109,6 +112,7 @@ class VerdictPanel(QWidget):
     def _show_findings(
         self, findings: tuple[Finding, ...], parameters: AlignmentParameters
     ) -> None:
+        findings = tuple(sorted(findings, key=_rank))
         if findings == self._shown:
             return
         self._shown = findings
@@ -137,9 +141,16 @@ class VerdictPanel(QWidget):
     def _line(self, finding: Finding, parameters: AlignmentParameters) -> QWidget:
         holder = QWidget()
         layout = column(holder)
-        layout.addWidget(hint(f"⚠ {in_window_words(finding.sentence)}"))
-        if finding.change:
+        if finding.change:  # above its reason: the next one's then is in view too
             button = QPushButton(label_of(finding, parameters))
             button.clicked.connect(lambda: self.advised.emit(finding))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(hint(f"⚠ {in_window_words(finding.sentence)}"))
         return holder
+
+
+def _rank(finding: Finding) -> int:
+    """Return the place of a finding: first what starts anew, then what has a button, then words."""
+    if STARTS_ANEW & finding.change.keys():
+        return 0
+    return 1 if finding.change else 2
