@@ -30,9 +30,7 @@ def scan(request, phantom, tmp_path):
 
 def outcome(scan, difference=True):
     upright = turn_projections(np.asarray(scan.data), scan.rotation_axis)
-    (*_, state) = iterate_alignment(
-        upright, scan.angles, backend="builtin", **PARAMETERS.to_dict()
-    )
+    (*_, state) = iterate_alignment(upright, scan.angles, backend="builtin", **PARAMETERS.to_dict())
     course = replace(Course.starting(scan), history=state.history, shown=1, generators=({},))
     course = course.with_state(state, scan).nudged(2, (1.0, -2.0))
     steps = evaluate(scan, PARAMETERS, course, difference)

@@ -13,7 +13,7 @@ from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
 from ..images.binning import bin_stack, bin_weighted
 from ..images.moving import move_rows
-from ..images.source import Source, as_source
+from ..images.source import Source, as_source, blocks_of
 from ..io.finished import FinishedRun
 from ..loop.level import Level, rows_binned
 from ..loop.poses import Poses
@@ -214,7 +214,7 @@ def _level(
     geometry: ScanGeometry,
     binning: int,
 ) -> Level:
-    """Return a scan at a binning; of one on a disk, never more than a block at full size is held."""
+    """Return a scan at a binning; of one on a disk only a block is held at full size."""
     if isinstance(projections, np.ndarray):
         return Level.of(np.asarray(projections, np.float32), weights, geometry, binning)
     rows = rows_binned(geometry, binning, (1, 1))
