@@ -123,6 +123,14 @@ def test_what_is_no_rigid_object_is_not_converged_and_named(trouble, words):
     assert any(words in sentence for sentence in result.diagnosis)
 
 
+@pytest.mark.parametrize("kind", ["porous", "slab"])
+def test_an_axis_that_is_turned_is_said_and_an_upright_one_is_not(kind):
+    words = "the axis seems turned in the images by"
+    for turn in (0.0, 0.8):
+        said = any(words in sentence for sentence in run(scan(kind, inplane=turn)).diagnosis)
+        assert said == bool(turn)
+
+
 def test_the_word_excludes_a_poor_fit():
     case = scan(zingers=0.02)
     result = run(case)

@@ -219,7 +219,8 @@ class _Look:
         if at.detector.hit:
             hit = _hit(misfit - pattern, used, noise)
         there = registered(run, at, level, model, captured=True, directions=at.directions)
-        return replace(known, pattern=pattern, hit=hit, poses=self._turned(there, clean, level, model))
+        poses = self._turned(there, clean, level, model)
+        return replace(known, pattern=pattern, hit=hit, poses=poses)
 
     def _turned(self, there: Poses, clean: Start, level: Level, model: Model) -> Poses:
         """Return the poses with what the images say of the geometry, where that is to be found.
