@@ -261,3 +261,20 @@ def test_a_row_on_disk_is_read_in_the_background(viewer, widget, loop, run, phan
     )
     assert threads
     assert threading.main_thread() not in threads
+
+
+def test_the_time_left_is_told_by_what_iterations_took_not_by_when_news_of_them_came(
+    qapp, phantom, make_state
+):
+    from dataclasses import replace
+
+    from napari_tomoalign._napari._keys import KEYS
+    from napari_tomoalign._napari._run_bar import RunBar
+
+    bar = RunBar(KEYS)
+    bar.begin("Aligning", 30)
+    for number in (1, 2, 3):  # at once, as after something that kept the window busy
+        record = make_state(phantom.projections, phantom.angles, number).record
+        bar.show_progress(replace(record, seconds=2.0), 30)
+    assert "up to 54 s left" in bar.status.text()
+    bar.close_activity()

@@ -137,9 +137,10 @@ class RunBar(QWidget):
 
     def show_progress(self, record: IterationRecord, iterations: int) -> None:
         """Show how far the run is, after an iteration of so many at most."""
-        now = time.perf_counter()
-        self._pace.add(record.binning, now - self._since)
-        self._since = now
+        self._pace.add(
+            record.binning, record.seconds
+        )  # not as news come: a busy window bunches them
+        self._since = time.perf_counter()
         self.bar.setRange(0, max(iterations, 1))
         self.bar.setValue(record.iteration)
         level = f", binning {record.binning}" if record.binning > 1 else ""
