@@ -279,9 +279,10 @@ def truncation_of(run: Run, start: Start) -> Truncation:
         return Whole()
     middle = (run.geometry.n_columns - 1) / 2
     beyond = abs(start.geometry.center - middle) / run.geometry.n_columns
+    truncated = start.outline.truncated
+    if not (truncated or (start.outline.grazes and run.independent_slices)):
+        return Whole(beyond)  # and the finest images need not be read
     thick, noise = thickness(start.projections), start.usual_noise
-    if start.outline.truncated:
+    if truncated:
         return Truncated(start.outline.sides, thick, noise, beyond)
-    if start.outline.grazes and run.independent_slices:
-        return Grazing(thick, noise, beyond)
-    return Whole(beyond)
+    return Grazing(thick, noise, beyond)
