@@ -4,6 +4,7 @@
     python tests/benchmarks/scale.py --cases 256,512,1024     those of the README
     python tests/benchmarks/scale.py --cases 2048 --folder /data/scratch
     python tests/benchmarks/scale.py --size 128 --angles 180 --kind counts
+    python tests/benchmarks/scale.py --size 64,96,128 --tomopy    how both grow, where both run
     python tests/benchmarks/scale.py --cases 1024 --keep /data/scans    made once, found there later
 
 Scans are made in blocks of images and never held: ellipsoids, jitter +-3 px and drift 3 px, 2 %
@@ -261,12 +262,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cases", default="256", help="of " + ", ".join(CASES) + ", with commas")
-    parser.add_argument("--size", type=int, help="of a case of its own")
-    parser.add_argument("--angles", type=int, default=180)
+    parser.add_argument("--size", help="of cases of their own, with commas")
+    parser.add_argument("--angles", type=int, help="of those (default: 45 for 32 columns)")
     parser.add_argument("--kind", choices=("float", "counts"), default="float")
     parser.add_argument("--folder", type=Path, help="for the scans (default: temporary files)")
     parser.add_argument("--keep", type=Path, help="in which scans are kept, and found again")
     parser.add_argument("--precision", type=float, help="pixels, in place of the default")
+    parser.add_argument("--options", type=json.loads, default={}, help="more parameters, as JSON")
     parser.add_argument("--tomopy", action="store_true", help="align_joint beside it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--call", help=argparse.SUPPRESS)
@@ -283,8 +285,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(facts())
     cases = [CASES[name] for name in options.cases.split(",")]
     if options.size:
-        cases = [Case(options.size, options.angles, options.kind)]
-    settings = {} if options.precision is None else {"precision": options.precision}
+        sizes = [int(size) for size in options.size.split(",")]
+        cases = [Case(n, options.angles or n * 45 // 32, options.kind) for n in sizes]
+    settings = {**options.options}
+    if options.precision is not None:
+        settings["precision"] = options.precision
     rows, failed = [], False
     for case in cases:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
@@ -296,13 +301,15 @@ def main(arguments: list[str] | None = None) -> int:
             read = in_process("read", str(path))["seconds"]
             given = settings if case.peak is None else {**settings, "memory": int(case.peak)}
             found = in_process("measure", str(path), given)
-            print(found["message"], flush=True)
+            print(found["message"])
             cells, missed = row_of("align", case, read, found)
             rows.append(cells)
+            print(*cells, flush=True)  # the next one may take hours
             failed |= missed
             if options.tomopy:
                 plain = Case(case.size, case.angles, case.kind)
                 rows.append(row_of("align_joint", plain, read, in_process("joint", str(path)))[0])
+                print(*rows[-1], flush=True)
     header = [
         "",
         "scan",
