@@ -132,6 +132,7 @@ def test_what_is_typed_goes_before_the_settings(scans: Path, tmp_path: Path) -> 
     ("text", "message"),
     [
         ("maxitr = 3", "did you mean --maxiter?"),
+        ("\ufeffmaxitr = 3", "did you mean --maxiter?"),  # a mark that Notepad writes
         ("maxiter = 1979-05-27", "maxiter = .* is no number, text, list or table"),
         ("maxiter 3", "is no TOML file of settings"),
     ],

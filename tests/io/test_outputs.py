@@ -300,6 +300,24 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.toml"]
 
 
+def test_a_file_that_is_open_for_a_moment_is_replaced(tmp_path, monkeypatch):
+    """As on Windows, where scanners for viruses look at what was just written."""
+    tried, replaced = [], os.replace
+
+    def denied_once(old, new):
+        tried.append(old)
+        if len(tried) == 1:
+            raise PermissionError(13, "Access is denied")
+        replaced(old, new)
+
+    monkeypatch.setattr("napari_tomoalign.io.atomic._PATIENCE", 1.0)
+    monkeypatch.setattr(os, "replace", denied_once)
+    with atomic_path(tmp_path / "a.toml") as aside:
+        aside.write_text("new", encoding="utf-8")
+    assert len(tried) == 2
+    assert os.listdir(tmp_path) == ["a.toml"]
+
+
 def test_every_way_of_writing_leaves_alone_what_others_wrote(tmp_path, result_and_scan):
     """Also those of the API, and the films and reports."""
     result, scan = result_and_scan

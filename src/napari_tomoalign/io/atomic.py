@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["atomic_path", "remove", "require_room", "size_of"]
 _LOG = logging.getLogger(__name__)
 # A file that is being written: .NAME.HOST-PROCESS-RANDOM.part.SUFFIX
 _PART = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.part(\.[^.]*)?$")
+_PATIENCE = 1.0 if os.name == "nt" else 0.0  # seconds; a scanner has a file for some tenths
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: a limit of the file system or the user
 
 
@@ -134,9 +136,20 @@ def _moved_aside(path: Path) -> Iterator[None]:
 
 
 def _replace(aside: Path, path: Path) -> None:
-    """Put a file in its place; Windows does not where the old one is open somewhere."""
+    """Put a file in its place; Windows does not where the old one is open somewhere.
+
+    Scanners for viruses open what was just written, and let go of it: it is tried again.
+    """
+    ends = time.monotonic() + _PATIENCE
     try:
-        os.replace(aside, path)
+        while True:
+            try:
+                os.replace(aside, path)
+                return
+            except PermissionError:
+                if time.monotonic() >= ends:
+                    raise
+                time.sleep(_PATIENCE / 20)
     except PermissionError as error:
         raise PermissionError(
             error.errno,

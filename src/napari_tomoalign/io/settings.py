@@ -49,7 +49,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         It is no TOML.
     """
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Notepad writes it
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML file of settings: {error}") from error
     return {key.replace("-", "_"): value for key, value in settings.items()}
