@@ -26,7 +26,8 @@ __all__ = ["BLURRED_MARGIN", "Slab", "Sums", "compare", "slab_of", "slabs_of"]
 BLURRED_MARGIN = 2
 """Pixels along the borders where the smoothing lacks its surroundings: 2.5 standard deviations.
 
-With 0 to 4 the errors are the same (``constants.py loop.slabs.BLURRED_MARGIN 0,1,2,4``)."""
+Of objects inside the images with 0 to 4 the errors are the same (``constants.py
+loop.slabs.BLURRED_MARGIN 0,1,2,4``); of those that a border cuts, 0 and 1 are worse."""
 _AT_ONCE = 2  # projections at least that are compared in one go, else one for each thread
 _PIXELS = 2**15  # in one go, where images are small: as fast as any, and fewer cost more in calls
 
