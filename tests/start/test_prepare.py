@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign import alignment_error, iterate_alignment
+from napari_tomoalign import alignment, alignment_error, iterate_alignment
+from napari_tomoalign.loop.backgrounds import prepared
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.start.prepare import prepare
 
@@ -80,3 +81,17 @@ def test_the_finest_images_of_a_file_are_read_when_they_are_asked_for(tmp_path, 
             np.testing.assert_array_equal(images, expected)
     assert start.images.held
     assert prepare(iterate_alignment(stack, scan.angles, precision=0, **options)).images.held
+
+
+def test_a_run_that_ends_on_binned_images_of_a_file_reads_no_finer_ones(tmp_path, monkeypatch):
+    scan = simulate(64, 30, noise=0.01, seed=3)
+    np.save(tmp_path / "scan.npy", scan.projections)
+    starts = []
+    monkeypatch.setattr(
+        alignment, "prepared", lambda run: starts.append(prepared(run)) or starts[-1]
+    )
+    stack = np.load(tmp_path / "scan.npy", mmap_mode="r")
+    result = alignment.align(stack, scan.angles, backend="builtin", precision=1.0, progress=False)
+    assert result.converged
+    assert result.binning > 1
+    assert not starts[0].images.held

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .._typing import Array
 from ..images.moments import image_moments
 from ..results import TRUSTED, IterationRecord
-from ..start.outline import rows_leaving, thickness
+from ..start.outline import rows_leaving
 from ..start.prepare import Start
 from ..start.run import Run
 from .level import Level
@@ -90,7 +90,7 @@ def _centers_of_mass(at: Standing, which: NDArray[np.intp]) -> Array | None:
     measured, weights = at.model.measured, at.model.weights
     n, _, n_columns = measured.shape
     inside = slice(n_columns // _EDGE, n_columns - n_columns // _EDGE)
-    thick, noise = thickness(at.start.projections), at.start.usual_noise / at.level.pixel[1] ** 0.5
+    thick, noise = at.start.thick, at.start.usual_noise / at.level.pixel[1] ** 0.5
     whole = ~rows_leaving(measured, weights, thick, noise)
     for i in which:
         whole &= weights[i, :, inside].min(axis=1) > _WHOLE

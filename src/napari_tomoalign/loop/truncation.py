@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array, Stack
 from ..geometry import ScanGeometry
-from ..start.outline import rows_inside, rows_leaving, thickness
+from ..start.outline import rows_inside, rows_leaving
 from ..start.prepare import Start
 from ..start.run import Run
 from .weak_modes import WeakModes, measure_weak_modes
@@ -281,8 +281,8 @@ def truncation_of(run: Run, start: Start) -> Truncation:
     beyond = abs(start.geometry.center - middle) / run.geometry.n_columns
     truncated = start.outline.truncated
     if not (truncated or (start.outline.grazes and run.independent_slices)):
-        return Whole(beyond)  # and the finest images need not be read
-    thick, noise = thickness(start.projections), start.usual_noise
+        return Whole(beyond)
+    thick, noise = start.thick, start.usual_noise
     if truncated:
         return Truncated(start.outline.sides, thick, noise, beyond)
     return Grazing(thick, noise, beyond)

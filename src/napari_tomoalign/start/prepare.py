@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from .levels import Binned, Binning, FullSize
 from .looking import Seen, look
 from .measurement import Measurement, gains_of, measurement_of, stuck_of
 from .opposite import axis_from_opposite, opposite_pairs
-from .outline import WOBBLE, Outline, look_at_outline
+from .outline import WOBBLE, Outline, look_at_outline, thickness
 from .run import Run
 from .survey import Survey
 
@@ -101,6 +102,11 @@ class Start:
     def binning(self) -> Binning:
         """Of rows and columns: the finest that the memory holds."""
         return self.images.finest
+
+    @cached_property
+    def thick(self) -> float:
+        """Absorbance where the object is thick: of the coarsest images that are kept."""
+        return thickness(self.images.at(self.images.coarsest)[0])
 
     @property
     def projections(self) -> Stack:
