@@ -96,8 +96,8 @@ def check_outputs(
             )
         if not is_ours(output):
             raise FileExistsError(
-                f"{output} was not written by this program, so it is not replaced, whatever "
-                "--overwrite says; move it away, or give another name"
+                f"{output} was not written by this program, or is damaged, so it is not "
+                "replaced, whatever --overwrite says; move it away, or give another name"
             )
         if not record and _is_record(output):
             raise FileExistsError(
