@@ -44,4 +44,8 @@ def test_the_command_says_where_the_page_is(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(_help.webbrowser, "open", lambda _: False)  # there is no browser
     assert main(["api"]) == 0
-    assert Path(capsys.readouterr().out.strip()).read_text().startswith("<!DOCTYPE html>")
+    assert (
+        Path(capsys.readouterr().out.strip())
+        .read_text(encoding="utf-8")
+        .startswith("<!DOCTYPE html>")
+    )

@@ -35,7 +35,8 @@ from napari_tomoalign.backends.warp.engine import WarpBackend  # noqa: E402
 
 @pytest.fixture(scope="module")
 def scan():
-    return simulate(32, 24, n_rows=21, center_offset=0.6, seed=1)
+    # Of an object that leaves the images in some frames the loop takes the steps itself.
+    return simulate(32, 24, n_rows=21, center_offset=0.6, jitter=2.0, drift=1.0, seed=1)
 
 
 def test_a_run_ends_where_it_does_on_the_built_in_engine(scan):
@@ -224,7 +225,7 @@ def test_of_slabs_that_a_device_does_not_hold_sums_come_back_too(volumes, crossi
         return gradient(*images, **options)
 
     monkeypatch.setattr(WarpBackend, "_holds_beside", lambda *_: volumes)
-    scan = simulate(24, 12, n_rows=61, center_offset=0.6, seed=1)
+    scan = simulate(24, 12, n_rows=61, center_offset=0.6, jitter=1.0, drift=0.5, seed=1)
     stack, n = scan.projections.nbytes, len(scan.projections)
     told = {"initial_shifts": scan.shifts, "center": scan.center, "shift_tolerance": 1e-9}
     told |= {"maxiter": 3, "reconstruction_pipeline": "gradient"}

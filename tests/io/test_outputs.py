@@ -173,7 +173,7 @@ def test_results_do_not_lie_among_the_frames(tmp_path):
 def test_nothing_is_written_into_a_zarr_store(tmp_path):
     store = tmp_path / "aligned.zarr"
     store.mkdir()
-    (store / "zarr.json").write_text("{}")
+    (store / "zarr.json").write_text("{}", encoding="utf-8")
     for output in (store / "shifts.h5", store / "run" / "shifts.h5"):
         with pytest.raises(FileExistsError, match=r"would lie in .*aligned\.zarr, which is a"):
             check_outputs([output], overwrite=True)

@@ -16,5 +16,5 @@ The order of the steps is `alignment`'s. Where a question is answered:
   astray), ``resuming``;
 - how well it is known: ``standard_errors``, ``second_look``, ``template_noise``,
   ``geometry_errors``; what seems wrong, ``diagnosis``, ``distortion``, ``trials``;
-- what is given out: ``outcome``.
+- what is given out: ``outcome``, ``by_rows`` (images that memory does not hold).
 """
