@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_tomoalign.images.filtering import counted_pixels, noise_growth, noise_level, smooth
+from napari_tomoalign.images.filtering import counted_pixels, noise_level
 from napari_tomoalign.simulation import simulate
 from napari_tomoalign.simulation.bodies import KINDS
 
@@ -31,17 +31,3 @@ def test_the_borders_are_left_out_where_enough_remains(n, left):
     assert counted.any(axis=1).sum() == left
     assert counted.any(axis=0).sum() == 26
     np.testing.assert_array_equal(counted, counted[::-1, ::-1])
-
-
-@pytest.mark.parametrize(("unit", "photons"), [(1.0, 100), (0.25, 100), (1.0, 10**4)])
-def test_noise_of_counted_photons_grows_by_half_of_what_is_absorbed(unit, photons):
-    """The variance of a line integral is ``exp(value) / photons``; ``unit`` is that of the data."""
-    rng = np.random.default_rng(2)
-    line = np.linspace(-2, 2, 64)
-    true = np.tile(2 * np.exp(-(line[:, None] ** 2) - line**2), (8, 1, 1))
-    measured = -np.log(rng.poisson(photons * np.exp(-true)) / photons)
-    images = (unit * measured).astype(np.float32)
-    assert unit * noise_growth(images, smooth(images)) == pytest.approx(0.5, rel=0.2)
-    even = (true + 0.1 * rng.standard_normal(true.shape)).astype(np.float32)
-    assert noise_growth(even, smooth(even)) < 0.1
-    assert noise_growth(images[:, :2], smooth(images[:, :2])) == 0

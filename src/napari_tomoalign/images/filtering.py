@@ -14,7 +14,6 @@ __all__ = [
     "counted_pixels",
     "edge_window",
     "fill_ignored",
-    "noise_growth",
     "noise_level",
     "smooth",
     "taper",
@@ -27,8 +26,6 @@ _SMOOTHING = 0.8  # pixels, see `smooth`; 0.5 gains 1.5 % of the error and 1.2 l
 
 _ENOUGH = 0.05  # of the weight under a window: with less, what surrounds a pixel is told from afar
 _FAR = 2.0  # pixels: means under wider windows cost less over the whole image than pixel by pixel
-
-_PARTS = 8  # of the values: enough for a line, and pixels enough in each
 
 SMOOTHING_HALO = int(_TRUNCATE * _SMOOTHING + 0.5)
 """Rows around a slab that its smoothed rows depend on: the radius of the Gaussian."""
@@ -71,49 +68,14 @@ def noise_level(images: Stack) -> float:
     10.1006/cviu.1996.0060), by their median, which edges hardly move. 0 where they are too small.
     (`skimage.restoration.estimate_sigma` takes wavelets, and PyWavelets for them.)
     """
-    both = _second_differences(images)
+    down = images[:, :-2] - 2 * images[:, 1:-1] + images[:, 2:]
+    both = down[:, :, :-2] - 2 * down[:, :, 1:-1] + down[:, :, 2:]
     if not both.size:
         return 0.0
     from scipy.stats import median_abs_deviation
 
     # 1, -2, 1 along both sides: the squares of the nine factors sum to 36
     return float(median_abs_deviation(both, axis=None, scale="normal")) / 6
-
-
-def noise_growth(images: Stack, values: Stack) -> float:
-    """Return how much the logarithm of the noise's size grows with the value, per unit of it.
-
-    0.5 for line integrals of counted photons, whose variance is ``exp(value) / photons``, and no
-    less than 0: a line through the sizes, see `noise_level`, in parts of the values with as
-    many pixels each. 0 where images are too small to tell.
-
-    Parameters
-    ----------
-    images : (n, n_rows, n_columns) array of float32
-    values : array of float32
-        The same, smoothed.
-    """
-    line = np.sort(values[:, 1:-1, 1:-1], axis=None)
-    if line.size < _PARTS:
-        return 0.0
-    edges = line[:: len(line) // _PARTS][:_PARTS]
-    part = np.searchsorted(edges, values[:, 1:-1, 1:-1], side="right") - 1
-    both = _second_differences(images)
-    found = [
-        (float(values[:, 1:-1, 1:-1][part == k].mean()), float(np.median(np.abs(both[part == k]))))
-        for k in np.unique(part)
-    ]
-    value, size = np.array(found).T
-    if len(value) < 2 or not (size > 0).all():
-        return 0.0
-    return max(float(np.polyfit(value, np.log(size), 1)[0]), 0.0)
-
-
-def _second_differences(images: Stack) -> Stack:
-    """Return second differences along rows and columns, without the outermost pixels."""
-    down = images[:, :-2] - 2 * images[:, 1:-1] + images[:, 2:]
-    both: Stack = down[:, :, :-2] - 2 * down[:, :, 1:-1] + down[:, :, 2:]
-    return both
 
 
 @lru_cache(maxsize=128)

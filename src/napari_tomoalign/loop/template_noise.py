@@ -6,8 +6,7 @@ came with an image moves with it. With few photons and few angles they are half 
 stated errors lay below the Cramér-Rao bound of the true object.
 
 How large they are is measured: a reconstruction of the data with as much noise again differs from
-that of the data by noise like its own. Noise grows with what is absorbed where photons are counted,
-and slopes of the reconstruction's lie where the object does: what is added grows as the data's own.
+that of the data by noise like its own.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._typing import Array, Stack
-from ..images.filtering import counted_pixels, noise_growth, smooth
+from ..images.filtering import counted_pixels, smooth
 from ..images.precision import information_of
 from ..images.shifting import SplineStack
 from ..start.run import Run
@@ -38,10 +37,6 @@ __all__ = ["noise_share"]
 # 30 to 1,000 photons) are those of all rows to 11 %; of two they are up to 1.8 times as large (a
 # nearly symmetric object), of four bands of 8 rows 1.4 times: what lies beside a band is missing.
 _BANDS, _ROWS = 3, 16
-# Logarithm: where the object lets a sixteenth of the photons through, noise is 4 times as large.
-# More is seen where next to nothing is noise, of the object's own edges.
-_LOUDEST = float(np.log(4))
-_FEWER = 4  # a sixteenth of the pixels tells a median as well
 _MOST = 0.9  # no share is told to be larger: what is left is uncertain by as much as it is
 
 
@@ -85,11 +80,10 @@ def _reprojected(at: Standing, bands: Sequence[slice]) -> list[Stack]:
     run, level, poses = at.run, at.level, at.poses
     noise = at.start.frame_noise / np.sqrt(np.prod(level.pixel))
     rng = np.random.default_rng(run.parameters.seed)
-    usual = float(np.median(at.model.measured[:, ::_FEWER, ::_FEWER]))
     task = Evaluation(run, level, at.truncation, poses, at.used)
     moved = []
     for rows in bands:
-        spline = _louder(level.spline, level.rows_under(poses, rows), noise, usual, rng)
+        spline = _louder(level.spline, level.rows_under(poses, rows), noise, rng)
         louder = replace(level, spline=spline)
         if task.engine is not None and run.backend.whole_rows:  # it may know more than the images
             return [replace(task, level=louder)(Slab(rows, rows)).reprojected]
@@ -103,19 +97,10 @@ def _reprojected(at: Standing, bands: Sequence[slice]) -> list[Stack]:
     return np.split(reprojected, np.cumsum(heights)[:-1], axis=1)
 
 
-def _louder(
-    spline: SplineStack, rows: slice, size: Array, usual: float, rng: np.random.Generator
-) -> SplineStack:
-    """Return images with noise of a size (n,) added, in some rows; the others are left out.
-
-    That is its size at the usual value: it was told by a median. Coefficients of splines are the
-    images' but for their sharpness, which changes noise in all places alike.
-    """
+def _louder(spline: SplineStack, rows: slice, size: Array, rng: np.random.Generator) -> SplineStack:
+    """Return images with noise of a size (n,) added, in some rows; the others are left out."""
     known = spline.coefficients[:, rows]
-    value = smooth(known)
-    value -= np.float32(usual)
     noise = rng.standard_normal(known.shape, np.float32)
-    noise *= np.exp(np.minimum(np.float32(noise_growth(known, value)) * value, _LOUDEST))
     noise *= size.astype(np.float32)[:, None, None]
     added = np.zeros(spline.coefficients.shape, np.float32)  # takes no memory where it stays 0
     np.add(known, SplineStack(noise).coefficients, out=added[:, rows])
