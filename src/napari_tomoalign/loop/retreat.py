@@ -173,8 +173,11 @@ def best_explained(
         Explained.of(run, level, evaluate(run, level, truncation, place, start.usable), counted)
         for place in places
     ]
-    best = int(np.argmin([place.misfit for place in begun]))
-    wide = start.outline.truncated
+    wide, best = start.outline.truncated, 0
+    # An estimate that leaves little in the images, or explains no more than what was given, is
+    # none to go back to.
+    if len(begun) > 1 and explains_more(begun[1], begun[0], start.noise, far=False, wide=wide):
+        best = 1
     if explains_more(ended, begun[best], start.noise, far=far, wide=wide):
         return Standing.of(run, start, level, truncation, poses, confidence)
     usable = start.usable.astype(np.float64)

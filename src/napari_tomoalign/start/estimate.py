@@ -17,20 +17,13 @@ from scipy import fft
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from .._typing import Array, Stack
+from .._typing import Array
 from ..geometry import ScanGeometry
 from ..geometry.gauge import axis_part, remove_gauge
 from ..geometry.scan_geometry import directions_of
-from ..images.binning import bin_stack
 from .survey import Survey
 
-__all__ = [
-    "Estimate",
-    "error_from_images",
-    "estimate_from_mass",
-    "estimate_shifts",
-    "register_profiles",
-]
+__all__ = ["Estimate", "estimate_from_mass", "estimate_shifts", "register_profiles"]
 
 # With half and twice each value but `_BLUR`, which is best as it is, five scans of the independent
 # generator end the same (``tests/benchmarks/constants.py start.estimate x0.5,x2 --foreign 5``).
@@ -40,8 +33,6 @@ _BLUR = 1.0  # rows: profiles under it can be interpolated, and lose little of t
 _BLURRED = 2 * np.sqrt(np.pi) * _BLUR  # variance of white noise, over what that blur leaves of it
 _ROUNDS = 10  # of Newton's method, which mostly rests after 2 to 7
 _RESTS = 0.003  # rows: a tenth of what noise leaves of an estimate in good scans
-# Coarse images tell slopes from noise best, and see no finer detail than the coarsest level does.
-_SLOPE_COLUMNS, _SLOPE_ROWS = 24, 8
 _RIDGE = 1e-6  # of the mean diagonal: holds what all profiles together cannot tell
 
 
@@ -160,34 +151,6 @@ def estimate_from_mass(
     levers = np.sqrt([n_columns * (rows @ rows), n_rows * (columns @ columns)])
     error = survey.noise_of(used) * levers / np.median(mass[used])
     return Estimate(shifts, known, error, float(mass[used].std() / mass[used].mean()))
-
-
-def error_from_images(images: Stack, used: NDArray[np.bool_], noise: float) -> float:
-    """Return the standard error, in rows, that whole images allow of a vertical shift.
-
-    Over the columns an object may add up to the same in every row, and still differ from row to
-    row. Differences between neighbouring rows that neighbouring columns share are no noise: their
-    mean product is the power of the slopes, from which the bound follows (noise over the root of
-    the sum of squared slopes). What every frame shows alike, and ramps, are the detector's and the
-    beam's. Two standard errors less than what is seen is counted.
-
-    Parameters
-    ----------
-    images : (n_angles, n_rows, n_columns) array of float32
-        Line integrals, of 3 rows and columns at least.
-    used : (n_angles,) array of bool
-        Frames that count.
-    noise : float
-        Standard deviation of a pixel's noise.
-    """
-    size = max(1, min(images.shape[2] // _SLOPE_COLUMNS, images.shape[1] // _SLOPE_ROWS))
-    slopes = np.diff(bin_stack(images[used], size, size), axis=1) / np.float32(size)
-    slopes -= slopes.mean(axis=0)
-    slopes -= slopes.mean(axis=(1, 2), keepdims=True)
-    shared = slopes[:, :, 1:] * slopes[:, :, :-1]
-    power = float(shared.mean() - 2 * shared.std() / np.sqrt(shared.size))
-    n_pixels = shared.shape[1] * shared.shape[2]
-    return noise / size / np.sqrt(n_pixels * power) if power > 0 else np.inf
 
 
 def register_profiles(profiles: Array, noise: float) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from ..images.source import Source, as_source
 from ..results import TRUSTED, Measured
 from .borders import Borders, look_at_borders
 from .detector import Detector, look_at_detector
-from .estimate import Estimate, error_from_images, estimate_from_mass, estimate_shifts
+from .estimate import Estimate, estimate_from_mass, estimate_shifts
 from .frames import FrameReport, inspect_frames
 from .held import coarser_ones, finest_held, limits, memory_for_slabs, rows_at
 from .levels import Binned, Binning, FullSize
@@ -34,9 +34,8 @@ __all__ = ["Start", "prepare"]
 _NOISY = 0.5  # pixels: of shifts less certain than this, one in ten was in a wrong minimum
 _FAINT = 1e-16  # of contrast: below, squares of a thousandth of it leave single precision, 1e-38
 # Half acquisitions of a pillar (foreign.py) with 8 rows are wrong by 0.4 px, and by 2.6 if held;
-# with 48 rows by 0.04, and by 2.5. Other pillars and tubes whose profiles say nothing, for 60 to
-# 300 photons, end at 0.13 to 0.8 px from 16 rows on (1.7 to 3.3 if held); 12 rows at 0.6 to 2.4.
-_ENOUGH_ROWS, _ENOUGH_OF_HALF = 16, 8
+# with 48 rows by 0.04, and by 2.5.
+_ENOUGH_ROWS = 8
 _UNKNOWN = 10.0  # pixels: larger standard errors come of dividing by almost nothing
 
 
@@ -172,7 +171,7 @@ def prepare(run: Run, *, planes: Array | None = None) -> Start:
     # What lies outside the images is known on the finest level only: by slabs it takes hours.
     for_slabs = 0 if outline.truncated else memory_for_slabs(run, finest)
     estimate = _first_estimate(run, survey, usable)
-    directions, few = _directions(run, seen, outline, estimate, usable)
+    directions, few = _directions(run, outline, estimate)
     shifts = np.zeros((geometry.n_angles, 2))
     if run.initial_shifts is not None:
         shifts = run.initial_shifts.copy()
@@ -282,7 +281,7 @@ def _center_of_halves(
 
 
 def _directions(
-    run: Run, seen: Seen, outline: Outline, estimate: Estimate, usable: NDArray[np.bool_]
+    run: Run, outline: Outline, estimate: Estimate
 ) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:
     """Return in which directions frames move, and why they do not where they should.
 
@@ -293,14 +292,8 @@ def _directions(
     error = float(estimate.standard_error[0])
     if not (directions[0] and outline.taller) or error < _NOISY:
         return directions, ()
-    if outline.half and run.geometry.n_rows >= _ENOUGH_OF_HALF:
+    if outline.half and run.geometry.n_rows >= _ENOUGH_ROWS:
         return directions, ()  # halves have other profiles each, which say nothing of the rows
-    if run.geometry.n_rows >= _ENOUGH_ROWS:
-        binning = seen.images.coarsest
-        noise = seen.survey.noise_of(usable) / np.sqrt(np.prod(binning))
-        error = binning[0] * error_from_images(seen.images.at(binning)[0], usable, noise)
-        if error < _NOISY:
-            return directions, ()
     known = f"would be known to {error:.2g} px only" if error < _UNKNOWN else "cannot be told"
     note = Finding(
         "few rows",
