@@ -35,7 +35,7 @@ __all__ = [
     "tipped",
 ]
 
-SPACING = 4
+SPACING = 4  # pixels between controls, half of what Qt leaves: the dock is to fit small windows
 _W = TypeVar("_W", bound=QWidget)
 _TITLE = """
 QPushButton { text-align: left; border: none; font-weight: bold; padding: 5px 4px; }

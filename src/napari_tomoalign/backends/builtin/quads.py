@@ -21,7 +21,7 @@ AT_ONCE = 4
 """Pixels that pass together."""
 
 _FLAGS = tuple(sorted(FAST))
-_FLOAT_BYTES = 4
+_FLOAT_BYTES = 4  # of a float32
 _INT = ir.IntType(32)
 _FLOAT = ir.FloatType()
 _EACH = [pixel for pixel in range(AT_ONCE) for _ in range(4)]  # a pixel's number, four times

@@ -21,11 +21,11 @@ from ..raw import RawScan, ReadOptions, stack_of
 __all__ = ["SUFFIXES", "can_read", "read"]
 
 SUFFIXES = (".mrc", ".mrcs", ".ali", ".st", ".preali")
-_HEADER = 1024
+_HEADER = 1024  # bytes, as MRC2014 has it
 _MODES = {0: "i1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 12: "f2"}
 _IMOD_STAMP, _IMOD_SIGNED = 1146047817, 1
 """In IMOD's part of the header: its mark, and the flag of mode 0 with signed bytes."""
-_FEI_RECORD = 128
+_FEI_RECORD = 128  # bytes of extended header for an image, as FEI writes it
 _SERIAL_EM = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
 """Bytes of what each flag says that a record of SerialEM's extended header has; the first is the
 tilt in hundredths of a degree."""
