@@ -166,12 +166,13 @@ class WarpBackend(BuiltinBackend):
         self.check_options(work.algorithm, work.options)
 
         def given(slab: KeptSlab) -> SlabDone | SlabKept:
+            sums = slab.sums  # as long as it has the device for itself
             if not work.asked:
                 return slab.fetched()
             if work.room:
                 return slab
             volume = slab.made if self._holds_beside(slab) else None
-            return SlabMadeAgain(work, slab.sums, self._evaluated, volume)
+            return SlabMadeAgain(work, sums, self._evaluated, volume)
 
         return self._evaluated(work, given)
 

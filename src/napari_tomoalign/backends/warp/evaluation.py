@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
-from ..slab import SlabSums, SlabWork
+from ..slab import SlabWork
 from . import slab_kernels
 from .arrays import DeviceArray
-from .kept import KeptSlab, from_halves
-from .lines import added, slopes, smoothed
+from .kept import KeptSlab
+from .lines import smoothed
 from .space import operator_of
 
 __all__ = ["evaluate_slab"]
@@ -45,17 +44,16 @@ def evaluate_slab(
     """
     measured, weights = _moved(work, device)
     A = operator_of(work.geometry, measured.shape[2], radius, device)
-    if volume is None and work.trusted.all():
-        volume = reconstruct(A, measured, weights)
-    elif volume is None:
-        some = np.flatnonzero(work.trusted)
-        volume = reconstruct(A.subset(some), measured.take(some), weights.take(some))
+    if volume is None:
+        given = A, measured, weights
+        if not work.trusted.all():
+            some = np.flatnonzero(work.trusted)
+            given = A.subset(some), measured.take(some), weights.take(some)
+        volume = reconstruct(*given)
     reprojected = A.project(volume)
-    template = smoothed(reprojected)
     counted = wp.array(work.counted.T.ravel(), dtype=wp.float32, device=device)
-    images = (measured, weights, reprojected, template)
-    sums = _parts(_compared(work, images, counted, device), _volume_moments(work, volume))
-    return KeptSlab(work, sums, *images, volume, counted, device)
+    template = smoothed(reprojected)
+    return KeptSlab(work, measured, weights, reprojected, template, volume, counted, device)
 
 
 def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:
@@ -91,43 +89,3 @@ def _moved(work: SlabWork, device: Any) -> tuple[DeviceArray, DeviceArray]:
         device=device,
     )
     return measured, weights
-
-
-def _compared(
-    work: SlabWork, images: tuple[DeviceArray, ...], counted: Any, device: Any
-) -> NDArray[np.float64]:
-    """Return the sums over the slab's rows, (n_angles, N_SUMS).
-
-    Of images measured, of their weights, of the reprojected and of the smoothed ones.
-    """
-    template = images[-1]
-    n_angles, n_columns, n_around = template.shape
-    all_of = (*images[:-1], slopes(template, 2), slopes(template, 1))
-    first, n_rows = work.inner.start, work.inner.stop - work.inner.start
-    given = [image.flat for image in all_of] + [counted, n_columns, n_around]
-    given += [first, n_rows, work.around.start + first]
-    return added(slab_kernels.add_up, n_angles, n_rows, int(slab_kernels.N_SUMS), given, device)
-
-
-def _volume_moments(work: SlabWork, volume: DeviceArray) -> NDArray[np.float64]:
-    """Return the mass of the slab's slices and its moments along slices, y and x."""
-    n, _, n_slices = volume.shape
-    first, n_rows = work.inner.start, work.inner.stop - work.inner.start
-    given = [volume.flat, n, n_slices, first, n_rows, work.around.start + first]
-    lines = added(slab_kernels.add_volume, n, n, 4, given, volume.device)
-    return np.asarray(lines.sum(axis=0))
-
-
-def _parts(sums: NDArray[np.float64], volume: NDArray[np.float64]) -> SlabSums:
-    """Return the sums in their order in `slab_kernels.add_up` by name."""
-    return SlabSums(
-        normal=from_halves(sums[:, :10]),
-        right=sums[:, 10:14],
-        squares=sums[:, 14],
-        count=sums[:, 15],
-        difference=sums[:, 16],
-        power=sums[:, 17],
-        pixels=sums[:, 18],
-        moments=sums[:, 19:22],
-        volume=volume,
-    )

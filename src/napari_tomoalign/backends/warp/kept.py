@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 from ..slab import ImageName, SlabDone, SlabSums, SlabWork
 from . import precision_kernels, slab_kernels
 from .arrays import DeviceArray
-from .lines import added, coefficients
+from .lines import added, coefficients, slopes
 from .operators import images_from, slices_from
 from .precision_kernels import N_CROSS, N_SCATTER
 
-__all__ = ["KeptSlab", "SlabMadeAgain", "from_halves"]
+__all__ = ["KeptSlab", "SlabMadeAgain"]
 
 _AT_ONCE = 64  # images that are moved together: a small part of what the device has held before
 
@@ -51,7 +52,6 @@ class KeptSlab(_OfWork):
     Attributes
     ----------
     work : SlabWork
-    sums : SlabSums
     measured, weights, reprojected, template, made : DeviceArray
         Images, the smoothed reprojection, and the volume.
     counted : warp.array
@@ -60,7 +60,6 @@ class KeptSlab(_OfWork):
     """
 
     work: SlabWork
-    sums: SlabSums
     measured: DeviceArray
     weights: DeviceArray
     reprojected: DeviceArray
@@ -68,6 +67,30 @@ class KeptSlab(_OfWork):
     made: DeviceArray
     counted: Any
     device: Any
+
+    @cached_property
+    def sums(self) -> SlabSums:
+        """Sums over the slab's own rows."""
+        return _parts(self._compared(), self._volume_moments())
+
+    def _compared(self) -> NDArray[np.float64]:
+        """Return the sums over images, (n_angles, N_SUMS)."""
+        n_angles, n_columns, n_around = self.template.shape
+        slanted = slopes(self.template, 2), slopes(self.template, 1)
+        all_of = self.measured, self.weights, self.reprojected, *slanted
+        first, n_rows = self.work.inner.start, self.work.inner.stop - self.work.inner.start
+        given = [image.flat for image in all_of] + [self.counted, n_columns, n_around]
+        given += [first, n_rows, self.work.around.start + first]
+        kernel, n_sums = slab_kernels.add_up, int(slab_kernels.N_SUMS)
+        return added(kernel, n_angles, n_rows, n_sums, given, self.device)
+
+    def _volume_moments(self) -> NDArray[np.float64]:
+        """Return the mass of the slab's slices and its moments along slices, y and x."""
+        n, _, n_slices = self.made.shape
+        first, n_rows = self.work.inner.start, self.work.inner.stop - self.work.inner.start
+        given = [self.made.flat, n, n_slices, first, n_rows, self.work.around.start + first]
+        lines = added(slab_kernels.add_volume, n, n, 4, given, self.device)
+        return np.asarray(lines.sum(axis=0))
 
     def fetched(self) -> SlabDone:
         """Return all of it, with the rows around the slab."""
@@ -109,7 +132,7 @@ class KeptSlab(_OfWork):
         given = [*self._seen, begin, n_blocks, block, there]
         kernel = precision_kernels.add_scatter
         sums = added(kernel, n, n_blocks, int(N_SCATTER), given, self.device)
-        return from_halves(sums.reshape(n, 3, 10))
+        return _from_halves(sums.reshape(n, 3, 10))
 
     def blocks(
         self, which: NDArray[np.intp], size: tuple[int, int]
@@ -229,7 +252,22 @@ class SlabMadeAgain(_OfWork):
         return self.make(self.work, what, self.made)
 
 
-def from_halves(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+def _parts(sums: NDArray[np.float64], volume: NDArray[np.float64]) -> SlabSums:
+    """Return the sums in their order in `slab_kernels.add_up` by name."""
+    return SlabSums(
+        normal=_from_halves(sums[:, :10]),
+        right=sums[:, 10:14],
+        squares=sums[:, 14],
+        count=sums[:, 15],
+        difference=sums[:, 16],
+        power=sums[:, 17],
+        pixels=sums[:, 18],
+        moments=sums[:, 19:22],
+        volume=volume,
+    )
+
+
+def _from_halves(lower: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return symmetric matrices of 4 by 4 from their lower halves, row by row (..., 10)."""
     whole = np.zeros((*lower.shape[:-1], 4, 4))
     rows, columns = np.tril_indices(4)
