@@ -30,6 +30,7 @@ __all__ = [
     "in_order",
     "is_elsewhere",
     "is_light",
+    "on_threads",
 ]
 
 _HEAVY = 2**26  # bytes of arrays: flat fields of any detector are less
@@ -176,6 +177,21 @@ def in_order(
     finally:
         for _, future in out:
             future.cancel()
+
+
+def on_threads(
+    task: Callable[[_Item], _Made],
+    items: Iterable[_Item],
+    n_threads: int,
+    *,
+    ahead: int | None = None,
+) -> Iterator[_Made]:
+    """Yield what the task makes of each item, in order, by threads of this process (`in_order`).
+
+    NumPy's and SciPy's loops leave the others at work; one thread is this one.
+    """
+    with ThreadPoolExecutor(n_threads) as pool:
+        yield from in_order(task, items, pool if n_threads > 1 else None, ahead=ahead)
 
 
 def _result(

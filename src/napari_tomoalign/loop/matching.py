@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order
+from .._executors import on_threads
 from .._typing import Array, Stack
 from ..geometry.gauge import gauge_part
 from ..images._pairs import Peaks
@@ -94,14 +93,9 @@ def match(
     shifts[refine], peak[refine] = step.shifts, step.peak
     parts = [others[first : first + AT_ONCE] for first in range(0, len(others), AT_ONCE)]
     n_threads = 1 if model.kept else run.parameters.workers or available_threads()
-    with ThreadPoolExecutor(n_threads) as pool:
-        made = in_order(
-            lambda part: _capture(run, level, model, drawn[part]),
-            parts,
-            pool if n_threads > 1 else None,
-        )
-        for part, (found, top) in zip(parts, made, strict=True):
-            shifts[part], peak[part] = found, top
+    made = on_threads(lambda part: _capture(run, level, model, drawn[part]), parts, n_threads)
+    for part, (found, top) in zip(parts, made, strict=True):
+        shifts[part], peak[part] = found, top
     usual = float(np.median(peak[trusted])) if trusted.any() else 0.0
     frozen = peak < _WEAK_PEAK * usual
     size = np.array(level.geometry.projections_shape[1:])

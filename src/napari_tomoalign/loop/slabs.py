@@ -7,14 +7,13 @@ filters that a comparison uses, and each slab has as many rows around it as thos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._executors import in_order
+from .._executors import on_threads
 from .._typing import Array, Stack
 from ..images.filtering import counted_pixels, smooth
 from ..images.moments import image_moments, volume_moments
@@ -147,13 +146,12 @@ def compare(
         moments[part] = image_moments(image, weight, slab.rows.start)
         return derivatives, (image, shown, weight * counted)
 
-    # SciPy's filters leave the other threads at work; numba's kernels have threads of their own.
-    with ThreadPoolExecutor(n_threads) as pool:
-        made = in_order(look, parts, pool if n_threads > 1 else None, ahead=2 * n_threads)
-        for part, (derivatives, images) in zip(parts, made, strict=True):
-            derivatives += [derive(part, *derivatives[:2]) for derive in more]
-            with threads(workers):
-                equations.append(NormalEquations.of(*images, derivatives))
+    # Numba's kernels have threads of their own, so the sums are added up here.
+    made = on_threads(look, parts, n_threads, ahead=2 * n_threads)
+    for part, (derivatives, images) in zip(parts, made, strict=True):
+        derivatives += [derive(part, *derivatives[:2]) for derive in more]
+        with threads(workers):
+            equations.append(NormalEquations.of(*images, derivatives))
     joined = NormalEquations.joined(equations)
     mass = volume_moments(volume[inner], slab.rows.start)
     return Sums(joined, difference, power, pixels, moments, mass)
