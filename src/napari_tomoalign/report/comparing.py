@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..backends import Backend, BackendUnavailable, get_backend
 from ..backends.volumes import volume_of
 from ..geometry import ScanGeometry
-from ..images.binning import bin_stack, bin_weighted
+from ..images.binning import bin_stack
 from ..images.moving import move_rows
 from ..images.source import Source, as_source, blocks_of
 from ..io.finished import FinishedRun
@@ -20,6 +20,7 @@ from ..loop.poses import Poses
 from ..parameters import AlignmentParameters
 from ..results import TRUSTED, AlignmentResult, AlignmentState, Measured, freeze
 from ..start.held import row_binning
+from ..start.levels import Gathered
 from .figure import Comparison
 
 __all__ = [
@@ -218,16 +219,12 @@ def _level(
     if isinstance(projections, np.ndarray):
         return Level.of(np.asarray(projections, np.float32), weights, geometry, binning)
     rows = rows_binned(geometry, binning, (1, 1))
-    n_angles, n_rows, n_columns = projections.shape
-    binned = np.empty((n_angles, n_rows // rows, n_columns // binning), np.float32)
-    shares = None if weights is None else np.empty_like(binned)
+    gathered = Gathered(projections.shape, (rows, binning))
     for start, stop in blocks_of(projections.shape):
-        block = np.asarray(projections.read(slice(start, stop)), np.float32)
-        own = None if weights is None else weights[start:stop]
-        binned[start:stop], share = bin_weighted(block, own, rows, binning)
-        if shares is not None:
-            shares[start:stop] = share
-    return Level.of(binned, shares, geometry, binning, (rows, binning))
+        part = slice(start, stop)
+        block = np.asarray(projections.read(part), np.float32)
+        gathered.add(part, block, None if weights is None else weights[part])
+    return Level.of(*gathered.pair, geometry, binning, (rows, binning))
 
 
 def last_state(run: FinishedRun) -> AlignmentState:
