@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._typing import Array
 from ..geometry.gauge import gauge_part
+from ..images.binning import bin_stack
 from ..results import TRUSTED
 from ..start.prepare import Start
 from ..start.run import Run
@@ -112,20 +113,10 @@ def _shared(difference: Array, weights: Array) -> float:
     ``n`` equal ones it is ``n`` times as much.
     """
     rows, columns = (min(_BLOCK, n) for n in difference.shape)
-    whole = tuple(
-        slice(n - n % size) for n, size in zip(difference.shape, (rows, columns), strict=True)
-    )
-    missed, counted = difference[whole] * weights[whole], weights[whole]
-
-    def sums(values: Array) -> Array:
-        height, width = values.shape
-        blocks = values.reshape(height // rows, rows, width // columns, columns)
-        total: Array = blocks.sum(axis=(1, 3))
-        return total
-
-    n = int(rows * columns)
-    common = (sums(missed) ** 2 - sums(missed**2)) / np.maximum(sums(counted), 1e-30)
-    return float(common.sum()) * n / (n - 1)
+    missed, n = difference * weights, int(rows * columns)
+    mean, square, counted = bin_stack(np.stack([missed, missed**2, weights]), rows, columns)
+    common = (n * mean**2 - square) / np.maximum(counted, 1e-30)
+    return float(common.sum(dtype=np.float64)) * n / (n - 1)
 
 
 def explains_more(
