@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,10 +137,8 @@ def rows_inside(
     (n_rows,) array of bool
     """
     inside = np.ones(projections.shape[1], bool)
-    for side in (slice(None, 2), slice(-2, None)):
-        weight = weights[:, :, side].astype(np.float64)
-        mass = np.sum(weight * projections[:, :, side], axis=(0, 2))
-        inside &= mass <= _CLEAR * thick * weight.sum(axis=(0, 2))
+    for mass, pixels in _at_sides(projections, weights):
+        inside &= mass.sum(axis=0) <= _CLEAR * thick * pixels.sum(axis=0)
     return inside
 
 
@@ -163,10 +162,16 @@ def rows_leaving(
     (n_rows,) array of bool
     """
     leaving = np.zeros(projections.shape[1], bool)
-    for side in (slice(None, 2), slice(-2, None)):
-        weight = weights[:, :, side].astype(np.float64)
-        pixels = weight.sum(axis=2)
-        mass = np.sum(weight * projections[:, :, side], axis=2)
+    for mass, pixels in _at_sides(projections, weights):
         least = np.maximum(_CERTAIN * noise * np.sqrt(pixels), _EDGE * thick * pixels)
         leaving |= ((mass > least) & (pixels > 1)).any(axis=0)
     return leaving
+
+
+def _at_sides(
+    projections: NDArray[np.float32], weights: NDArray[np.generic]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield mass and weight of the two outermost columns of either side, (n_angles, n_rows)."""
+    for side in (slice(None, 2), slice(-2, None)):
+        weight = weights[:, :, side].astype(np.float64)
+        yield np.sum(weight * projections[:, :, side], axis=2), weight.sum(axis=2)
