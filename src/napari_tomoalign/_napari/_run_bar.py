@@ -137,9 +137,8 @@ class RunBar(QWidget):
 
     def show_progress(self, record: IterationRecord, iterations: int) -> None:
         """Show how far the run is, after an iteration of so many at most."""
-        self._pace.add(
-            record.binning, record.seconds
-        )  # not as news come: a busy window bunches them
+        # Not the time between news: a busy window has them in bunches.
+        self._pace.add(record.binning, record.seconds)
         self._since = time.perf_counter()
         self.bar.setRange(0, max(iterations, 1))
         self.bar.setValue(record.iteration)

@@ -328,8 +328,9 @@ class Course:
         start: dict[str, Any]
         if same and self._can_resume(request.parameters):
             assert self.state is not None  # else it could not
-            shape = Resume.of(self.state).image_shape
-            start = {"resume": Resume(kept.history, dict(kept.generators[-1]), shape)}
+            end = Resume.of(self.state)
+            generator = dict(kept.generators[-1])
+            start = {"resume": replace(end, history=kept.history, generator_state=generator)}
         else:
             kept = replace(kept, before=self.shown)
             center = self.center if request.asked_center is None else request.asked_center
